@@ -1,0 +1,5 @@
+//! The replicated machines. (Documentation and contract follow with the implementation.)
+
+mod types;
+
+pub use types::*;

@@ -1,0 +1,97 @@
+//! Planted bugs: bugs that real systems have had, kept where they would live, to prove that they are found.
+//!
+//! They exist only under the `planted-bugs` feature; without it [`is`] is the constant `false` and the
+//! compiler removes them. A bug is selected per OS thread, because a simulated run has a thread of its own;
+//! nothing selects one on a production thread.
+
+use std::fmt;
+use std::str::FromStr;
+
+macro_rules! bugs {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal,)*) => {
+        /// One planted bug.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Bug { $($(#[doc = $doc])* $variant,)* }
+
+        impl Bug {
+            /// All of them, in the order of their declaration.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The name to select it by.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// What is wrong, in a sentence or two.
+            #[must_use]
+            pub const fn description(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),*),)* }
+            }
+        }
+    };
+}
+
+bugs! {
+    /// A vote reaches the disk only some time after the reply that announces it, or never.
+    VoteNotPersisted = "vote-not-persisted",
+    /// Entries of earlier terms are committed by counting replicas (Raft paper, Figure 8).
+    CommitOldTermByCount = "commit-old-term-by-count",
+    /// A follower acknowledges entries before its sync returns.
+    AckBeforeDurable = "ack-before-durable",
+    /// A delayed append whose entries all match cuts the newer suffix.
+    TruncateOnStaleAppend = "truncate-on-stale-append",
+    /// A read is served without a round that confirms leadership.
+    ReadIndexWithoutQuorum = "readindex-without-quorum",
+    /// A retried command takes effect again: the session check comes after the effect.
+    RetryAppliedTwice = "retry-applied-twice",
+    /// A lock is granted while the lease of a conflicting holder still runs.
+    LockGrantOverLease = "lock-grant-over-lease",
+    /// The client counts its lease from the reply instead of from the request.
+    ClientBelievesPastLease = "client-believes-past-lease",
+}
+
+impl fmt::Display for Bug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Bug {
+    type Err = UnknownBug;
+
+    fn from_str(name: &str) -> Result<Self, UnknownBug> {
+        Self::ALL.iter().copied().find(|bug| bug.name() == name).ok_or_else(|| UnknownBug(name.to_owned()))
+    }
+}
+
+/// There is no planted bug of this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no planted bug is named {0:?}")]
+pub struct UnknownBug(pub String);
+
+#[cfg(feature = "planted-bugs")]
+thread_local! {
+    static SELECTED: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
+}
+
+/// Selects the bug of this thread, or none.
+#[cfg(feature = "planted-bugs")]
+pub fn select(bug: Option<Bug>) {
+    SELECTED.set(bug);
+}
+
+/// Whether `bug` is selected on this thread.
+#[cfg(feature = "planted-bugs")]
+#[must_use]
+pub fn is(bug: Bug) -> bool {
+    SELECTED.get() == Some(bug)
+}
+
+/// Whether `bug` is selected: never, in a build without planted bugs.
+#[cfg(not(feature = "planted-bugs"))]
+#[must_use]
+#[inline(always)]
+pub const fn is(_bug: Bug) -> bool {
+    false
+}

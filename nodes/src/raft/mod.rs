@@ -1,0 +1,5 @@
+//! The Raft core, sans-IO. (Documentation and contract follow with the implementation.)
+
+mod types;
+
+pub use types::*;

@@ -1,0 +1,5 @@
+//! The record of a run.
+
+mod types;
+
+pub use types::*;

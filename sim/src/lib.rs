@@ -1,0 +1,19 @@
+//! Stormglass's simulator and testbed.
+//!
+//! Arrows between the modules, each importing only from its left:
+//! `rng, plan, history` <- `workload, check, nemesis` <- `world` <- `run` <- `cli` <- `bin`.
+
+#[cfg(not(madsim))]
+compile_error!(
+    "the simulator needs `--cfg madsim`: an environment RUSTFLAGS has replaced the project's setting; \
+     unset it, or add `--cfg madsim` to it"
+);
+
+pub mod check;
+pub mod history;
+pub mod nemesis;
+pub mod plan;
+pub mod rng;
+pub mod run;
+pub mod workload;
+pub mod world;

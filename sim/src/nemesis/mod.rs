@@ -1,0 +1,5 @@
+//! The nemesis.
+
+mod surface;
+
+pub use surface::*;
