@@ -38,7 +38,9 @@ number!(
     /// A client's own number of a command within its session, rising from 1.
     Sequence, "#");
 number!(
-    /// A fencing token: the log index of the entry that granted a lock. Strictly rising per resource.
+    /// A fencing token: names one grant of a lock and rises strictly, per resource, in the order of grants.
+    /// Made of the log index of the entry that granted, times 2^[`FenceToken::ORDINAL_BITS`], plus the
+    /// grant's ordinal among those of the same resource by the same entry (shared waiters come in together).
     FenceToken, "f");
 number!(
     /// A node's or client's monotonic clock, in microseconds since an arbitrary origin of its own.
@@ -60,6 +62,29 @@ impl LogIndex {
     #[must_use]
     pub const fn previous(self) -> Self {
         Self(self.0.saturating_sub(1))
+    }
+}
+
+impl FenceToken {
+    /// How many low bits hold the ordinal: one entry grants fewer than 8192 times on one resource, and an
+    /// index below 2^51 lasts 71 years at a million entries a second.
+    pub const ORDINAL_BITS: u32 = 13;
+
+    /// The first token that the entry at `index` may grant on a resource.
+    ///
+    /// # Panics
+    ///
+    /// If `index` is 2^51 or more.
+    #[must_use]
+    pub const fn first_of(index: LogIndex) -> Self {
+        assert!(index.0 >> (u64::BITS - Self::ORDINAL_BITS) == 0, "the log has outgrown its tokens");
+        Self(index.0 << Self::ORDINAL_BITS)
+    }
+
+    /// The log index of the entry that granted.
+    #[must_use]
+    pub const fn granting_index(self) -> LogIndex {
+        LogIndex(self.0 >> Self::ORDINAL_BITS)
     }
 }
 

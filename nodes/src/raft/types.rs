@@ -189,6 +189,33 @@ pub struct Effects {
     pub events: Vec<Event>,
 }
 
+impl Effects {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { store, messages, messages_after, committed, proposals, reads, events } = self;
+        store.is_none()
+            && messages.is_empty()
+            && messages_after.is_empty()
+            && committed.is_empty()
+            && proposals.is_empty()
+            && reads.is_empty()
+            && events.is_empty()
+    }
+
+    /// Forgets everything but the buffers, for [`super::Core::effects_into`].
+    pub fn clear(&mut self) {
+        let Self { store, messages, messages_after, committed, proposals, reads, events } = self;
+        *store = None;
+        messages.clear();
+        messages_after.clear();
+        committed.clear();
+        proposals.clear();
+        reads.clear();
+        events.clear();
+    }
+}
+
 /// One atomic unit of durable change: after a crash either none of it or a prefix of it (hard state first,
 /// then truncation, then entries in order) may be found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -309,9 +336,11 @@ pub struct Config {
     pub id: NodeId,
     /// All voters, this node included. 1 or more.
     pub voters: Vec<NodeId>,
-    /// Election timeouts are drawn evenly from this value up to twice it (thesis 9.3: well above a round
-    /// trip and a disk sync). Default 300 ms.
+    /// Least election timeout, and the time for which a leader is believed to live after it was last heard
+    /// (thesis 9.3: well above a round trip and a disk sync). Default 300 ms.
     pub election_timeout_us: u64,
+    /// Election timeouts are drawn evenly from the least up to this, which is excluded. Default 600 ms.
+    pub election_timeout_us_max: u64,
     /// A leader sends heartbeats this often; well below the election timeout. Default 50 ms.
     pub heartbeat_interval_us: u64,
     /// Entries of one append message weigh at most this many bytes, or are one. Default 256 KiB.
@@ -334,6 +363,7 @@ impl Config {
             id,
             voters,
             election_timeout_us: 300_000,
+            election_timeout_us_max: 600_000,
             heartbeat_interval_us: 50_000,
             append_bytes_max: 256 * 1024,
             inflight_messages_max: 64,

@@ -1,0 +1,15 @@
+//! The Raft core under test: whole clusters of cores in memory, without network, disk or clock.
+//!
+//! * `transcripts`: golden scripts, one behaviour each, input and output interleaved.
+//! * `properties`: random schedules, every invariant checked after every step, liveness at the end.
+//! * `planted`: under the `planted-bugs` feature, proof that the properties notice each planted bug.
+
+mod checks;
+mod cluster;
+#[cfg(feature = "planted-bugs")]
+mod planted;
+mod properties;
+mod schedule;
+mod script;
+mod show;
+mod transcripts;
