@@ -36,7 +36,9 @@ pub enum Command {
         session: SessionId,
         /// The client's number for it within the session.
         sequence: Sequence,
-        /// The client still waits for replies from this number on and for none below: those are dropped.
+        /// The client still waits for replies from this number on and for none below: those are dropped,
+        /// and a wait in line below it is given up. Not above `sequence`, and less than
+        /// [`OPEN_COMMANDS_MAX`] below it. A retry repeats it unchanged.
         lowest_open: Sequence,
         /// What to do.
         action: Action,
@@ -142,7 +144,7 @@ pub enum Reply {
     /// The client waits in line; a later event grants, and this reply in the session table is then
     /// replaced by the final one.
     LockQueued {
-        /// How many are before it.
+        /// How many waiters were before it when it came.
         ahead: u64,
     },
     /// A write took place.
@@ -258,7 +260,7 @@ pub enum MachineEvent {
         session: SessionId,
         /// The command.
         sequence: Sequence,
-        /// The outcome, also in the session table.
+        /// The outcome, also in the session table, unless the session has ended or has let go of it.
         outcome: Outcome,
     },
     /// A lock was granted, at once or by hand-off.

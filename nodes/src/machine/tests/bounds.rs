@@ -1,0 +1,194 @@
+//! The bounds at their edges, and the promises that are easiest to state as one example.
+
+use bytes::Bytes;
+
+use crate::ids::{ClusterTime, FenceToken, LogIndex, Sequence, SessionId};
+use crate::machine::limits::Limits;
+use crate::machine::{
+    Action, Command, LEASE_US_MAX, LEASE_US_MIN, LockAction, LockMode, Machine, MachineError, MachineEvent,
+    NAME_BYTES_MAX, OPEN_COMMANDS_MAX, Outcome, Query, RegisterAction, Reply, VALUE_BYTES_MAX, WAIT_US_MAX,
+    WAITERS_MAX,
+};
+
+/// A machine that numbers its entries itself and stamps them all 0.
+struct Fixture {
+    machine: Machine,
+    index: LogIndex,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        Self { machine: Machine::new(), index: LogIndex(0) }
+    }
+
+    fn apply(&mut self, command: &Command) -> crate::machine::Applied {
+        self.index = self.index.next();
+        self.machine.apply(self.index, ClusterTime(0), command)
+    }
+
+    fn open(&mut self) -> SessionId {
+        match self.apply(&Command::OpenSession { lease_us: LEASE_US_MAX }).outcome {
+            Ok(Reply::SessionOpened { session }) => session,
+            other => panic!("opening a session led to {other:?}"),
+        }
+    }
+
+    fn once(&mut self, session: SessionId, sequence: u64, lowest_open: u64, action: Action) -> Outcome {
+        let (sequence, lowest_open) = (Sequence(sequence), Sequence(lowest_open));
+        self.apply(&Command::Once { session, sequence, lowest_open, action }).outcome
+    }
+}
+
+fn set(key: &str, value: &[u8]) -> Action {
+    let value = Bytes::copy_from_slice(value);
+    Action::Register(RegisterAction::Set { key: key.to_owned(), value })
+}
+
+fn acquire(resource: &str, mode: LockMode, wait_us: u64) -> Action {
+    Action::Lock(LockAction::Acquire { resource: resource.to_owned(), mode, wait_us })
+}
+
+fn is_invalid(outcome: &Outcome) -> bool {
+    matches!(outcome, Err(MachineError::InvalidArgument(_)))
+}
+
+#[test]
+fn leases_are_bounded_on_both_sides() {
+    let mut fixture = Fixture::new();
+    for (lease_us, is_refused) in [
+        (LEASE_US_MIN - 1, true),
+        (LEASE_US_MIN, false),
+        (LEASE_US_MAX, false),
+        (LEASE_US_MAX + 1, true),
+        (u64::MAX, true),
+    ] {
+        let outcome = fixture.apply(&Command::OpenSession { lease_us }).outcome;
+        assert_eq!(is_invalid(&outcome), is_refused, "{lease_us}: {outcome:?}");
+    }
+}
+
+#[test]
+fn names_values_and_waits_are_bounded() {
+    let mut fixture = Fixture::new();
+    let session = fixture.open();
+    let longest = "n".repeat(NAME_BYTES_MAX);
+    let too_long = "n".repeat(NAME_BYTES_MAX + 1);
+    let cases = [
+        (set("", b"v"), true),
+        (set(&longest, b"v"), false),
+        (set(&too_long, b"v"), true),
+        (set("key", &vec![0; VALUE_BYTES_MAX]), false),
+        (set("key", &vec![0; VALUE_BYTES_MAX + 1]), true),
+        (acquire("", LockMode::Shared, 0), true),
+        (acquire(&longest, LockMode::Shared, WAIT_US_MAX), false),
+        (acquire(&too_long, LockMode::Shared, 0), true),
+        (acquire("door", LockMode::Shared, WAIT_US_MAX + 1), true),
+        (acquire("door", LockMode::Shared, u64::MAX), true),
+    ];
+    for (sequence, (action, is_refused)) in (1..).zip(cases) {
+        let outcome = fixture.once(session, sequence, 1, action);
+        assert_eq!(is_invalid(&outcome), is_refused, "case {sequence}: {outcome:?}");
+    }
+    assert!(is_invalid(&fixture.machine.query(&Query::Register { key: String::new() })));
+    assert!(is_invalid(&fixture.machine.query(&Query::Lock { resource: too_long })));
+}
+
+#[test]
+fn a_session_remembers_as_many_replies_as_are_open_and_no_more() {
+    let mut fixture = Fixture::new();
+    let session = fixture.open();
+    let open_max = OPEN_COMMANDS_MAX as u64;
+    for sequence in 1..=open_max {
+        assert!(fixture.once(session, sequence, 1, set("key", b"v")).is_ok());
+    }
+    assert_eq!(fixture.machine.sessions[&session].remembered(), OPEN_COMMANDS_MAX);
+    let refused = fixture.once(session, open_max + 1, 1, set("key", b"v"));
+    assert_eq!(refused, Err(MachineError::TooManyOpenCommands));
+    assert!(fixture.once(session, open_max + 1, 2, set("key", b"v")).is_ok());
+    assert_eq!(fixture.machine.sessions[&session].remembered(), OPEN_COMMANDS_MAX);
+}
+
+#[test]
+fn a_late_copy_of_a_command_refused_as_too_many_is_refused_as_well() {
+    let mut fixture = Fixture::new();
+    let session = fixture.open();
+    let ahead = 1 + OPEN_COMMANDS_MAX as u64;
+    let refused = Err(MachineError::TooManyOpenCommands);
+    assert_eq!(fixture.once(session, ahead, 1, set("key", b"late")), refused);
+    assert!(fixture.once(session, 9, 9, set("key", b"first")).is_ok());
+    assert_eq!(fixture.once(session, ahead, 1, set("key", b"late")), refused);
+}
+
+#[test]
+fn numbers_at_the_end_of_their_range_are_refused_or_applied_without_overflow() {
+    let mut fixture = Fixture::new();
+    let session = fixture.open();
+    assert!(fixture.once(session, u64::MAX, u64::MAX, set("key", b"v")).is_ok());
+    assert_eq!(fixture.once(session, u64::MAX, 0, set("key", b"v")), Err(MachineError::TooManyOpenCommands));
+    assert_eq!(fixture.once(session, 1, 0, set("key", b"v")), Err(MachineError::SequenceTooOld));
+    assert!(is_invalid(&fixture.once(session, 0, 0, set("key", b"v"))));
+}
+
+#[test]
+fn a_full_line_of_shared_waiters_comes_in_by_one_entry_under_rising_tokens() {
+    let mut fixture = Fixture::new();
+    let owner = fixture.open();
+    assert!(fixture.once(owner, 1, 1, acquire("door", LockMode::Exclusive, 0)).is_ok());
+    for ahead in 0..WAITERS_MAX as u64 {
+        let session = fixture.open();
+        let outcome = fixture.once(session, 1, 1, acquire("door", LockMode::Shared, WAIT_US_MAX));
+        assert_eq!(outcome, Ok(Reply::LockQueued { ahead }));
+    }
+    let session = fixture.open();
+    let outcome = fixture.once(session, 1, 1, acquire("door", LockMode::Shared, WAIT_US_MAX));
+    assert_eq!(outcome, Err(MachineError::TooManyWaiters));
+
+    let applied = fixture.apply(&Command::CloseSession { session: owner });
+    let tokens: Vec<FenceToken> = applied
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            MachineEvent::LockGranted { holder, .. } => Some(holder.token),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(tokens.len(), WAITERS_MAX);
+    assert!(tokens.is_sorted_by(|earlier, later| earlier < later));
+    assert!(tokens.iter().all(|token| token.granting_index() == fixture.index));
+    let next = FenceToken::first_of(fixture.index.next());
+    assert!(tokens.iter().all(|&token| token < next));
+}
+
+#[test]
+fn the_public_bounds_are_those_of_a_production_machine() {
+    let Limits { sessions, waiters, locks, keys } = Limits::default();
+    assert_eq!((sessions, waiters, locks, keys), (65_536, 4_096, 1_048_576, 1_048_576));
+}
+
+#[test]
+fn digests_tell_states_apart_that_differ_in_one_remembered_reply_or_value() {
+    let digest = |value: &[u8], lowest_open| {
+        let mut fixture = Fixture::new();
+        let session = fixture.open();
+        let _ = fixture.once(session, 1, 1, set("key", value));
+        let _ = fixture.once(session, 2, lowest_open, set("other", b"v"));
+        fixture.machine.digest()
+    };
+    assert_eq!(digest(b"one", 1), digest(b"one", 1));
+    assert_ne!(digest(b"one", 1), digest(b"two", 1));
+    assert_ne!(digest(b"one", 1), digest(b"one", 2));
+}
+
+#[test]
+#[should_panic(expected = "entry 2 applied after 0")]
+fn a_gap_in_the_log_is_a_bug() {
+    Machine::new().apply(LogIndex(2), ClusterTime(0), &Command::Tick);
+}
+
+#[test]
+#[should_panic(expected = "stamp 4 applied after 5")]
+fn a_stamp_that_goes_back_is_a_bug() {
+    let mut machine = Machine::new();
+    machine.apply(LogIndex(1), ClusterTime(5), &Command::Tick);
+    machine.apply(LogIndex(2), ClusterTime(4), &Command::Tick);
+}
