@@ -1,0 +1,152 @@
+//! The vocabulary of the client protocol.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::ids::{LogIndex, NodeId, Term};
+use crate::machine::{Command, Outcome, Query};
+use crate::raft::{Role, Status};
+
+/// A client's own name for one of its requests, echoed in the response. A client does not reuse one while
+/// a response to it may still arrive; two clients may use the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestId(pub u64);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "r{}", self.0)
+    }
+}
+
+/// What a client sends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Its name.
+    pub id: RequestId,
+    /// What it asks.
+    pub body: RequestBody,
+}
+
+/// What a client asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RequestBody {
+    /// Put this command through the log. Answered with [`ResponseBody::Outcome`], by the leader only.
+    Command(Command),
+    /// Answer this from a state as fresh as the request (thesis 6.4). Answered with
+    /// [`ResponseBody::Outcome`], by the leader only.
+    Query(Query),
+    /// How are you? Answered with [`ResponseBody::Status`] by every node, at once, from what it knows.
+    Status,
+}
+
+/// What a node answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Response {
+    /// The name of the request.
+    pub id: RequestId,
+    /// The answer, or why there is none.
+    pub result: Result<ResponseBody, ApiError>,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ResponseBody {
+    /// The outcome of a command or query.
+    Outcome(Outcome),
+    /// The node's state.
+    Status(NodeStatus),
+}
+
+/// Why a node has no answer, and with it what the client may do.
+#[derive(Clone, Debug, Error, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ApiError {
+    /// Definite. This node does not lead and did nothing. Ask `leader`, or, if it is unknown, another node.
+    #[error("this node does not lead; the leader is {}", leader_name(*.leader))]
+    NotLeader {
+        /// The leader that it knows of.
+        leader: Option<NodeId>,
+    },
+    /// Definite. This node has too much to do and did nothing. Wait a little, then retry.
+    #[error("this node has too many requests under way")]
+    Overloaded,
+    /// Indefinite. The command was proposed, but the node lost its leadership before it was known to be
+    /// committed. Retry with the same session and sequence number to learn the outcome.
+    #[error("the leader stepped down before the outcome was known")]
+    LeadershipLost,
+    /// Indefinite. The node is going down; whether it proposed the command first, it does not say. As
+    /// [`ApiError::LeadershipLost`], and elsewhere.
+    #[error("this node is stopping")]
+    Stopping,
+    /// Definite. This version does not know what it was asked. Retrying is of no use.
+    #[error("not supported by this node: {0}")]
+    Unsupported(String),
+}
+
+impl ApiError {
+    /// Whether the copy of the request that this answers had no effect and never will. It speaks of no
+    /// other copy: of an earlier attempt, or one that the network made, nothing is known, so a client that
+    /// sent a command more than once, or over a network that may double it, must not conclude from this
+    /// alone that the command failed.
+    #[must_use]
+    pub const fn is_definite(&self) -> bool {
+        match self {
+            Self::NotLeader { .. } | Self::Overloaded | Self::Unsupported(_) => true,
+            Self::LeadershipLost | Self::Stopping => false,
+        }
+    }
+}
+
+fn leader_name(leader: Option<NodeId>) -> String {
+    leader.map_or_else(|| "unknown".to_owned(), |leader| leader.to_string())
+}
+
+/// What a node knows of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// The node.
+    pub id: NodeId,
+    /// Its role.
+    pub role: Role,
+    /// Its term.
+    pub term: Term,
+    /// The leader that it knows of.
+    pub leader: Option<NodeId>,
+    /// What it knows to be committed.
+    pub commit_index: LogIndex,
+    /// What its machine has applied.
+    pub applied_index: LogIndex,
+    /// Its last log entry.
+    pub last_index: LogIndex,
+}
+
+impl From<Status> for NodeStatus {
+    fn from(status: Status) -> Self {
+        let Status { id, role, term, leader, commit_index, applied_index, last_index, .. } = status;
+        Self { id, role, term, leader, commit_index, applied_index, last_index }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_errors_that_precede_any_proposal_are_definite() {
+        assert!(ApiError::NotLeader { leader: None }.is_definite());
+        assert!(ApiError::Overloaded.is_definite());
+        assert!(ApiError::Unsupported("x".to_owned()).is_definite());
+        assert!(!ApiError::LeadershipLost.is_definite());
+        assert!(!ApiError::Stopping.is_definite());
+    }
+
+    #[test]
+    fn not_leader_names_the_leader_or_says_that_it_is_unknown() {
+        let known = ApiError::NotLeader { leader: Some(NodeId(2)) };
+        assert_eq!(known.to_string(), "this node does not lead; the leader is n2");
+        let unknown = ApiError::NotLeader { leader: None };
+        assert_eq!(unknown.to_string(), "this node does not lead; the leader is unknown");
+    }
+}

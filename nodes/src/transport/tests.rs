@@ -1,0 +1,325 @@
+//! Every frame comes back as it went, and nothing but a frame is taken for one.
+
+use bytes::Bytes;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::{Frame, FrameError, HEADER_BYTES};
+use crate::api::{ApiError, NodeStatus, Request, RequestBody, RequestId, Response, ResponseBody};
+use crate::env::FRAME_BYTES_MAX;
+use crate::ids::{ClusterTime, FenceToken, LogIndex, NodeId, Sequence, SessionId, Term};
+use crate::machine::{
+    Action, Command, LockAction, LockHolder, LockMode, LockState, LockWaiter, MachineError, Outcome, Query,
+    RegisterAction, Reply, Versioned,
+};
+use crate::raft::{Body, Entry, Message, Payload, Role};
+
+fn bytes() -> impl Strategy<Value = Bytes> {
+    vec(any::<u8>(), 0..40).prop_map(Bytes::from)
+}
+
+fn index() -> impl Strategy<Value = LogIndex> {
+    any::<u64>().prop_map(LogIndex)
+}
+
+fn term() -> impl Strategy<Value = Term> {
+    any::<u64>().prop_map(Term)
+}
+
+fn session() -> impl Strategy<Value = SessionId> {
+    any::<u64>().prop_map(SessionId)
+}
+
+fn token() -> impl Strategy<Value = FenceToken> {
+    any::<u64>().prop_map(FenceToken)
+}
+
+fn sequence() -> impl Strategy<Value = Sequence> {
+    any::<u64>().prop_map(Sequence)
+}
+
+fn mode() -> impl Strategy<Value = LockMode> {
+    prop_oneof![Just(LockMode::Exclusive), Just(LockMode::Shared)]
+}
+
+fn node() -> impl Strategy<Value = NodeId> {
+    any::<u64>().prop_map(NodeId)
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    let payload = prop_oneof![Just(Payload::Noop), bytes().prop_map(Payload::Command)];
+    (index(), term(), any::<u64>(), payload).prop_map(|(index, term, time, payload)| Entry {
+        index,
+        term,
+        time: ClusterTime(time),
+        payload,
+    })
+}
+
+fn body() -> impl Strategy<Value = Body> {
+    prop_oneof![
+        (index(), term()).prop_map(|(last_index, last_term)| Body::PreVoteRequest { last_index, last_term }),
+        any::<bool>().prop_map(|granted| Body::PreVoteResponse { granted }),
+        (index(), term()).prop_map(|(last_index, last_term)| Body::VoteRequest { last_index, last_term }),
+        any::<bool>().prop_map(|granted| Body::VoteResponse { granted }),
+        (index(), term(), vec(entry(), 0..5), index()).prop_map(
+            |(prev_index, prev_term, entries, commit_index)| Body::AppendRequest {
+                prev_index,
+                prev_term,
+                entries,
+                commit_index
+            }
+        ),
+        index().prop_map(|match_index| Body::AppendAccepted { match_index }),
+        (index(), index(), term()).prop_map(|(prev_index, hint_index, hint_term)| Body::AppendRejected {
+            prev_index,
+            hint_index,
+            hint_term
+        }),
+        (index(), any::<u64>())
+            .prop_map(|(commit_index, read_round)| Body::Heartbeat { commit_index, read_round }),
+        any::<u64>().prop_map(|read_round| Body::HeartbeatResponse { read_round }),
+    ]
+}
+
+fn lock_action() -> impl Strategy<Value = LockAction> {
+    prop_oneof![
+        (any::<String>(), mode(), any::<u64>()).prop_map(|(resource, mode, wait_us)| LockAction::Acquire {
+            resource,
+            mode,
+            wait_us
+        }),
+        (any::<String>(), token()).prop_map(|(resource, token)| LockAction::Release { resource, token }),
+    ]
+}
+
+fn register_action() -> impl Strategy<Value = RegisterAction> {
+    prop_oneof![
+        (any::<String>(), bytes()).prop_map(|(key, value)| RegisterAction::Set { key, value }),
+        (any::<String>(), proptest::option::of(bytes()), bytes())
+            .prop_map(|(key, expected, value)| RegisterAction::CompareAndSet { key, expected, value }),
+        any::<String>().prop_map(|key| RegisterAction::Delete { key }),
+    ]
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    let action =
+        prop_oneof![lock_action().prop_map(Action::Lock), register_action().prop_map(Action::Register)];
+    prop_oneof![
+        Just(Command::Tick),
+        any::<u64>().prop_map(|lease_us| Command::OpenSession { lease_us }),
+        session().prop_map(|session| Command::KeepAlive { session }),
+        session().prop_map(|session| Command::CloseSession { session }),
+        (session(), sequence(), sequence(), action).prop_map(|(session, sequence, lowest_open, action)| {
+            Command::Once { session, sequence, lowest_open, action }
+        }),
+    ]
+}
+
+fn lock_state() -> impl Strategy<Value = LockState> {
+    let holder =
+        (session(), mode(), token()).prop_map(|(session, mode, token)| LockHolder { session, mode, token });
+    let waiter =
+        (session(), sequence(), mode(), any::<u64>()).prop_map(|(session, sequence, mode, deadline)| {
+            LockWaiter { session, sequence, mode, deadline: ClusterTime(deadline) }
+        });
+    (vec(holder, 0..3), vec(waiter, 0..3)).prop_map(|(holders, waiters)| LockState { holders, waiters })
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    let found =
+        || proptest::option::of((bytes(), index()).prop_map(|(value, version)| Versioned { value, version }));
+    prop_oneof![
+        Just(Ok(Reply::Done)),
+        session().prop_map(|session| Ok(Reply::SessionOpened { session })),
+        token().prop_map(|token| Ok(Reply::LockGranted { token })),
+        any::<u64>().prop_map(|ahead| Ok(Reply::LockQueued { ahead })),
+        index().prop_map(|version| Ok(Reply::Written { version })),
+        found().prop_map(|found| Ok(Reply::Value(found))),
+        found().prop_map(|found| Ok(Reply::Mismatch(found))),
+        (any::<bool>(), index()).prop_map(|(existed, version)| Ok(Reply::Deleted { existed, version })),
+        lock_state().prop_map(|state| Ok(Reply::Lock(state))),
+        proptest::sample::select(vec![
+            MachineError::SessionExpired,
+            MachineError::SequenceTooOld,
+            MachineError::TooManySessions,
+            MachineError::TooManyOpenCommands,
+            MachineError::LockTimeout,
+            MachineError::LockReentrant,
+            MachineError::LockNotHeld,
+            MachineError::TooManyWaiters,
+            MachineError::TooManyResources,
+        ])
+        .prop_map(Err),
+        any::<String>().prop_map(|why| Err(MachineError::InvalidArgument(why))),
+        any::<String>().prop_map(|why| Err(MachineError::Undecodable(why))),
+    ]
+}
+
+fn status() -> impl Strategy<Value = NodeStatus> {
+    let role = prop_oneof![
+        Just(Role::Follower),
+        Just(Role::PreCandidate),
+        Just(Role::Candidate),
+        Just(Role::Leader)
+    ];
+    (node(), role, term(), proptest::option::of(node()), index(), index(), index()).prop_map(
+        |(id, role, term, leader, commit_index, applied_index, last_index)| NodeStatus {
+            id,
+            role,
+            term,
+            leader,
+            commit_index,
+            applied_index,
+            last_index,
+        },
+    )
+}
+
+fn result() -> impl Strategy<Value = Result<ResponseBody, ApiError>> {
+    prop_oneof![
+        outcome().prop_map(|outcome| Ok(ResponseBody::Outcome(outcome))),
+        status().prop_map(|status| Ok(ResponseBody::Status(status))),
+        proptest::option::of(node()).prop_map(|leader| Err(ApiError::NotLeader { leader })),
+        Just(Err(ApiError::Overloaded)),
+        Just(Err(ApiError::LeadershipLost)),
+        Just(Err(ApiError::Stopping)),
+        any::<String>().prop_map(|what| Err(ApiError::Unsupported(what))),
+    ]
+}
+
+fn frame() -> impl Strategy<Value = Frame> {
+    let request = prop_oneof![
+        command().prop_map(RequestBody::Command),
+        any::<String>().prop_map(|key| RequestBody::Query(Query::Register { key })),
+        any::<String>().prop_map(|resource| RequestBody::Query(Query::Lock { resource })),
+        Just(RequestBody::Status),
+    ];
+    prop_oneof![
+        (node(), node(), term(), body()).prop_map(|(from, to, term, body)| Frame::Peer(Message {
+            from,
+            to,
+            term,
+            body
+        })),
+        (any::<u64>(), request).prop_map(|(id, body)| Frame::Request(Request { id: RequestId(id), body })),
+        (any::<u64>(), result())
+            .prop_map(|(id, result)| Frame::Response(Response { id: RequestId(id), result })),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_frame_comes_back_as_it_went(frame in frame()) {
+        let encoded = frame.encode();
+        prop_assert_eq!(Frame::length(&encoded), Ok(Some(encoded.len())));
+        prop_assert_eq!(Frame::decode(&encoded), Ok(frame));
+    }
+
+    #[test]
+    fn a_single_flipped_bit_is_always_noticed(frame in frame(), place in any::<prop::sample::Index>()) {
+        let mut encoded = frame.encode().to_vec();
+        let bit = place.index(encoded.len() * 8);
+        encoded[bit / 8] ^= 1 << (bit % 8);
+        prop_assert!(Frame::decode(&encoded).is_err());
+    }
+
+    #[test]
+    fn a_frame_cut_anywhere_is_short(frame in frame(), place in any::<prop::sample::Index>()) {
+        let encoded = frame.encode();
+        let found = place.index(encoded.len());
+        let expected = if found < HEADER_BYTES { HEADER_BYTES } else { encoded.len() };
+        prop_assert_eq!(Frame::decode(&encoded[..found]), Err(FrameError::Short { expected, found }));
+    }
+
+    #[test]
+    fn a_frame_with_something_behind_it_is_long(frame in frame(), more in vec(any::<u8>(), 1..9)) {
+        let encoded = frame.encode();
+        let expected = encoded.len();
+        let stream = [&encoded[..], &more].concat();
+        prop_assert_eq!(Frame::length(&stream), Ok(Some(expected)));
+        prop_assert_eq!(Frame::decode(&stream), Err(FrameError::Long { expected, found: stream.len() }));
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_refused_without_a_panic(bytes in vec(any::<u8>(), 0..200)) {
+        prop_assert!(Frame::decode(&bytes).is_err());
+        let _ = Frame::length(&bytes);
+    }
+
+    #[test]
+    fn arbitrary_bodies_under_a_right_checksum_never_panic(
+        kind in 1_u8..=3,
+        body in vec(any::<u8>(), 0..200),
+    ) {
+        let _ = Frame::decode(&sealed(0xB1, kind, 0, &body));
+    }
+
+    #[test]
+    fn every_command_comes_back_as_it_went(command in command()) {
+        prop_assert_eq!(Command::decode(&command.encode()), Ok(command));
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_make_the_command_decoder_panic(bytes in vec(any::<u8>(), 0..100)) {
+        let _ = Command::decode(&bytes);
+        let _ = Command::decode(&[&[1], &bytes[..]].concat());
+    }
+
+    #[test]
+    fn a_command_with_something_behind_it_is_undecodable(command in command(), more in any::<u8>()) {
+        let longer = [&command.encode()[..], &[more]].concat();
+        prop_assert!(matches!(Command::decode(&longer), Err(MachineError::Undecodable(_))));
+    }
+}
+
+/// A frame with any header and a right checksum.
+fn sealed(first: u8, kind: u8, group: u32, body: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first, kind];
+    frame.extend(group.to_le_bytes());
+    frame.extend(u32::try_from(body.len()).unwrap().to_le_bytes());
+    let crc = crc32c::crc32c(&[&frame[..], body].concat());
+    frame.extend(crc.to_le_bytes());
+    frame.extend(body);
+    frame
+}
+
+#[test]
+fn the_format_is_pinned_to_the_byte() {
+    let request = Frame::Request(Request { id: RequestId(300), body: RequestBody::Status });
+    assert_eq!(request.encode()[..], sealed(0xB1, 2, 0, &[0xAC, 0x02, 2])[..]);
+    assert_eq!(Command::KeepAlive { session: SessionId(7) }.encode()[..], [1, 2, 7]);
+}
+
+#[test]
+fn unknown_magics_versions_kinds_and_groups_are_named() {
+    assert_eq!(Frame::decode(&sealed(0x47, 1, 0, &[])), Err(FrameError::NotAFrame(0x47)));
+    assert_eq!(Frame::decode(&sealed(0xB2, 1, 0, &[])), Err(FrameError::UnknownVersion(2)));
+    assert_eq!(Frame::decode(&sealed(0xB1, 9, 0, &[])), Err(FrameError::UnknownKind(9)));
+    assert_eq!(Frame::decode(&sealed(0xB1, 1, 5, &[])), Err(FrameError::UnknownGroup(5)));
+}
+
+#[test]
+fn an_announced_length_above_the_bound_is_refused_before_the_body_comes() {
+    let mut header = sealed(0xB1, 1, 0, &[]);
+    header[6..10].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert_eq!(Frame::length(&header), Err(FrameError::Oversized((1 << 32) - 1 + 14)));
+    let longest = u32::try_from(FRAME_BYTES_MAX - HEADER_BYTES).unwrap();
+    header[6..10].copy_from_slice(&longest.to_le_bytes());
+    assert_eq!(Frame::length(&header), Ok(Some(FRAME_BYTES_MAX)));
+}
+
+#[test]
+fn a_body_with_something_behind_it_is_undecodable() {
+    let frame = sealed(0xB1, 2, 0, &[1, 2, 0]);
+    assert_eq!(Frame::decode(&frame), Err(FrameError::Undecodable("1 bytes are left over".to_owned())));
+}
+
+#[test]
+fn commands_of_another_version_are_undecodable() {
+    assert!(matches!(Command::decode(&[]), Err(MachineError::Undecodable(_))));
+    assert!(matches!(Command::decode(&[2, 0]), Err(MachineError::Undecodable(_))));
+    assert_eq!(Command::decode(&[1, 0]), Ok(Command::Tick));
+}
