@@ -1,0 +1,97 @@
+//! Test support: one suite for every disk that a log is to stand on.
+//!
+//! The simulated disk and the real one are different programs behind the same trait, and the log must keep
+//! its contract on both. Each part gets an empty disk, and fails with a sentence that says what was
+//! expected. Parts that need a power loss run only where the disk can stage one; the report names those
+//! that were skipped, so that nobody takes a short list for a full one.
+
+mod damage;
+mod faulty;
+mod images;
+mod model;
+mod parts;
+
+use std::fmt;
+
+use crate::env::Disk;
+
+/// A disk that can be taken away and given back.
+pub trait DiskUnderTest {
+    /// Its handle.
+    type Disk: Disk;
+
+    /// A handle on the disk as it is now. After a crash, handles from before are not used any more.
+    fn disk(&self) -> Self::Disk;
+
+    /// Loses power now: what was not synced survives wholly, in part, or not at all, as hostile as the
+    /// disk can make it. `false` if it cannot stage that; nothing happens then.
+    fn crash(&self) -> bool;
+}
+
+/// What the suite did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SuiteReport {
+    /// The parts that ran and passed.
+    pub passed: Vec<&'static str>,
+    /// The parts that were skipped, because the disk cannot lose power.
+    pub skipped: Vec<&'static str>,
+}
+
+impl fmt::Display for SuiteReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in &self.passed {
+            writeln!(f, "passed   {part}")?;
+        }
+        for part in &self.skipped {
+            writeln!(f, "SKIPPED  {part} (this disk cannot lose power)")?;
+        }
+        Ok(())
+    }
+}
+
+/// How a part ended: `Ok(false)` if it needs a power loss and the disk has none to offer.
+type Outcome = Result<bool, String>;
+
+/// Runs every part, each on a disk of its own from `fresh`.
+///
+/// # Errors
+///
+/// The name of the first part that failed, and why.
+pub async fn run_suite<T: DiskUnderTest>(mut fresh: impl FnMut() -> T) -> Result<SuiteReport, String> {
+    let mut report = SuiteReport::default();
+    macro_rules! run {
+        ($($module:ident::$part:ident),* $(,)?) => {$(
+            let name = stringify!($part);
+            match $module::$part(&fresh()).await {
+                Ok(true) => report.passed.push(name),
+                Ok(false) => report.skipped.push(name),
+                Err(reason) => return Err(format!("{name}: {reason}")),
+            }
+        )*};
+    }
+    run!(
+        parts::an_empty_disk_opens_as_an_empty_log,
+        parts::what_is_stored_is_recovered,
+        parts::every_restart_recovers_exactly,
+        parts::a_log_spans_many_segments,
+        parts::truncation_makes_room_for_other_entries,
+        parts::an_empty_request_changes_nothing,
+        parts::preallocated_zeros_are_not_records,
+        parts::a_failed_sync_poisons_the_store,
+        parts::a_failed_write_poisons_the_store,
+        parts::an_abandoned_store_poisons_the_store,
+        parts::a_whole_but_unacknowledged_batch_is_made_durable_before_it_is_believed,
+        parts::power_loss_keeps_all_that_was_acknowledged,
+        parts::power_loss_amid_a_batch_keeps_all_of_it_or_nothing,
+        damage::a_tail_cut_at_any_byte_loses_only_unfinished_batches,
+        damage::a_tail_with_any_hole_is_cut,
+        damage::any_changed_byte_is_refused_or_cut_with_the_last_batch,
+        damage::a_changed_byte_before_the_last_segment_is_refused,
+        damage::a_missing_segment_is_refused,
+        damage::a_folder_of_another_node_is_refused,
+        damage::a_newer_format_is_refused,
+        damage::an_unused_segment_is_replaced,
+        damage::remains_of_a_cut_tail_never_return,
+    );
+    Ok(report)
+}

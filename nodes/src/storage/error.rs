@@ -1,0 +1,71 @@
+//! What storage may answer instead, and whose storage it is.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::env::DiskError;
+use crate::ids::NodeId;
+
+/// Whose log it is. Written into every segment, so that a folder can never serve another node: it would
+/// lend that node's votes to this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The cluster, chosen by the operator.
+    pub cluster: u64,
+    /// The node.
+    pub node: NodeId,
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of cluster {}", self.node, self.cluster)
+    }
+}
+
+/// Why a store does not open, or no longer works. Every variant is fatal to the node.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum StorageError {
+    /// Something that had been made durable is missing or altered. The node must not start from it: an
+    /// operator replaces the node, or restores the file.
+    #[error("{file} is damaged at byte {offset}: {reason}")]
+    Damaged {
+        /// The file.
+        file: String,
+        /// Where the damage was noticed, in bytes from the start of the file.
+        offset: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The folder is another node's. The operator pointed this node at the wrong place.
+    #[error("{file} belongs to {found}, not to {expected}")]
+    WrongIdentity {
+        /// The file.
+        file: String,
+        /// Who opened it.
+        expected: Identity,
+        /// Whose it is.
+        found: Identity,
+    },
+    /// A newer release wrote this. The operator starts that release, or a newer one.
+    #[error("{file} was written by a newer release: {found}")]
+    NewerFormat {
+        /// The file.
+        file: String,
+        /// What this release does not know.
+        found: String,
+    },
+    /// The disk failed, or a store was abandoned half-way. The node stops; a restart recovers what is
+    /// provably durable.
+    #[error("the log store has failed and stays so: {reason}")]
+    Failed {
+        /// The first failure.
+        reason: String,
+    },
+}
+
+impl From<DiskError> for StorageError {
+    fn from(error: DiskError) -> Self {
+        Self::Failed { reason: error.to_string() }
+    }
+}
