@@ -1,1 +1,103 @@
-//! To come.
+//! The client library: finds the leader, retries within bounds, keeps a session alive, and says honestly
+//! what it does not know.
+//!
+//! A client process has one [`Client`]; it is cheap to clone. All commands run within a session that the
+//! client opens with [`Client::open_session`] and keeps alive in the background, and so take effect at
+//! most once however often they are retried (Raft thesis 6.3).
+//!
+//! Invariants:
+//! * An error is definite ([`ClientError::is_definite`]) only if no attempt, nor any copy of one that the
+//!   network may still hold, can have had effect, now or later.
+//! * A client believes in its session, and in every lock that it holds through it, only until
+//!   [`Client::believed_until`]: the lease counted from the moment at which the *request* that renewed it
+//!   was sent, less what two clocks may drift apart. So it stops believing before the cluster can expire
+//!   the session, whatever the network did to request and reply.
+//! * Once that moment has passed without renewal the session is lost to this client for ever, even if the
+//!   cluster still holds it.
+//!
+//! Deliberately absent: reads from followers, and retries beyond the operation's own deadline.
+
+mod config;
+mod error;
+mod inbox;
+mod locks;
+mod register;
+mod rpc;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+pub use config::ClientConfig;
+pub use error::ClientError;
+pub use locks::LockGuard;
+
+use crate::env::Env;
+use crate::ids::LocalTime;
+use inbox::Inbox;
+use session::Session;
+
+/// A client process's access to the cluster.
+#[derive(Debug)]
+pub struct Client<E: Env> {
+    env: E,
+    config: Arc<ClientConfig>,
+    inbox: Arc<Inbox>,
+    state: Arc<Mutex<State>>,
+}
+
+impl<E: Env> Clone for Client<E> {
+    fn clone(&self) -> Self {
+        Self {
+            env: self.env.clone(),
+            config: Arc::clone(&self.config),
+            inbox: Arc::clone(&self.inbox),
+            state: Arc::clone(&self.state),
+        }
+    }
+}
+
+/// What changes as a client goes along.
+#[derive(Debug, Default)]
+struct State {
+    /// Index into the configured nodes of the one to ask next.
+    target: usize,
+    session: Option<Session>,
+}
+
+impl<E: Env> Client<E> {
+    /// Starts the client's background receiving on `env`.
+    ///
+    /// # Panics
+    /// If `config` names no nodes.
+    #[must_use]
+    pub fn start(env: E, config: ClientConfig) -> Self {
+        assert!(!config.nodes.is_empty(), "a client needs at least one node to talk to");
+        let inbox = Arc::new(Inbox::new(env.entropy()));
+        env.spawn("client inbox", inbox::receive(env.clone(), Arc::clone(&inbox)));
+        Self { env, config: Arc::new(config), inbox, state: Arc::default() }
+    }
+
+    /// Until when, by this process's clock, the client may act as the owner of its session and of the
+    /// locks that it holds. `None` without a session or once it is lost.
+    #[must_use]
+    pub fn believed_until(&self) -> Option<LocalTime> {
+        let state = self.state();
+        let until = state.session.as_ref()?.believed_until;
+        (self.env.now() < until).then_some(until)
+    }
+
+    /// When the client's belief in this lock ends or ended, by its own clock. `None` if it was given back or
+    /// its session replaced since.
+    #[must_use]
+    pub fn belief_ends(&self, guard: &LockGuard) -> Option<LocalTime> {
+        let state = self.state();
+        let session = state.session.as_ref().filter(|session| session.holds(guard))?;
+        Some(session.believed_until)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of this lock panics")
+    }
+}

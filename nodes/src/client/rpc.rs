@@ -1,0 +1,152 @@
+//! One operation as a bounded sequence of attempts.
+
+use super::{Client, ClientError};
+use crate::api::{ApiError, Request, RequestBody, RequestId, Response, ResponseBody};
+use crate::env::{Env, Net};
+use crate::ids::{Address, LocalTime, NodeId};
+use crate::machine::{MachineError, Outcome, Reply};
+use crate::marks;
+use crate::transport::Frame;
+
+/// Doublings of the pause between refused attempts, at most.
+const BACKOFF_DOUBLINGS_MAX: u32 = 4;
+
+/// An operation's successful end.
+#[derive(Debug)]
+pub(super) struct Completed {
+    /// What the machine said.
+    pub(super) outcome: Outcome,
+    /// When the attempt that was answered had been sent.
+    pub(super) sent_at: LocalTime,
+}
+
+enum Attempt {
+    Answered(Result<ResponseBody, ApiError>),
+    TimedOut,
+}
+
+impl<E: Env> Client<E> {
+    /// Asks until somebody answers for the machine or `timeout_us` is over.
+    ///
+    /// A refusal by a node that does not lead is definite for the frame that it answers, not for the
+    /// operation: the network may hold a second copy, and that node may lead when the copy arrives. So an
+    /// operation that nobody took is still one of unknown outcome.
+    ///
+    /// # Errors
+    /// [`ClientError::Unknown`] when the time is over.
+    pub(super) async fn call(
+        &self,
+        body: RequestBody,
+        attempt_timeout_us: u64,
+        timeout_us: u64,
+    ) -> Result<Completed, ClientError> {
+        let give_up_at = self.env.now().plus_us(timeout_us);
+        let mut refusals = 0;
+        loop {
+            let sent_at = self.env.now();
+            if sent_at >= give_up_at {
+                return Err(ClientError::Unknown("no answer in time"));
+            }
+            let deadline = give_up_at.min(sent_at.plus_us(attempt_timeout_us));
+            let tried = self.state().target;
+            match self.attempt(tried, body.clone(), deadline).await {
+                Attempt::Answered(Ok(ResponseBody::Outcome(outcome))) => {
+                    return Ok(Completed { outcome, sent_at });
+                }
+                Attempt::Answered(Ok(ResponseBody::Status(_))) => {
+                    return Err(ClientError::Unknown("answered another question"));
+                }
+                Attempt::Answered(Err(error)) => {
+                    self.follow(&error, tried);
+                    self.back_off(refusals, give_up_at).await;
+                    refusals += 1;
+                }
+                Attempt::TimedOut => {
+                    marks::hit("client.attempt_timed_out");
+                    self.try_another_than(tried);
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, tried: usize, body: RequestBody, deadline: LocalTime) -> Attempt {
+        let (id, response) = self.inbox.expect();
+        let _forget_when_done = Forget { client: self, id };
+        let target = self.config.nodes[tried];
+        let frame = Frame::Request(Request { id, body }).encode();
+        self.env.net().send(Address::Node(target), frame);
+        tokio::select! {
+            biased;
+            response = response => match response {
+                Ok(Response { result, .. }) => Attempt::Answered(result),
+                Err(_) => Attempt::TimedOut,
+            },
+            () = self.env.sleep_until(deadline) => Attempt::TimedOut,
+        }
+    }
+
+    /// Turns to the leader that a refusal names, or else to the next node.
+    fn follow(&self, error: &ApiError, tried: usize) {
+        match error {
+            ApiError::NotLeader { leader: Some(leader) } if self.knows(*leader) => {
+                let position = self.config.nodes.iter().position(|node| node == leader);
+                self.state().target = position.expect("a known node has a position");
+            }
+            ApiError::Overloaded => {}
+            _ => self.try_another_than(tried),
+        }
+    }
+
+    fn knows(&self, node: NodeId) -> bool {
+        self.config.nodes.contains(&node)
+    }
+
+    /// Turns to the next node, unless another operation of this client has turned away meanwhile: as many
+    /// as there are nodes, failing together, would else turn the full circle together for ever.
+    fn try_another_than(&self, tried: usize) {
+        let mut state = self.state();
+        if state.target == tried {
+            state.target = (tried + 1) % self.config.nodes.len();
+        }
+    }
+
+    async fn back_off(&self, refusals: u32, give_up_at: LocalTime) {
+        let longest_us = self.config.backoff_us << refusals.min(BACKOFF_DOUBLINGS_MAX);
+        let pause_us = longest_us / 2 + self.env.entropy() % (longest_us / 2 + 1);
+        self.env.sleep_until(give_up_at.min(self.env.now().plus_us(pause_us))).await;
+    }
+}
+
+impl Completed {
+    /// The machine's answer to a command.
+    ///
+    /// Refusals that the session table does not remember are unknown outcomes: another copy of the request
+    /// may have fared otherwise.
+    pub(super) fn reply(self) -> Result<Reply, ClientError> {
+        match self.outcome {
+            Ok(reply) => Ok(reply),
+            Err(
+                MachineError::SessionExpired
+                | MachineError::SequenceTooOld
+                | MachineError::TooManyOpenCommands
+                | MachineError::Undecodable(_),
+            ) => {
+                marks::hit("client.refusal_says_nothing_of_other_copies");
+                Err(ClientError::Unknown("this attempt was refused, but an earlier one may have had effect"))
+            }
+            Err(error) => Err(ClientError::Refused(error)),
+        }
+    }
+}
+
+/// Takes an attempt's place out of the inbox, however the attempt ends.
+struct Forget<'a, E: Env> {
+    client: &'a Client<E>,
+    id: RequestId,
+}
+
+impl<E: Env> Drop for Forget<'_, E> {
+    fn drop(&mut self) {
+        self.client.inbox.forget(self.id);
+    }
+}

@@ -1,0 +1,198 @@
+//! The client's session: opening it, keeping it alive, and knowing when to stop believing in it.
+
+use super::rpc::Completed;
+use std::collections::BTreeSet;
+
+use super::{Client, ClientError, LockGuard};
+use crate::api::RequestBody;
+use crate::env::Env;
+use crate::ids::{FenceToken, LocalTime, Sequence, SessionId};
+use crate::machine::{Action, Command, OPEN_COMMANDS_MAX, Reply};
+use crate::marks;
+use crate::plant::{self, Bug};
+
+/// Keep-alives are sent this many times per lease.
+const KEEP_ALIVES_PER_LEASE: u64 = 3;
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) id: SessionId,
+    last_sequence: Sequence,
+    /// Commands that somebody still waits for. The cluster lets go of all below the lowest.
+    open: BTreeSet<Sequence>,
+    pub(super) believed_until: LocalTime,
+    /// Locks granted and not given back. Tokens are unique for one resource only.
+    held: BTreeSet<(String, FenceToken)>,
+}
+
+impl Session {
+    fn new(id: SessionId, believed_until: LocalTime) -> Self {
+        Self { id, last_sequence: Sequence(0), open: BTreeSet::new(), believed_until, held: BTreeSet::new() }
+    }
+
+    /// Whether this lock was granted to it and not given back.
+    pub(super) fn holds(&self, guard: &LockGuard) -> bool {
+        self.id == guard.session && self.held.contains(&(guard.resource.clone(), guard.token))
+    }
+}
+
+impl<E: Env> Client<E> {
+    /// Opens a session, in place of any before it, and keeps it alive in the background until it is lost
+    /// or replaced.
+    ///
+    /// # Errors
+    /// When no session was opened for sure; one that was opened all the same expires unused.
+    pub async fn open_session(&self) -> Result<SessionId, ClientError> {
+        self.state().session = None;
+        let command = Command::OpenSession { lease_us: self.config.lease_us };
+        let completed = self.call_command(command, self.config.attempt_timeout_us, 0).await?;
+        let sent_at = completed.sent_at;
+        match completed.reply()? {
+            Reply::SessionOpened { session: id } => {
+                let believed_until = self.renewed_until(sent_at);
+                self.state().session = Some(Session::new(id, believed_until));
+                self.env.spawn("keep-alive", self.clone().keep_alive(id));
+                Ok(id)
+            }
+            _ => Err(ClientError::Unknown("the cluster answered another question")),
+        }
+    }
+
+    /// Gives the session up at once, with all that it holds, and tells the cluster so. If that does not get
+    /// through, the session expires.
+    pub async fn close_session(&self) {
+        let session = self.state().session.take();
+        if let Some(Session { id, .. }) = session {
+            let body = RequestBody::Command(Command::CloseSession { session: id });
+            if self
+                .call(body, self.config.attempt_timeout_us, self.config.operation_timeout_us)
+                .await
+                .is_err()
+            {
+                marks::hit("client.session_left_to_expire");
+            }
+        }
+    }
+
+    /// Whether the client has a session that it may still believe in.
+    #[must_use]
+    pub fn has_session(&self) -> bool {
+        self.believed_until().is_some()
+    }
+
+    /// Does `action` exactly once within the session.
+    pub(super) async fn once(
+        &self,
+        action: Action,
+        attempt_timeout_us: u64,
+        extra_timeout_us: u64,
+    ) -> Result<(SessionId, Reply), ClientError> {
+        let open = self.open_command()?;
+        let Open { session, sequence, lowest_open, .. } = open;
+        let command = Command::Once { session, sequence, lowest_open, action };
+        let completed = self.call_command(command, attempt_timeout_us, extra_timeout_us).await?;
+        let sent_at = completed.sent_at;
+        let reply = completed.reply()?;
+        self.renew(session, sent_at);
+        Ok((session, reply))
+    }
+
+    async fn call_command(
+        &self,
+        command: Command,
+        attempt_timeout_us: u64,
+        extra_timeout_us: u64,
+    ) -> Result<Completed, ClientError> {
+        let timeout_us = self.config.operation_timeout_us.saturating_add(extra_timeout_us);
+        self.call(RequestBody::Command(command), attempt_timeout_us, timeout_us).await
+    }
+
+    /// Numbers a new command. Others of the same session may be open; none is given up for it.
+    fn open_command(&self) -> Result<Open<'_, E>, ClientError> {
+        let now = self.env.now();
+        let mut state = self.state();
+        let live = state.session.as_mut().filter(|session| now < session.believed_until);
+        let session = live.ok_or(ClientError::NotDone("there is no live session"))?;
+        let sequence = Sequence(session.last_sequence.0 + 1);
+        let lowest_open = session.open.first().copied().unwrap_or(sequence);
+        if sequence.0 - lowest_open.0 >= OPEN_COMMANDS_MAX as u64 {
+            return Err(ClientError::NotDone("an earlier command has been open for too many later ones"));
+        }
+        session.last_sequence = sequence;
+        session.open.insert(sequence);
+        Ok(Open { client: self, session: session.id, sequence, lowest_open })
+    }
+
+    /// A lock was granted.
+    pub(super) fn note_held(&self, guard: &LockGuard) {
+        if let Some(session) = self.state().session.as_mut().filter(|session| session.id == guard.session) {
+            session.held.insert((guard.resource.clone(), guard.token));
+        }
+    }
+
+    /// A lock is about to be given back.
+    pub(super) fn note_given_back(&self, guard: &LockGuard) {
+        if let Some(session) = self.state().session.as_mut().filter(|session| session.id == guard.session) {
+            session.held.remove(&(guard.resource.clone(), guard.token));
+        }
+    }
+
+    async fn keep_alive(self, id: SessionId) {
+        let interval_us = self.config.lease_us / KEEP_ALIVES_PER_LEASE;
+        loop {
+            self.env.sleep_until(self.env.now().plus_us(interval_us)).await;
+            if !self.owns(id) {
+                return;
+            }
+            let body = RequestBody::Command(Command::KeepAlive { session: id });
+            let completed = self.call(body, self.config.attempt_timeout_us, self.config.lease_us).await;
+            if let Ok(Completed { outcome: Ok(_), sent_at }) = completed {
+                self.renew(id, sent_at);
+            }
+        }
+    }
+
+    fn owns(&self, id: SessionId) -> bool {
+        let now = self.env.now();
+        self.state().session.as_ref().is_some_and(|session| session.id == id && now < session.believed_until)
+    }
+
+    /// The cluster has renewed the lease by a request sent at `sent_at`. Too late is too late: a session
+    /// once lost stays lost, for others may have acted on its loss.
+    fn renew(&self, id: SessionId, sent_at: LocalTime) {
+        let now = self.env.now();
+        let until = self.renewed_until(sent_at);
+        if let Some(session) = &mut self.state().session
+            && session.id == id
+        {
+            if now < session.believed_until {
+                session.believed_until = session.believed_until.max(until);
+            } else {
+                marks::hit("client.renewal_came_too_late");
+            }
+        }
+    }
+
+    fn renewed_until(&self, sent_at: LocalTime) -> LocalTime {
+        if plant::is(Bug::ClientBelievesPastLease) {
+            return self.env.now().plus_us(self.config.lease_us);
+        }
+        sent_at.plus_us(self.config.belief_us())
+    }
+}
+
+/// A command that somebody waits for, until it is dropped: with the answer, or because nobody waits any more.
+struct Open<'a, E: Env> {
+    client: &'a Client<E>,
+    session: SessionId,
+    sequence: Sequence,
+    lowest_open: Sequence,
+}
+
+impl<E: Env> Drop for Open<'_, E> {
+    fn drop(&mut self) {
+        if let Some(session) = self.client.state().session.as_mut().filter(|s| s.id == self.session) {
+            session.open.remove(&self.sequence);
+        }
+    }
+}

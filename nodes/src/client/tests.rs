@@ -1,0 +1,193 @@
+//! A client alone: the test is the network and the cluster, whose machine is the real one.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+
+use super::{Client, ClientConfig, ClientError, LockGuard};
+use crate::api::{Request, RequestBody, Response, ResponseBody};
+use crate::env::Env;
+use crate::fake_env::FakeEnv;
+use crate::ids::{Address, ClientId, ClusterTime, LogIndex, NodeId};
+use crate::machine::{Command, LockMode, Machine, OPEN_COMMANDS_MAX, Reply};
+use crate::transport::Frame;
+
+struct Bench {
+    env: FakeEnv,
+    client: Client<FakeEnv>,
+    machine: Machine,
+    index: LogIndex,
+}
+
+impl Bench {
+    fn new(entropy: u64) -> Self {
+        let env = FakeEnv::with_entropy(entropy);
+        let config = ClientConfig::new(ClientId(1), (1..=3).map(NodeId).collect());
+        let client = Client::start(env.clone(), config);
+        Self { env, client, machine: Machine::new(), index: LogIndex(0) }
+    }
+
+    /// With a session.
+    fn ready() -> Self {
+        let mut bench = Self::new(1);
+        let opened = bench.begin(|client| async move { client.open_session().await });
+        bench.serve();
+        assert!(opened.lock().expect("one thread").take().is_some_and(|opened| opened.is_ok()));
+        bench
+    }
+
+    /// Begins an operation; its result appears in the slot.
+    fn begin<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+        &self,
+        operation: impl FnOnce(Client<FakeEnv>) -> F,
+    ) -> Arc<Mutex<Option<T>>> {
+        let slot = Arc::new(Mutex::new(None));
+        let (operation, inside) = (operation(self.client.clone()), Arc::clone(&slot));
+        self.env.spawn("operation", async move {
+            let result = operation.await;
+            *inside.lock().expect("one thread") = Some(result);
+        });
+        self.env.advance_us(0);
+        slot
+    }
+
+    /// The requests sent since the last call, and to whom.
+    fn requests(&self) -> Vec<(Address, Request)> {
+        let decoded = self.env.take_sent().into_iter();
+        let request = |(to, frame): (Address, Bytes)| match Frame::decode(&frame) {
+            Ok(Frame::Request(request)) => (to, request),
+            other => panic!("no request: {other:?}"),
+        };
+        decoded.map(request).collect()
+    }
+
+    /// Applies what was sent, in this order, and answers what has an answer at once.
+    fn serve(&mut self) {
+        let requests = self.requests();
+        self.apply(requests);
+    }
+
+    fn apply(&mut self, requests: Vec<(Address, Request)>) {
+        for (to, request) in requests {
+            let RequestBody::Command(command) = request.body else { panic!("commands only") };
+            self.index = self.index.next();
+            let time = ClusterTime(self.env.now().0);
+            let outcome = self.machine.apply(self.index, time, &command).outcome;
+            if !matches!(outcome, Ok(Reply::LockQueued { .. })) {
+                let response = Response { id: request.id, result: Ok(ResponseBody::Outcome(outcome)) };
+                self.env.deliver(to, Frame::Response(response).encode());
+            }
+        }
+    }
+}
+
+fn done<T>(slot: &Arc<Mutex<Option<T>>>) -> Option<T> {
+    slot.lock().expect("one thread").take()
+}
+
+#[test]
+fn operations_of_one_client_at_the_same_time_do_not_abort_each_other() {
+    let mut bench = Bench::ready();
+    let first = bench.begin(|client| async move { client.set("a", Bytes::from_static(b"1")).await });
+    let second = bench.begin(|client| async move { client.set("b", Bytes::from_static(b"2")).await });
+    let mut requests = bench.requests();
+    requests.reverse();
+    bench.apply(requests);
+    assert!(matches!(done(&second), Some(Ok(_))));
+    assert!(matches!(done(&first), Some(Ok(_))), "overtaken by the second, and yet it is done");
+}
+
+#[test]
+fn a_wait_for_a_lock_goes_on_while_the_same_client_does_something_else() {
+    let mut bench = Bench::ready();
+    let other = Command::OpenSession { lease_us: 3_000_000 };
+    bench.index = bench.index.next();
+    let Ok(Reply::SessionOpened { session }) =
+        bench.machine.apply(bench.index, ClusterTime(0), &other).outcome
+    else {
+        panic!("a second session")
+    };
+    let action = crate::machine::Action::Lock(crate::machine::LockAction::Acquire {
+        resource: "r".to_owned(),
+        mode: LockMode::Exclusive,
+        wait_us: 0,
+    });
+    let one = crate::ids::Sequence(1);
+    let command = Command::Once { session, sequence: one, lowest_open: one, action };
+    bench.index = bench.index.next();
+    bench.machine.apply(bench.index, ClusterTime(0), &command).outcome.expect("the lock is free");
+
+    let acquired =
+        bench.begin(|client| async move { client.acquire("r", LockMode::Exclusive, 9_000_000).await });
+    bench.serve();
+    let written = bench.begin(|client| async move { client.set("a", Bytes::from_static(b"1")).await });
+    bench.serve();
+    assert!(matches!(done(&written), Some(Ok(_))));
+    bench.index = bench.index.next();
+    let close = Command::CloseSession { session };
+    bench.machine.apply(bench.index, ClusterTime(0), &close).outcome.expect("closing never fails");
+    // It asks again, lest it miss its turn.
+    bench.env.advance_us(1_000_000);
+    bench.serve();
+    assert!(matches!(done(&acquired), Some(Ok(_))), "its place in line was kept");
+}
+
+#[test]
+fn a_command_too_far_ahead_of_one_that_is_still_open_is_refused_by_the_client_itself() {
+    let bench = Bench::ready();
+    let mut slots = Vec::new();
+    for _ in 0..=OPEN_COMMANDS_MAX {
+        slots.push(bench.begin(|client| async move { client.delete("a").await }));
+    }
+    let last = slots.pop().expect("there are some");
+    assert!(matches!(done(&last), Some(Err(ClientError::NotDone(_)))));
+    assert!(slots.iter().all(|slot| done(slot).is_none()));
+}
+
+#[test]
+fn a_response_to_an_earlier_run_of_the_client_is_not_taken_for_one_to_this_run() {
+    let mut before = Bench::ready();
+    let set = before.begin(|client| async move { client.set("a", Bytes::from_static(b"1")).await });
+    let (_, late) = before.requests().pop().expect("it was sent");
+    assert!(done(&set).is_none());
+
+    // The process dies and starts again, and sends as many requests as before.
+    let mut after = Bench::new(0x1234_5678_9abc_def0);
+    let opened = after.begin(|client| async move { client.open_session().await });
+    after.serve();
+    assert!(done(&opened).is_some());
+    let again = after.begin(|client| async move { client.set("a", Bytes::from_static(b"2")).await });
+    let outcome = Ok(Reply::Written { version: LogIndex(7) });
+    let response = Response { id: late.id, result: Ok(ResponseBody::Outcome(outcome)) };
+    after.env.deliver(Address::Node(NodeId(1)), Frame::Response(response).encode());
+    assert!(done(&again).is_none(), "nobody has answered this request");
+    before.serve();
+}
+
+#[test]
+fn operations_that_fail_together_do_not_turn_full_circle_back_to_the_dead_node() {
+    let bench = Bench::ready();
+    let slots: Vec<_> =
+        (0..3).map(|_| bench.begin(|client| async move { client.delete("a").await })).collect();
+    let targets = |bench: &Bench| bench.requests().into_iter().map(|(to, _)| to).collect::<Vec<_>>();
+    assert_eq!(targets(&bench), [Address::Node(NodeId(1)); 3]);
+    bench.env.advance_us(300_000);
+    assert_eq!(targets(&bench), [Address::Node(NodeId(2)); 3]);
+    assert!(slots.iter().all(|slot| done(slot).is_none()));
+}
+
+#[test]
+fn a_lock_that_is_being_given_back_is_no_longer_believed_in() {
+    let mut bench = Bench::ready();
+    let acquired = bench.begin(|client| async move { client.acquire("r", LockMode::Exclusive, 0).await });
+    bench.serve();
+    let Some(Ok(guard)) = done(&acquired) else { panic!("the lock is free") };
+    assert!(bench.client.believes(&guard));
+    let given_back: LockGuard = guard.clone();
+    let released = bench.begin(|client| async move { client.release(&given_back).await });
+    assert!(!bench.client.believes(&guard), "the release may take effect at any moment");
+    bench.serve();
+    assert_eq!(done(&released), Some(Ok(())));
+    assert!(!bench.client.believes(&guard));
+    assert!(bench.client.has_session());
+}

@@ -1,0 +1,48 @@
+//! What a node needs to know to start, and why it may stop.
+
+use thiserror::Error;
+
+use crate::ids::NodeId;
+use crate::raft;
+use crate::storage::{Identity, StorageError, WalConfig};
+
+/// How one node runs.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// The cluster that the node belongs to, and its own id: what its folder must agree with.
+    pub identity: Identity,
+    /// The core's configuration.
+    pub raft: raft::Config,
+    /// The log store's configuration.
+    pub wal: WalConfig,
+    /// Client requests that wait for an answer, at most; more are refused as overloaded. Default 65,536.
+    pub pending_requests_max: usize,
+    /// Frames taken from the network before effects are carried out, at most: the batch that one write and
+    /// one round of appends may serve. Default 128.
+    pub frames_per_turn_max: usize,
+}
+
+impl NodeConfig {
+    /// The defaults for node `id` of `cluster`.
+    #[must_use]
+    pub fn new(cluster: u64, id: NodeId, voters: Vec<NodeId>) -> Self {
+        Self {
+            identity: Identity { cluster, node: id },
+            raft: raft::Config::new(id, voters),
+            wal: WalConfig::default(),
+            pending_requests_max: 65_536,
+            frames_per_turn_max: 128,
+        }
+    }
+}
+
+/// Why a node stopped. Every one is fatal to this incarnation of the node.
+#[derive(Debug, Error)]
+pub enum NodeError {
+    /// The log could not be opened, or a write failed.
+    #[error("the node stops because its storage failed: {0}")]
+    Storage(#[from] StorageError),
+    /// The storage task is gone.
+    #[error("the node stops because its storage task ended")]
+    StorageTaskEnded,
+}

@@ -1,0 +1,74 @@
+//! The loop of a node: wait, step, obey.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use tokio::sync::mpsc;
+
+use super::replica::Replica;
+use super::{NodeConfig, NodeError, Probe};
+use crate::env::{Env, Net};
+use crate::raft::{StoreRequest, StoreToken};
+use crate::storage::{LogStore, StorageError, Wal};
+
+/// Writes on their way to the storage task: the core asks for one at a time.
+const STORE_QUEUE: usize = 1;
+
+/// Runs a node until it fails or its process ends.
+///
+/// # Errors
+/// When the node's folder cannot be opened or belongs to another node, or a write fails.
+pub async fn run<E: Env, P: Probe>(env: E, config: NodeConfig, probe: P) -> Result<Infallible, NodeError> {
+    let (wal, recovered) = Wal::open(env.disk().clone(), config.identity, config.wal).await?;
+    let (requests, request_queue) = mpsc::channel(STORE_QUEUE);
+    let (completions, mut completion_queue) = mpsc::channel(STORE_QUEUE);
+    env.spawn("storage", store_in_order(wal, request_queue, completions));
+
+    let mut replica = Replica::new(env.clone(), probe, &config, recovered);
+    let mut timer_deadline = replica.deadline();
+    let mut timer = Box::pin(env.sleep_until(timer_deadline));
+    loop {
+        // An earlier wake-up than needed does no harm; a new timer for each turn would cost.
+        let deadline = replica.deadline();
+        if deadline < timer_deadline || timer_deadline <= env.now() {
+            timer_deadline = deadline;
+            timer.set(env.sleep_until(timer_deadline));
+        }
+        tokio::select! {
+            biased;
+            completion = completion_queue.recv() => match completion {
+                Some(result) => replica.on_stored(result?),
+                None => return Err(NodeError::StorageTaskEnded),
+            },
+            (from, frame) = env.net().receive() => {
+                replica.on_frame(from, &frame);
+                // What else has arrived shares this turn's write and messages.
+                for _ in 1..config.frames_per_turn_max {
+                    let Some((from, frame)) = env.net().receive().now_or_never() else { break };
+                    replica.on_frame(from, &frame);
+                }
+            }
+            () = &mut timer => {}
+        }
+        replica.on_time();
+        if let Some(request) = replica.obey() {
+            requests.send(request).await.map_err(|_| NodeError::StorageTaskEnded)?;
+        }
+    }
+}
+
+/// Makes one request after another durable; ends after the first that fails.
+async fn store_in_order<S: LogStore>(
+    mut store: S,
+    mut requests: mpsc::Receiver<Arc<StoreRequest>>,
+    completions: mpsc::Sender<Result<StoreToken, StorageError>>,
+) {
+    while let Some(request) = requests.recv().await {
+        let result = store.store(&request).await.map(|()| request.token);
+        let failed = result.is_err();
+        if completions.send(result).await.is_err() || failed {
+            return;
+        }
+    }
+}

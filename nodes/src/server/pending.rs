@@ -1,0 +1,111 @@
+//! Who waits for which answer.
+
+use std::collections::BTreeMap;
+
+use crate::api::RequestId;
+use crate::ids::{ClientId, LogIndex, Sequence, SessionId, Term};
+use crate::machine::Query;
+
+/// A client that waits, and the request it waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asker {
+    pub(super) client: ClientId,
+    pub(super) request: RequestId,
+}
+
+/// All askers, by what they wait for.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    next_id: u64,
+    /// Handed to the core, which has not yet said whether it takes them.
+    proposals: BTreeMap<u64, Asker>,
+    /// Appended at this index in this term, to be applied.
+    appended: BTreeMap<LogIndex, (Term, Asker)>,
+    /// Applied and standing in line for a lock.
+    queued: BTreeMap<(SessionId, Sequence), Asker>,
+    /// Reads whose leadership round is under way.
+    reads: BTreeMap<u64, (Asker, Query)>,
+    /// Reads that await the application of their read index.
+    confirmed: BTreeMap<(LogIndex, u64), (Asker, Query)>,
+}
+
+/// The id of the driver's own proposals, for which nobody waits.
+pub(super) const NOBODY: u64 = 0;
+
+impl Pending {
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.proposals.len()
+            + self.appended.len()
+            + self.queued.len()
+            + self.reads.len()
+            + self.confirmed.len()
+    }
+
+    /// Registers a proposal and names it.
+    pub(super) fn propose(&mut self, asker: Asker) -> u64 {
+        self.next_id += 1;
+        self.proposals.insert(self.next_id, asker);
+        self.next_id
+    }
+
+    /// The core has appended the proposal.
+    pub(super) fn appended(&mut self, id: u64, index: LogIndex, term: Term) {
+        if let Some(asker) = self.proposals.remove(&id) {
+            self.appended.insert(index, (term, asker));
+        }
+    }
+
+    /// The core has refused the proposal.
+    pub(super) fn refused(&mut self, id: u64) -> Option<Asker> {
+        self.proposals.remove(&id)
+    }
+
+    /// The entry at `index` is applied: who waited for it, and whether it is the entry waited for.
+    pub(super) fn applied(&mut self, index: LogIndex, term: Term) -> Option<(Asker, bool)> {
+        self.appended.remove(&index).map(|(expected, asker)| (asker, expected == term))
+    }
+
+    /// The command stands in line; a retry takes the place of the attempt before it.
+    pub(super) fn queue(&mut self, session: SessionId, sequence: Sequence, asker: Asker) {
+        self.queued.insert((session, sequence), asker);
+    }
+
+    /// The command that stood in line is complete.
+    pub(super) fn completed(&mut self, session: SessionId, sequence: Sequence) -> Option<Asker> {
+        self.queued.remove(&(session, sequence))
+    }
+
+    /// Registers a read and names it.
+    pub(super) fn read(&mut self, asker: Asker, query: Query) -> u64 {
+        self.next_id += 1;
+        self.reads.insert(self.next_id, (asker, query));
+        self.next_id
+    }
+
+    /// The read may be answered from a state that has applied `index`.
+    pub(super) fn read_confirmed(&mut self, id: u64, index: LogIndex) {
+        if let Some(read) = self.reads.remove(&id) {
+            self.confirmed.insert((index, id), read);
+        }
+    }
+
+    /// The core has refused the read.
+    pub(super) fn read_refused(&mut self, id: u64) -> Option<Asker> {
+        self.reads.remove(&id).map(|(asker, _)| asker)
+    }
+
+    /// The next read that may be answered now that `applied` is.
+    pub(super) fn next_answerable(&mut self, applied: LogIndex) -> Option<(Asker, Query)> {
+        let first = self.confirmed.first_entry()?;
+        (first.key().0 <= applied).then(|| first.remove())
+    }
+
+    /// This node leads no more: everybody whose command may or may not take effect.
+    pub(super) fn abandon_commands(&mut self) -> Vec<Asker> {
+        let proposals = std::mem::take(&mut self.proposals).into_values();
+        let appended = std::mem::take(&mut self.appended).into_values().map(|(_, asker)| asker);
+        let queued = std::mem::take(&mut self.queued).into_values();
+        proposals.chain(appended).chain(queued).collect()
+    }
+}

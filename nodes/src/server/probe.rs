@@ -1,0 +1,46 @@
+//! The window through which a testbed watches a node. A production node has a [`Silent`] one.
+
+use crate::ids::LogIndex;
+use crate::raft::{self, Entry, HardState};
+
+/// Something that the node did, reported before anything that depends on it leaves the node.
+#[derive(Clone, Copy, Debug)]
+pub enum Observed<'a> {
+    /// The node started from this durable state.
+    Recovered(&'a raft::Recovered),
+    /// The core changed.
+    Raft(&'a raft::Event),
+    /// A write completed: this is durable now.
+    Durable {
+        /// The durable hard state.
+        hard_state: HardState,
+        /// The end of the durable log.
+        last_index: LogIndex,
+    },
+    /// An entry was applied.
+    Applied {
+        /// The entry.
+        entry: &'a Entry,
+        /// Hash over all outcomes and events so far, and at intervals over the machine's whole state.
+        state: u64,
+    },
+}
+
+/// Watches a node.
+pub trait Probe: Clone + Send + Sync + 'static {
+    /// Whether anybody watches: if not, nothing is hashed for it.
+    const WATCHING: bool;
+
+    /// Takes note.
+    fn observe(&self, observed: Observed<'_>);
+}
+
+/// Nobody watches.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Probe for Silent {
+    const WATCHING: bool = false;
+
+    fn observe(&self, _observed: Observed<'_>) {}
+}

@@ -1,0 +1,132 @@
+//! A replica alone, fed by hand: a cluster of one, whose disk is as quick as the test says.
+
+use bytes::Bytes;
+
+use super::replica::Replica;
+use super::{NodeConfig, Silent};
+use crate::api::{Request, RequestBody, RequestId, ResponseBody};
+use crate::env::{Env, FRAME_BYTES_MAX};
+use crate::fake_env::FakeEnv;
+use crate::ids::{Address, ClientId, ClusterTime, LogIndex, NodeId, Sequence, SessionId, Term};
+use crate::machine::{
+    Action, Command, LEASE_US_MIN, MachineError, NAME_BYTES_MAX, Query, RegisterAction, Reply,
+    VALUE_BYTES_MAX,
+};
+use crate::raft::{Body, Entry, Message, Payload, Recovered};
+use crate::transport::Frame;
+
+const CLIENT: Address = Address::Client(ClientId(1));
+
+struct Node {
+    env: FakeEnv,
+    replica: Replica<FakeEnv, Silent>,
+}
+
+impl Node {
+    /// A node that leads its cluster of one.
+    fn leading(adjust: impl FnOnce(&mut NodeConfig)) -> Self {
+        let env = FakeEnv::with_entropy(1);
+        let mut config = NodeConfig::new(1, NodeId(1), vec![NodeId(1)]);
+        adjust(&mut config);
+        let replica = Replica::new(env.clone(), Silent, &config, Recovered::default());
+        let mut node = Self { env, replica };
+        node.env.advance_us(1_000_000);
+        node.turn();
+        node
+    }
+
+    /// Time and effects, every write durable at once, until there is nothing more to write.
+    fn turn(&mut self) {
+        self.replica.on_time();
+        while let Some(request) = self.replica.obey() {
+            self.replica.on_stored(request.token);
+        }
+    }
+
+    fn ask(&mut self, id: u64, body: RequestBody) {
+        let frame = Frame::Request(Request { id: RequestId(id), body }).encode();
+        assert!(frame.len() <= FRAME_BYTES_MAX, "the network would not have brought this");
+        self.replica.on_frame(CLIENT, &frame);
+    }
+
+    /// What was answered since the last call: request, and the machine's outcome.
+    fn outcomes(&self) -> Vec<(u64, Result<Reply, MachineError>)> {
+        let decoded = self.env.take_sent().into_iter().map(|(_, frame)| Frame::decode(&frame));
+        let outcome = |frame| match frame {
+            Ok(Frame::Response(response)) => match response.result {
+                Ok(ResponseBody::Outcome(outcome)) => (response.id.0, outcome),
+                other => panic!("no outcome: {other:?}"),
+            },
+            other => panic!("no response: {other:?}"),
+        };
+        decoded.map(outcome).collect()
+    }
+}
+
+fn set(key: String, value: Bytes) -> RequestBody {
+    let action = Action::Register(RegisterAction::Set { key, value });
+    let (session, sequence) = (SessionId(2), Sequence(1));
+    RequestBody::Command(Command::Once { session, sequence, lowest_open: sequence, action })
+}
+
+#[test]
+fn a_command_too_long_to_be_replicated_is_refused_and_never_enters_the_log() {
+    let mut node = Node::leading(|_| {});
+    let before = node.replica.last_index();
+    let value = Bytes::from(vec![7; FRAME_BYTES_MAX - 64]);
+    node.ask(5, set("k".to_owned(), value));
+    node.turn();
+    assert_eq!(node.replica.last_index(), before);
+    let outcomes = node.outcomes();
+    assert!(matches!(outcomes[..], [(5, Err(MachineError::InvalidArgument(_)))]), "{outcomes:?}");
+}
+
+#[test]
+fn the_longest_command_that_is_taken_fits_a_frame_to_a_peer() {
+    let name = "k".repeat(NAME_BYTES_MAX);
+    let value = Bytes::from(vec![7; VALUE_BYTES_MAX]);
+    let action =
+        Action::Register(RegisterAction::CompareAndSet { key: name, expected: Some(value.clone()), value });
+    let (session, sequence) = (SessionId(u64::MAX), Sequence(u64::MAX));
+    let command = Command::Once { session, sequence, lowest_open: sequence, action }.encode();
+    assert!(command.len() <= super::replica::COMMAND_BYTES_MAX);
+    let longest = LogIndex(u64::MAX);
+    let payload = Payload::Command(Bytes::from(vec![7; super::replica::COMMAND_BYTES_MAX]));
+    let entry = Entry { index: longest, term: Term(u64::MAX), time: ClusterTime(u64::MAX), payload };
+    let body = Body::AppendRequest {
+        prev_index: longest,
+        prev_term: Term(u64::MAX),
+        entries: vec![entry],
+        commit_index: longest,
+    };
+    let message = Message { from: NodeId(u64::MAX), to: NodeId(u64::MAX), term: Term(u64::MAX), body };
+    assert!(Frame::Peer(message).encode().len() <= FRAME_BYTES_MAX);
+}
+
+#[test]
+fn a_query_of_a_name_too_long_is_refused_at_once_and_kept_by_nobody() {
+    let mut node = Node::leading(|_| {});
+    let key = "k".repeat(NAME_BYTES_MAX + 1);
+    node.ask(5, RequestBody::Query(Query::Register { key }));
+    let outcomes = node.outcomes();
+    assert!(matches!(outcomes[..], [(5, Err(MachineError::InvalidArgument(_)))]), "{outcomes:?}");
+}
+
+#[test]
+fn a_tick_refused_for_overload_is_proposed_again_once_there_is_room() {
+    let mut node = Node::leading(|config| config.raft.uncommitted_bytes_max = 1);
+    node.ask(1, RequestBody::Command(Command::OpenSession { lease_us: LEASE_US_MIN }));
+    node.turn();
+    assert!(node.replica.next_expiry().is_some());
+    // A command on its way to the disk leaves no room for the tick when the lease ends.
+    node.ask(2, RequestBody::Command(Command::Tick));
+    let write = node.replica.obey().expect("the command is to be stored");
+    node.env.advance_us(LEASE_US_MIN);
+    node.replica.on_time();
+    assert!(node.replica.obey().is_none());
+    assert!(node.replica.deadline() > node.env.now(), "a refused tick must not be retried in a busy loop");
+    node.replica.on_stored(write.token);
+    node.turn();
+    node.turn();
+    assert_eq!(node.replica.next_expiry(), None);
+}
