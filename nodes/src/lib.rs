@@ -11,6 +11,8 @@
 pub mod api;
 pub mod client;
 pub mod env;
+#[cfg(test)]
+mod fake_env;
 pub mod ids;
 pub mod machine;
 pub mod marks;
