@@ -1,0 +1,204 @@
+//! What the faults of a run did: measured, not assumed.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Process, RuleEffect};
+use crate::history::VirtualTime;
+use crate::plan::FaultKind;
+
+/// What one fault did. Counters of other families stay 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effect {
+    /// Frames that it dropped.
+    pub frames_dropped: u64,
+    /// Frames that it doubled.
+    pub frames_duplicated: u64,
+    /// Frames that it delayed.
+    pub frames_delayed: u64,
+    /// Live processes that it killed.
+    pub processes_killed: u64,
+    /// Processes that started again at its end.
+    pub processes_restarted: u64,
+    /// Bytes written but not synced that it lost.
+    pub unsynced_bytes_lost: u64,
+    /// Writes of which a part survived it.
+    pub writes_torn: u64,
+    /// Processes that it stopped.
+    pub processes_paused: u64,
+    /// Frames that awaited them when they went on.
+    pub frames_awaiting: u64,
+    /// Disk operations that it held up.
+    pub disk_operations_held: u64,
+    /// Times that it cut links; 1 for a plain partition.
+    pub cuts: u64,
+    /// Clocks that strayed by at least half of what the drift makes in its time.
+    pub clocks_strayed: u64,
+    /// Furthest that a clock strayed because of it, in microseconds either way.
+    pub clock_strayed_us_max: u64,
+    /// Campaigns for votes that began in its span or the 2 s after it.
+    pub campaigns: u64,
+    /// Leaders elected in its span or the 2 s after it.
+    pub leaders_elected: u64,
+}
+
+impl Effect {
+    pub(super) fn add_rule(&mut self, rule: RuleEffect) {
+        self.frames_dropped += rule.dropped;
+        self.frames_duplicated += rule.duplicated;
+        self.frames_delayed += rule.delayed;
+    }
+
+    /// The counters by name, in a fixed order, those above 0 only.
+    #[must_use]
+    pub fn counters(&self) -> Vec<(&'static str, u64)> {
+        let all = [
+            ("processes_killed", self.processes_killed),
+            ("processes_restarted", self.processes_restarted),
+            ("unsynced_bytes_lost", self.unsynced_bytes_lost),
+            ("writes_torn", self.writes_torn),
+            ("processes_paused", self.processes_paused),
+            ("frames_awaiting", self.frames_awaiting),
+            ("cuts", self.cuts),
+            ("frames_dropped", self.frames_dropped),
+            ("frames_duplicated", self.frames_duplicated),
+            ("frames_delayed", self.frames_delayed),
+            ("disk_operations_held", self.disk_operations_held),
+            ("clocks_strayed", self.clocks_strayed),
+            ("clock_strayed_us_max", self.clock_strayed_us_max),
+            ("campaigns", self.campaigns),
+            ("leaders_elected", self.leaders_elected),
+        ];
+        all.into_iter().filter(|(_, value)| *value > 0).collect()
+    }
+}
+
+/// One fault as it happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultRecord {
+    /// Its number in the schedule, from 0.
+    pub number: usize,
+    /// Its family.
+    pub kind: FaultKind,
+    /// Its targets as the schedule names them, such as `leader` or `leader -> others`.
+    pub selector: String,
+    /// When it took hold: its time in the schedule, later if it had to wait for a leader.
+    pub at: VirtualTime,
+    /// When it was healed.
+    pub until: VirtualTime,
+    /// Whom it hit.
+    pub targets: BTreeSet<Process>,
+    /// `one-way`: the receivers. Empty for others.
+    pub towards: BTreeSet<Process>,
+    /// What it did.
+    pub effect: Effect,
+    /// Whether it did what it is there to do, by its family's rule.
+    pub had_effect: bool,
+    /// Whether another fault that harmed the same processes at the same time explains that it had none.
+    pub absorbed: bool,
+    /// Something to know about how its target was found; empty as a rule.
+    pub note: String,
+}
+
+impl FaultRecord {
+    /// Whether a disk that stood still had nothing to write, because other faults with effect left the cluster
+    /// of `nodes` no quorum at that time: then nothing is agreed on, and nothing is written.
+    pub(super) fn has_no_quorum_to_harm(&self, nodes: u64, faults: &[Self]) -> bool {
+        let overlapping = faults.iter().filter(|other| {
+            other.number != self.number && other.had_effect && self.at < other.until && other.at < self.until
+        });
+        let takes_nodes_away = overlapping.filter(|other| {
+            !matches!(other.kind, FaultKind::ClockDrift | FaultKind::Degrade | FaultKind::DiskStall)
+        });
+        let away: BTreeSet<&Process> = takes_nodes_away
+            .flat_map(|other| &other.targets)
+            .filter(|process| matches!(process, Process::Node(_)) && !self.targets.contains(process))
+            .collect();
+        self.kind == FaultKind::DiskStall && nodes - away.len() as u64 <= nodes / 2
+    }
+
+    /// Whether `other` explains that this fault had no effect: it had effect itself, at the same time, on
+    /// one of the same processes, and in a way that leaves nothing for this one to do. A process that is
+    /// down, standing still or without its disk neither sends nor writes; one that is cut off may not
+    /// either.
+    pub(super) fn is_absorbed_by(&self, other: &Self) -> bool {
+        use FaultKind::{Crash, DiskStall, PowerLoss};
+        let overlaps = other.number != self.number && self.at < other.until && other.at < self.until;
+        let mut mine = self.targets.union(&self.towards);
+        let shares = mine.any(|process| other.targets.contains(process) || other.towards.contains(process));
+        let explains = match (self.kind, other.kind) {
+            (FaultKind::ClockDrift, theirs) => theirs == FaultKind::ClockDrift,
+            (_, FaultKind::ClockDrift | FaultKind::Degrade) => false,
+            (_, Crash | PowerLoss | DiskStall | FaultKind::Pause) => true,
+            (Crash | PowerLoss | FaultKind::Pause, _) => false,
+            _ => true,
+        };
+        other.had_effect && overlaps && shares && explains
+    }
+}
+
+/// All faults of a run, by number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Timeline {
+    /// One for each fault of the schedule; of a run that was cut short, for each that had begun.
+    pub faults: Vec<FaultRecord>,
+    /// Nodes that were down at the end though no fault held them: they had died by themselves. They were
+    /// started again.
+    pub died_by_themselves: BTreeSet<u64>,
+}
+
+impl Timeline {
+    /// The faults that had no effect and cannot be excused by another one. If there are any, or if faults
+    /// were asked for and all were absorbed, the run shows nothing: its verdict is unknown.
+    #[must_use]
+    pub fn vacuous(&self) -> Vec<&FaultRecord> {
+        let none_worked = !self.faults.is_empty() && self.faults.iter().all(|fault| !fault.had_effect);
+        self.faults.iter().filter(|fault| !fault.had_effect && (none_worked || !fault.absorbed)).collect()
+    }
+
+    /// When the last fault was healed; the run's beginning if there was none.
+    #[must_use]
+    pub fn ended_at(&self) -> VirtualTime {
+        self.faults.iter().map(|fault| fault.until).max().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(number: usize, kind: FaultKind, node: u64, had_effect: bool) -> FaultRecord {
+        FaultRecord {
+            number,
+            kind,
+            selector: String::new(),
+            at: VirtualTime(10),
+            until: VirtualTime(20),
+            targets: [Process::Node(node)].into(),
+            towards: BTreeSet::new(),
+            effect: Effect::default(),
+            had_effect,
+            absorbed: false,
+            note: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_disk_stall_has_nothing_to_hold_up_only_while_the_quorum_is_gone() {
+        let stall = fault(0, FaultKind::DiskStall, 2, false);
+        let crash = fault(1, FaultKind::Crash, 1, true);
+        let partition = fault(2, FaultKind::Partition, 3, true);
+        let faults = [stall.clone(), crash.clone(), partition.clone()];
+        assert!(stall.has_no_quorum_to_harm(3, &faults));
+        assert!(!stall.has_no_quorum_to_harm(5, &faults), "three of five go on");
+        assert!(!stall.has_no_quorum_to_harm(3, std::slice::from_ref(&crash)), "two of three go on");
+        let inert = FaultRecord { had_effect: false, ..partition.clone() };
+        assert!(
+            !stall.has_no_quorum_to_harm(3, &[crash.clone(), inert]),
+            "a fault without effect takes nobody away"
+        );
+        let later = FaultRecord { at: VirtualTime(20), until: VirtualTime(30), ..partition };
+        assert!(!stall.has_no_quorum_to_harm(3, &[crash, later]), "at another time");
+    }
+}

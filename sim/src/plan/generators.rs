@@ -1,0 +1,91 @@
+//! Random valid scenarios, for property tests.
+
+use proptest::prelude::*;
+
+use super::{
+    ClusterSpec, FaultKind, FaultSpec, Mix, MsSpan, Repeat, Scenario, Selector, SwarmSpec, WorkloadKind,
+    WorkloadSpec,
+};
+
+fn span(min_ms: u64, max_ms: u64) -> impl Strategy<Value = MsSpan> {
+    (min_ms..=max_ms, min_ms..=max_ms)
+        .prop_map(|(one, other)| MsSpan::between(one.min(other), one.max(other)))
+}
+
+fn target(kind: FaultKind) -> BoxedStrategy<Selector> {
+    let nodes = [Selector::Leader, Selector::Follower, Selector::Minority, Selector::Each, Selector::Node(2)];
+    let clients = [Selector::OneClient, Selector::Clients, Selector::HalfOfClients, Selector::Client(1)];
+    match kind {
+        FaultKind::DisconnectClients => prop::sample::select(clients.to_vec()).boxed(),
+        FaultKind::Pause | FaultKind::ClockDrift | FaultKind::Degrade => {
+            prop::sample::select([&nodes[..], &clients[..]].concat()).boxed()
+        }
+        _ => prop::sample::select(nodes.to_vec()).boxed(),
+    }
+}
+
+fn fault() -> impl Strategy<Value = FaultSpec> {
+    let repeat = prop::option::of((1..=5_u64, 1..=1_000_u64));
+    prop::sample::select(FaultKind::ALL.to_vec())
+        .prop_flat_map(move |kind| {
+            let times = (span(5_000, 12_000), span(1, 6_000), repeat.clone());
+            (Just(kind), target(kind), times, 0.01..=1.0_f64, 1..=1_000_u64, -100..=-1_i64)
+        })
+        .prop_map(|(kind, target, (at_ms, for_ms, repeat), chance, number, ppm)| {
+            let mut spec = FaultSpec::new(kind, at_ms, for_ms);
+            spec.repeat = repeat.map(|(times, every_ms)| Repeat { times, every_ms });
+            match kind {
+                FaultKind::OneWay => spec.from = Some(target),
+                FaultKind::Degrade => {
+                    spec.target = Some(target);
+                    spec.loss = Some(chance);
+                    spec.jitter_us = Some(number);
+                }
+                FaultKind::Flap => {
+                    spec.target = Some(target);
+                    spec.down_ms = Some(number);
+                }
+                FaultKind::ClockDrift => {
+                    spec.target = Some(target);
+                    spec.ppm = Some(ppm);
+                }
+                _ => spec.target = Some(target),
+            }
+            spec
+        })
+}
+
+fn workload() -> impl Strategy<Value = WorkloadSpec> {
+    let kinds = vec![WorkloadKind::Register, WorkloadKind::Lock, WorkloadKind::Mixed];
+    let mix = (1..9_u32, 0..9_u32).prop_map(|(get, set)| Mix { get, set, ..Mix::default() });
+    let hold = span(0, 3_000);
+    (prop::sample::select(kinds), 1..100_u64, 0.5..100.0_f64, 100..5_000_u64, hold, 0.0..=1.0_f64, mix)
+        .prop_map(|(kind, keys, rate_per_client_hz, lease_ms, hold_ms, shared, mix)| WorkloadSpec {
+            kind,
+            keys,
+            rate_per_client_hz,
+            lease_ms,
+            hold_ms,
+            shared,
+            mix,
+            ..WorkloadSpec::default()
+        })
+}
+
+/// Any valid scenario, nearly.
+pub(crate) fn scenario() -> impl Strategy<Value = Scenario> {
+    let swarm = prop::option::of((prop::sample::subsequence(FaultKind::ALL.to_vec(), 1..=10), 1..=20_u64));
+    let cluster = (3..=9_u64, 1..=20_u64).prop_map(|(nodes, clients)| ClusterSpec { nodes, clients });
+    let faults = prop::collection::vec(fault(), 0..8);
+    ("[a-zA-Z\"\\\\ ä]{1,20}\\.", cluster, workload(), faults, swarm).prop_map(
+        |(claim, cluster, workload, faults, swarm)| Scenario {
+            name: "generated".to_owned(),
+            claim,
+            cluster,
+            workload,
+            faults,
+            swarm: swarm.map(|(kinds, faults_max)| SwarmSpec { kinds, faults_min: 1, faults_max }),
+            ..Scenario::default()
+        },
+    )
+}

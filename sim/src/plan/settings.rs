@@ -1,0 +1,147 @@
+//! The tables of a scenario besides its faults: cluster, workload, timing, elections.
+
+use serde::{Deserialize, Serialize};
+
+use super::MsSpan;
+
+/// `[cluster]`: who takes part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClusterSpec {
+    /// Number of nodes, 1 to [`super::NODES_MAX`]. Default 5.
+    pub nodes: u64,
+    /// Number of clients, 1 to [`super::CLIENTS_MAX`]. Default 8.
+    pub clients: u64,
+}
+
+impl Default for ClusterSpec {
+    fn default() -> Self {
+        Self { nodes: 5, clients: 8 }
+    }
+}
+
+/// What the clients do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WorkloadKind {
+    /// Reads, writes, compare-and-sets and deletes of a few keys.
+    #[default]
+    Register,
+    /// Acquires and releases of a few locks.
+    Lock,
+    /// Odd clients do `register`, even clients `lock`.
+    Mixed,
+}
+
+impl WorkloadKind {
+    /// Its name in a scenario.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Lock => "lock",
+            Self::Mixed => "mixed",
+        }
+    }
+}
+
+/// `[workload]`: what the clients do, and how fast.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkloadSpec {
+    /// The kind. Default `register`.
+    pub kind: WorkloadKind,
+    /// Number of keys, or of locks; few, so that clients contend. 1 to [`super::KEYS_MAX`]. Default 4.
+    pub keys: u64,
+    /// Mean rate at which a client begins operations while it is not waiting for one, per second of virtual
+    /// time; above 0, to [`super::RATE_HZ_MAX`]. Default 25.
+    pub rate_per_client_hz: f64,
+    /// How long a client waits for an answer before it calls the outcome unknown, in milliseconds, 1 or
+    /// more. An acquire waits its `wait_ms` longer. Default 2,000.
+    pub timeout_ms: u64,
+    /// Lease of a client's session in milliseconds, 100 to 3,600,000. Default 3,000.
+    pub lease_ms: u64,
+    /// How long a client keeps a lock, in milliseconds. Default 5 to 50.
+    pub hold_ms: MsSpan,
+    /// How long a client waits in line for a lock, in milliseconds; 0 is "try". Default 0 to 1,000.
+    pub wait_ms: MsSpan,
+    /// Share of lock acquisitions that are shared rather than exclusive, 0 to 1. Default 0.25.
+    pub shared: f64,
+    /// Relative frequencies of the register's operations.
+    pub mix: Mix,
+}
+
+impl Default for WorkloadSpec {
+    fn default() -> Self {
+        Self {
+            kind: WorkloadKind::Register,
+            keys: 4,
+            rate_per_client_hz: 25.0,
+            timeout_ms: 2_000,
+            lease_ms: 3_000,
+            hold_ms: MsSpan::between(5, 50),
+            wait_ms: MsSpan::between(0, 1_000),
+            shared: 0.25,
+            mix: Mix::default(),
+        }
+    }
+}
+
+/// `[workload.mix]`: relative frequencies of the register's operations. At least one is above 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mix {
+    /// Reads. Default 45.
+    pub get: u32,
+    /// Writes. Default 30.
+    pub set: u32,
+    /// Compare-and-sets. Default 20.
+    pub compare_and_set: u32,
+    /// Deletes. Default 5.
+    pub delete: u32,
+}
+
+impl Default for Mix {
+    fn default() -> Self {
+        Self { get: 45, set: 30, compare_and_set: 20, delete: 5 }
+    }
+}
+
+/// `[timing]`: the run's stretches, in milliseconds of virtual time since its beginning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimingSpec {
+    /// No fault begins earlier. Default 5,000.
+    pub faults_from_ms: u64,
+    /// No fault lasts longer; from then on it is calm. Default 25,000.
+    pub faults_until_ms: u64,
+    /// The bound of the liveness check: so long after the faults' end at most, every operation completes
+    /// again. Default 10,000.
+    pub recover_within_ms: u64,
+    /// When the run ends: after the faults' end and the bound. At most [`super::END_MS_MAX`]. Default
+    /// 40,000.
+    pub end_ms: u64,
+}
+
+impl Default for TimingSpec {
+    fn default() -> Self {
+        Self { faults_from_ms: 5_000, faults_until_ms: 25_000, recover_within_ms: 10_000, end_ms: 40_000 }
+    }
+}
+
+/// `[election]`: the nodes' election timers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ElectionSpec {
+    /// Range from which a node draws its election timeout, in milliseconds. Default 300 to 600.
+    pub timeout_ms: MsSpan,
+    /// Interval of a leader's heartbeats in milliseconds: above 0, at most half of the least election
+    /// timeout. Default 50.
+    pub heartbeat_ms: u64,
+}
+
+impl Default for ElectionSpec {
+    fn default() -> Self {
+        Self { timeout_ms: MsSpan::between(300, 600), heartbeat_ms: 50 }
+    }
+}
