@@ -1,5 +1,21 @@
 //! The record of a run.
+//!
+//! Clients are recorded from outside, in true virtual time, by a [`Recorder`]; checks read the finished
+//! [`History`]. It is kept on disk as JSON lines ([`write_history`], [`read_history`]).
+//!
+//! What a history promises, and [`History::verify`] checks:
+//! * operations are numbered from 0 in the order of their invocation;
+//! * a client has one operation open at a time;
+//! * an operation that was answered, or that failed, has a time of return; one of unknown outcome may have
+//!   one too: the moment at which its client gave up, which says nothing about when it takes effect;
+//! * a hold names the acquisition that it came from.
 
+mod lines;
+mod recorder;
 mod types;
+mod verify;
 
+pub use lines::{FORMAT, HistoryError, VERSION, read_history, write_history};
+pub use recorder::{OPEN_AT_END, Recorder};
 pub use types::*;
+pub use verify::Malformed;

@@ -238,7 +238,7 @@ pub enum NodeEvent {
         /// The durable log, from index 1.
         log: Vec<LogSlot>,
     },
-    /// The node's process died.
+    /// The node's process died; perhaps while it recovered, before it was seen to start.
     Stopped,
     /// Role or term changed.
     RoleChanged {

@@ -1,0 +1,55 @@
+//! What Raft promises of its nodes (Raft paper, Figure 3 and sections 5 and 8), one invariant per file.
+//!
+//! Every [`NodeEvent`](crate::history::NodeEvent) goes through [`InvariantSet::observe`] at the moment it
+//! happens. Each invariant judges it against a [`Shadow`] of the cluster, kept from the events alone, in
+//! time that does not grow with the run (a restart costs as much as the log that it recovers).
+//!
+//! What the events must keep to, so that no invariant is blamed for a bad report: a node starts before
+//! anything else and again after it stopped; entries enter a log at its end; and a write is reported durable
+//! before the node does anything that depends on it.
+//!
+//! Deliberately absent: configuration changes and snapshots, which the nodes do not have yet.
+
+mod commit_in_own_term;
+mod commit_is_learnt;
+mod committed_is_durable;
+mod durable_log;
+mod durable_vote;
+mod election_safety;
+mod leader_append_only;
+mod leader_completeness;
+mod log_matching;
+mod monotonicity;
+mod set;
+mod shadow;
+mod state_machine_safety;
+
+pub use set::{InvariantReport, InvariantSet, Violation};
+pub use shadow::{Committed, Shadow, ShadowNode, ShadowSlot};
+
+use std::fmt::Debug;
+
+use crate::history::NodeEvent;
+
+/// `Ok(true)` if the event was judged and is as it should be, `Ok(false)` if it was none of this
+/// invariant's business, or what is wrong.
+type Judgement = Result<bool, String>;
+
+/// One invariant. An event is shown to it twice: before the shadow has taken it in, and after.
+trait Invariant: Debug + Send {
+    /// Its name.
+    fn name(&self) -> &'static str;
+
+    /// Where it is written down.
+    fn source(&self) -> &'static str;
+
+    /// Judges an event against the cluster as it was.
+    fn before(&mut self, _shadow: &Shadow, _node: u64, _event: &NodeEvent) -> Judgement {
+        Ok(false)
+    }
+
+    /// Judges an event against the cluster as it is with it.
+    fn after(&mut self, _shadow: &Shadow, _node: u64, _event: &NodeEvent) -> Judgement {
+        Ok(false)
+    }
+}

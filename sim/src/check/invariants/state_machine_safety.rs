@@ -1,0 +1,95 @@
+//! State machine safety: what is committed or applied at an index is the same on all nodes, for ever; it is
+//! applied in order, and leads to the same state.
+
+use super::{Invariant, Judgement, Shadow, ShadowNode};
+use crate::history::{LogSlot, NodeEvent};
+
+/// The invariant.
+#[derive(Debug, Default)]
+pub(super) struct StateMachineSafety {
+    /// From index 1: the entry first applied there, the state after it, and the node.
+    applied: Vec<(LogSlot, u64, u64)>,
+}
+
+impl Invariant for StateMachineSafety {
+    fn name(&self) -> &'static str {
+        "state machine safety"
+    }
+
+    fn source(&self) -> &'static str {
+        "Raft paper, Figure 3 and section 5.4.3"
+    }
+
+    fn before(&mut self, shadow: &Shadow, node: u64, event: &NodeEvent) -> Judgement {
+        let own = shadow.node(node);
+        match event {
+            NodeEvent::Committed { index } => committed(shadow, own, *index),
+            NodeEvent::Applied { index, slot, state } => {
+                in_order(own, *index, *slot)?;
+                self.same_everywhere(node, *index, *slot, *state)
+            }
+            NodeEvent::Truncated { from } => keeps_committed(shadow, own, *from),
+            _ => Ok(false),
+        }
+    }
+}
+
+fn committed(shadow: &Shadow, own: &ShadowNode, index: u64) -> Judgement {
+    if index > own.last_index() {
+        return Err(format!("the commit index is {index}, but the log ends at {}", own.last_index()));
+    }
+    let common = index.min(shadow.committed().len() as u64);
+    let known = shadow.committed_at(common).map(|committed| committed.slot.prefix);
+    if own.slot(common).map(|slot| slot.prefix) == known {
+        Ok(true)
+    } else {
+        Err(format!("it committed up to {index} a log that differs from what was committed up to {common}"))
+    }
+}
+
+fn in_order(own: &ShadowNode, index: u64, slot: LogSlot) -> Result<(), String> {
+    if own.applied.checked_add(1) != Some(index) {
+        return Err(format!("entry {index} was applied after entry {}", own.applied));
+    }
+    if index > own.commit {
+        return Err(format!("entry {index} was applied, but the commit index is {}", own.commit));
+    }
+    match own.slot(index) {
+        Some(held) if held.slot == slot => Ok(()),
+        held => Err(format!("{slot:?} was applied at {index}, but the log holds {:?}", held.map(|h| h.slot))),
+    }
+}
+
+/// A committed entry is in the log of every later leader, so nothing can ask a node to give it up.
+fn keeps_committed(shadow: &Shadow, own: &ShadowNode, from: u64) -> Judgement {
+    let held = own.slot(from).map(|slot| slot.prefix);
+    let committed = shadow.committed_at(from).map(|committed| committed.slot.prefix);
+    if from <= own.commit || (held.is_some() && held == committed) {
+        Err(format!("entry {from} left the log, but is committed"))
+    } else {
+        Ok(true)
+    }
+}
+
+impl StateMachineSafety {
+    fn same_everywhere(&mut self, node: u64, index: u64, slot: LogSlot, state: u64) -> Judgement {
+        let position = usize::try_from(index - 1).unwrap_or(usize::MAX);
+        if position == self.applied.len() {
+            self.applied.push((slot, state, node));
+            return Ok(true);
+        }
+        // Beyond the next index only after a violation of the order, which was reported.
+        let Some((first_slot, first_state, first)) = self.applied.get(position).copied() else {
+            return Ok(false);
+        };
+        if slot != first_slot {
+            return Err(format!("at {index} {slot:?} was applied, but {first_slot:?} on node {first}"));
+        }
+        if state != first_state {
+            return Err(format!(
+                "after entry {index} the state is {state:016x}, but {first_state:016x} on node {first}"
+            ));
+        }
+        Ok(true)
+    }
+}

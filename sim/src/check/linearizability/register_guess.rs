@@ -1,0 +1,78 @@
+//! A guess at the order of register operations, read off the versions.
+//!
+//! Writes and deletes follow one another by version. A read that saw a value belongs after the write of
+//! its version. A read that saw nothing belongs into one of the gaps in which nothing was there: the first
+//! that ends late enough for it, because a later gap could only begin too late.
+
+use std::collections::BTreeMap;
+
+use super::Entry;
+use crate::history::{Answer, Call};
+
+/// What happens between one write and the next.
+#[derive(Default)]
+struct Gap {
+    /// The write that opens it; none for the first.
+    write: Option<usize>,
+    /// Whether nothing is there.
+    absent: bool,
+    /// Reads that belong here.
+    reads: Vec<usize>,
+}
+
+/// The order, as positions in `entries`; none if some operation's place cannot be read off its answer.
+/// Operations that may never have taken effect are left out.
+pub(super) fn guess(entries: &[Entry<'_>]) -> Option<Vec<usize>> {
+    let mut gaps = vec![Gap { absent: true, ..Gap::default() }];
+    let mut by_version = BTreeMap::new();
+    for (position, entry) in entries.iter().enumerate() {
+        if let Some(Answer::Written { version } | Answer::Deleted { version, .. }) = entry.answer {
+            let absent = matches!(entry.call(), Call::Delete { .. });
+            let gap = Gap { write: Some(position), absent, reads: Vec::new() };
+            if by_version.insert(version, gap).is_some() {
+                return None;
+            }
+        }
+    }
+    let versions: Vec<u64> = by_version.keys().copied().collect();
+    gaps.extend(by_version.into_values());
+
+    let mut of_absence = Vec::new();
+    for (position, entry) in entries.iter().enumerate() {
+        match entry.answer {
+            None if entry.returned_ns.is_some() => return None,
+            Some(Answer::Value { version, .. } | Answer::Mismatch { version, .. }) => match version {
+                Some(version) => {
+                    let gap = versions.binary_search(&version).ok()? + 1;
+                    gaps[gap].reads.push(position);
+                }
+                None => of_absence.push(position),
+            },
+            _ => {}
+        }
+    }
+    place_reads_of_absence(entries, &mut gaps, &of_absence)?;
+    Some(gaps.into_iter().flat_map(|gap| gap.write.into_iter().chain(gap.reads)).collect())
+}
+
+fn place_reads_of_absence(entries: &[Entry<'_>], gaps: &mut [Gap], reads: &[usize]) -> Option<()> {
+    // A gap ends, at the latest, when the first of all later operations returns.
+    let mut ends_ns = Vec::new();
+    let mut end_ns = u64::MAX;
+    for (number, gap) in gaps.iter().enumerate().rev() {
+        if gap.absent {
+            ends_ns.push((number, end_ns));
+        }
+        for &position in gap.write.iter().chain(&gap.reads) {
+            end_ns = end_ns.min(entries[position].returned_ns.unwrap_or(u64::MAX));
+        }
+    }
+    ends_ns.reverse();
+    for &position in reads {
+        let invoked_ns = entries[position].invoked_ns;
+        let first = ends_ns.partition_point(|(_, end_ns)| *end_ns < invoked_ns);
+        let (number, _) = ends_ns.get(first)?;
+        gaps[*number].reads.push(position);
+    }
+    Some(())
+}

@@ -1,0 +1,52 @@
+//! Tier 1: replaying a guessed order.
+//!
+//! If the model accepts every answer along the order, and the order never puts an operation before one that
+//! had returned before it was invoked, then the order is a linearization: a certificate, found in linear
+//! time. If not, nothing is proved, and the search decides.
+
+use std::collections::BTreeSet;
+
+use super::{Entry, Model};
+
+/// What became of a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// Whether the order is a linearization.
+    pub certified: bool,
+    /// Operations replayed.
+    pub steps: u64,
+}
+
+/// Replays `order`, positions in `entries`.
+pub fn replay<M: Model>(model: &M, entries: &[Entry<'_>], order: &[usize]) -> Replay {
+    let mut steps = 0;
+    let certified = accepts(model, entries, order, &mut steps);
+    Replay { certified, steps }
+}
+
+fn accepts<M: Model>(model: &M, entries: &[Entry<'_>], order: &[usize], steps: &mut u64) -> bool {
+    let mut placed = vec![false; entries.len()];
+    let ties: BTreeSet<u64> = entries.iter().filter_map(|entry| entry.after).collect();
+    let mut placed_ties = BTreeSet::new();
+    let mut state = model.initial();
+    let mut latest_invoked_ns = 0;
+    for &position in order {
+        *steps += 1;
+        let Some(entry) = entries.get(position) else { return false };
+        let again = std::mem::replace(&mut placed[position], true);
+        let late = entry.returned_ns.is_some_and(|returned_ns| returned_ns < latest_invoked_ns);
+        let early = entry.after.is_some_and(|id| !placed_ties.contains(&id));
+        if again || late || early {
+            return false;
+        }
+        latest_invoked_ns = latest_invoked_ns.max(entry.invoked_ns);
+        if ties.contains(&entry.operation.id) {
+            placed_ties.insert(entry.operation.id);
+        }
+        match model.step(&state, entry.call(), entry.answer.as_ref()) {
+            Some(after) => state = after,
+            None => return false,
+        }
+    }
+    entries.iter().zip(&placed).all(|(entry, placed)| *placed || entry.returned_ns.is_none())
+}

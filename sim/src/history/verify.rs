@@ -1,0 +1,114 @@
+//! Whether a history is one: the promises that checks build on.
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+use super::{Call, History, Hold, Operation, Outcome, VirtualTime};
+
+/// Why a record is no history. No check can be made on it.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Malformed {
+    /// An operation is not numbered by its place.
+    #[error("operation {found} stands in the place of operation {expected}")]
+    Numbering {
+        /// The number for this place.
+        expected: u64,
+        /// The number found.
+        found: u64,
+    },
+    /// Operations are not in the order of invocation.
+    #[error("operation {0} was invoked before the operation that precedes it")]
+    Order(u64),
+    /// An operation returned before it was invoked.
+    #[error("operation {0} returned before it was invoked")]
+    ReturnedEarly(u64),
+    /// An answer or a refusal has no time.
+    #[error("operation {0} has an answer but no time of return")]
+    AnswerWithoutReturn(u64),
+    /// Two operations of one client overlap.
+    #[error("client {client} invoked operation {id} while another was open")]
+    Overlap {
+        /// The client.
+        client: u64,
+        /// The later operation.
+        id: u64,
+    },
+    /// A hold ends before it begins.
+    #[error("the hold of token {0} ends before it begins")]
+    HoldReversed(u64),
+    /// A hold does not belong to an acquisition of its client and resource.
+    #[error("the hold of token {token} names operation {operation}, which is no acquisition of its own")]
+    HoldWithoutAcquire {
+        /// The hold's token.
+        token: u64,
+        /// The operation that it names.
+        operation: u64,
+    },
+}
+
+/// Verifies operations one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Verifier {
+    count: u64,
+    latest: VirtualTime,
+    /// Per client, when its latest operation returned; `None` if that never did.
+    clients: BTreeMap<u64, Option<VirtualTime>>,
+}
+
+impl Verifier {
+    /// Verifies the next operation.
+    pub(super) fn operation(&mut self, operation: &Operation) -> Result<(), Malformed> {
+        let id = operation.id;
+        if id != self.count {
+            return Err(Malformed::Numbering { expected: self.count, found: id });
+        }
+        if operation.invoked_ns < self.latest {
+            return Err(Malformed::Order(id));
+        }
+        match operation.returned_ns {
+            Some(returned) if returned < operation.invoked_ns => return Err(Malformed::ReturnedEarly(id)),
+            None if !matches!(operation.outcome, Outcome::Unknown { .. }) => {
+                return Err(Malformed::AnswerWithoutReturn(id));
+            }
+            _ => {}
+        }
+        let before = self.clients.insert(operation.client, operation.returned_ns);
+        if before.is_some_and(|returned| returned.is_none_or(|at| at > operation.invoked_ns)) {
+            return Err(Malformed::Overlap { client: operation.client, id });
+        }
+        self.count += 1;
+        self.latest = operation.invoked_ns;
+        Ok(())
+    }
+}
+
+/// Verifies a hold, once all operations are known.
+pub(super) fn verify_hold(operations: &[Operation], hold: &Hold) -> Result<(), Malformed> {
+    if hold.until_ns < hold.from_ns {
+        return Err(Malformed::HoldReversed(hold.token));
+    }
+    let position = usize::try_from(hold.operation).unwrap_or(usize::MAX);
+    let own = operations.get(position).is_some_and(|operation| {
+        operation.client == hold.client
+            && matches!(&operation.call, Call::Acquire { resource, exclusive, .. }
+                if *resource == hold.resource && *exclusive == hold.exclusive)
+    });
+    if own {
+        Ok(())
+    } else {
+        Err(Malformed::HoldWithoutAcquire { token: hold.token, operation: hold.operation })
+    }
+}
+
+impl History {
+    /// Verifies that this is a history at all.
+    ///
+    /// # Errors
+    /// The first promise found broken.
+    pub fn verify(&self) -> Result<(), Malformed> {
+        let mut verifier = Verifier::default();
+        self.operations.iter().try_for_each(|operation| verifier.operation(operation))?;
+        self.holds.iter().try_for_each(|hold| verify_hold(&self.operations, hold))
+    }
+}
