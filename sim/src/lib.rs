@@ -1,7 +1,7 @@
 //! Stormglass's simulator and testbed.
 //!
 //! Arrows between the modules, each importing only from its left:
-//! `rng, plan, history` <- `workload, check, nemesis` <- `world` <- `run` <- `cli` <- `bin`.
+//! `rng, plan, history` <- `catalog, workload, check, nemesis` <- `world` <- `run` <- `cli` <- `bin`.
 
 #[cfg(not(madsim))]
 compile_error!(
@@ -9,7 +9,9 @@ compile_error!(
      unset it, or add `--cfg madsim` to it"
 );
 
+pub mod catalog;
 pub mod check;
+pub mod cli;
 pub mod history;
 pub mod nemesis;
 pub mod plan;

@@ -1,1 +1,23 @@
-//! To come.
+//! Runs: one seed, many seeds, or the same seed again.
+//!
+//! This is where everything meets. [`execute`] builds a world, hosts our nodes and clients in it, lets the
+//! nemesis loose, and judges what is left; [`in_order`] does that for many seeds; [`repeat`] proves that a
+//! run is a function of its schedule; [`report`] puts the outcome into words and numbers.
+//!
+//! Only `program` and `service` know that the nodes are ours: another service takes their place by a node
+//! program that reports `NodeEvent`s and a client that implements `Service`.
+
+mod execute;
+mod folder;
+mod gate;
+mod program;
+mod report;
+mod seeds;
+mod service;
+
+pub use execute::{Options, Outcome, execute};
+pub use folder::{FolderError, leave, left_report};
+pub use gate::{Fingerprint, fingerprint, repeat};
+pub use report::report;
+pub use seeds::{default_jobs, in_order};
+pub use stormglass_nodes::plant::Bug;

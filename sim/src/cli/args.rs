@@ -1,0 +1,223 @@
+//! The arguments, and the help that teaches them.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Torments a replicated service in a sealed, repeatable world and says whether it stayed correct.
+#[derive(Debug, Parser)]
+#[command(
+    name = "stormglass",
+    version,
+    after_help = "Try:\n  \
+        stormglass list\n  \
+        stormglass run leader-crash --seed 7\n  \
+        stormglass run leader-crash --seeds 1..200\n  \
+        stormglass run --all --seeds 1..20\n\n\
+        Exit codes: 0 valid, 1 invalid, 2 unknown, 64 bad usage."
+)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show the scenarios of the catalogue with what each one claims
+    List(List),
+    /// Run a scenario from a seed, or over many seeds, and judge it
+    Run(Run),
+    /// Run again what a failing run left behind
+    Replay(Replay),
+    /// Prove that runs repeat: the same seeds twice in this process and once more in another
+    Meta(Meta),
+    /// Show the planted bugs, for builds with `--features planted-bugs`
+    Bugs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Catalog {
+    /// Folder of the catalogue [default: scenarios/catalog here or in a folder above]
+    #[arg(long = "catalog", value_name = "DIR")]
+    pub(super) folder: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    pub(super) catalog: Catalog,
+}
+
+/// How results are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Terminal,
+    /// For programs: the same bytes for the same seed
+    Json,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Output {
+    /// How to show the result
+    #[arg(long, value_enum, default_value = "terminal")]
+    pub(super) format: Format,
+    /// When to use colours
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(super) color: Color,
+    /// Where a run that is not valid leaves its folder
+    #[arg(long, value_name = "DIR", default_value = "stormglass-runs")]
+    pub(super) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// Names from the catalogue, or paths of scenario files
+    #[arg(value_name = "SCENARIO", required_unless_present = "all")]
+    pub(super) scenarios: Vec<String>,
+    /// Run every scenario of the catalogue
+    #[arg(long, conflicts_with = "scenarios")]
+    pub(super) all: bool,
+    /// The seed: the same seed repeats a run to the byte
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
+    pub(super) seed: u64,
+    /// Many seeds, first to last, both included: 1..200
+    #[arg(long, value_name = "A..B", conflicts_with = "seed")]
+    pub(super) seeds: Option<SeedRange>,
+    /// Plant this bug in the nodes and see whether it is found (`stormglass bugs` lists them)
+    #[arg(long, value_name = "BUG")]
+    pub(super) plant: Option<String>,
+    /// Runs at a time with --seeds [default: one for each core]
+    #[arg(long, value_name = "N")]
+    pub(super) jobs: Option<usize>,
+    /// Stop a sweep at the first run that is not valid
+    #[arg(long, requires = "seeds")]
+    pub(super) fail_fast: bool,
+    #[command(flatten)]
+    pub(super) output: Output,
+    #[command(flatten)]
+    pub(super) catalog: Catalog,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Replay {
+    /// The folder that a run left, or a schedule.toml
+    #[arg(value_name = "PATH")]
+    pub(super) path: PathBuf,
+    /// Plant this bug, as the first run did
+    #[arg(long, value_name = "BUG")]
+    pub(super) plant: Option<String>,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Meta {
+    /// Names from the catalogue, or paths of scenario files [default: the whole catalogue in turn]
+    #[arg(value_name = "SCENARIO")]
+    pub(super) scenarios: Vec<String>,
+    /// The seeds to repeat, first to last, both included
+    #[arg(long, value_name = "A..B", default_value = "1..20")]
+    pub(super) seeds: SeedRange,
+    #[command(flatten)]
+    pub(super) catalog: Catalog,
+    /// Print one line per seed with its trace hash instead, for the comparing process
+    #[arg(long, hide = true)]
+    pub(super) hashes_only: bool,
+}
+
+/// Most seeds of one sweep: the list of its runs is kept in memory.
+const SEEDS_MAX: u64 = 1_000_000;
+
+/// Seeds from `first` to `last`, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SeedRange {
+    pub(super) first: u64,
+    pub(super) last: u64,
+}
+
+impl SeedRange {
+    pub(super) const fn only(seed: u64) -> Self {
+        Self { first: seed, last: seed }
+    }
+
+    pub(super) fn seeds(self) -> impl Iterator<Item = u64> {
+        self.first..=self.last
+    }
+}
+
+impl FromStr for SeedRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let malformed =
+            || format!("write two whole numbers with two dots between them, such as 1..200, not {text:?}");
+        let (first, last) = text.split_once("..").ok_or_else(malformed)?;
+        let last = last.strip_prefix('=').unwrap_or(last);
+        let number = |part: &str| part.trim().parse::<u64>().map_err(|_| malformed());
+        let range = Self { first: number(first)?, last: number(last)? };
+        if range.last < range.first {
+            return Err(format!("the last seed, {}, comes before the first, {}", range.last, range.first));
+        }
+        if range.last - range.first >= SEEDS_MAX {
+            return Err(format!("that is more than {SEEDS_MAX} seeds: sweep them in parts"));
+        }
+        Ok(range)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn seed_ranges_include_both_ends() {
+        assert_eq!("3..5".parse::<SeedRange>().map(|range| range.seeds().collect()), Ok(vec![3, 4, 5]));
+        assert_eq!("7..=7".parse(), Ok(SeedRange::only(7)));
+    }
+
+    #[test]
+    fn malformed_seed_ranges_are_refused() {
+        for text in [
+            "",
+            "1",
+            "..",
+            "1..",
+            "5..3",
+            "-1..2",
+            "1..2..3",
+            "a..b",
+            "1..99999999999999999999",
+            "0..1000000",
+        ] {
+            assert!(text.parse::<SeedRange>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn more_seeds_than_a_list_of_runs_can_hold_are_refused() {
+        assert!("0..18446744073709551615".parse::<SeedRange>().is_err());
+        assert!("0..1000000".parse::<SeedRange>().is_err());
+        assert!("1..1000000".parse::<SeedRange>().is_ok());
+        assert!("18446744073709551614..18446744073709551615".parse::<SeedRange>().is_ok());
+    }
+}

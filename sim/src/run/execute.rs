@@ -1,0 +1,376 @@
+//! One run: a world is built, tormented, calmed, and judged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use stormglass_nodes::marks;
+use stormglass_nodes::plant::Bug;
+use tokio::sync::Notify;
+
+use super::program;
+use super::service::NodesService;
+use crate::check::invariants::{InvariantSet, Violation};
+use crate::check::{self, CheckReport, Evidence, Subject, Verdict, linearizability, liveness};
+use crate::history::{History, NodeEvent, NodeRole, VirtualTime};
+use crate::nemesis::{self, Pacer, Process, Timeline};
+use crate::plan::{Schedule, WorkloadKind};
+use crate::rng::Streams;
+use crate::workload::{Record, Worker};
+use crate::world::{SimEnv, Trace, World, WorldConfig, WorldStatistics, run_in_fresh_thread};
+
+/// Grace after the last operation's own deadline; what is open even then never returns.
+const LAST_GRACE_US: u64 = 2_000_000;
+/// How often the end of the clients' work is looked for.
+const CLIENTS_POLL_US: u64 = 50_000;
+
+/// How to run besides what the schedule says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The bug to plant in the nodes.
+    pub plant: Option<Bug>,
+    /// Whether to keep the trace's records, to find the first difference between two runs.
+    pub keep_trace: bool,
+}
+
+/// Everything that a run leaves.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The verdict over everything.
+    pub verdict: Verdict,
+    /// Why it is not valid, most telling first; empty if it is.
+    pub reasons: Vec<String>,
+    /// What the faults did.
+    pub timeline: Timeline,
+    /// What the clients did.
+    pub history: History,
+    /// Each check's result.
+    pub checks: Vec<CheckReport>,
+    /// What the world counted; absent if the run broke.
+    pub statistics: Option<WorldStatistics>,
+    /// The trace, with its records if they were asked for; absent if the run broke.
+    pub trace: Option<Trace>,
+    /// Coverage marks hit.
+    pub marks: BTreeMap<&'static str, u64>,
+    /// When the run ended.
+    pub ended: VirtualTime,
+    /// When nodes became leader.
+    pub elections: Vec<VirtualTime>,
+    /// Campaigns for votes begun.
+    pub campaigns: u64,
+}
+
+/// What the inside of a run brings out.
+struct Harvest {
+    timeline: Timeline,
+    statistics: WorldStatistics,
+    trace: Trace,
+    marks: BTreeMap<&'static str, u64>,
+    ended: VirtualTime,
+}
+
+/// What outlives a run that breaks.
+#[derive(Clone)]
+struct Witnesses {
+    record: Record,
+    watch: Arc<Mutex<Watch>>,
+    violated: Arc<Notify>,
+    /// Clients that have done their work.
+    finished: Arc<AtomicU64>,
+}
+
+/// What is learnt from the nodes' events as they happen.
+struct Watch {
+    invariants: InvariantSet,
+    elections: Vec<VirtualTime>,
+    campaigns: u64,
+    latest: VirtualTime,
+}
+
+impl Witnesses {
+    fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs a schedule on a thread of its own and judges it.
+#[must_use]
+pub fn execute(schedule: &Schedule, options: Options) -> Outcome {
+    let witnesses = Witnesses {
+        record: Record::default(),
+        watch: Arc::new(Mutex::new(Watch {
+            invariants: InvariantSet::new(1..=schedule.cluster.nodes),
+            elections: Vec::new(),
+            campaigns: 0,
+            latest: VirtualTime::default(),
+        })),
+        violated: Arc::default(),
+        finished: Arc::default(),
+    };
+    let (inside, owned) = (witnesses.clone(), schedule.clone());
+    let result = run_in_fresh_thread(schedule.seed, move || {
+        select_bug(options.plant);
+        async move { storm(&owned, options, inside).await }.boxed()
+    });
+    let broken = match &result {
+        Ok(_) => None,
+        Err(payload) => Some(panic_message(payload.as_ref())),
+    };
+    judge(schedule, &witnesses, result.ok(), broken)
+}
+
+#[cfg(feature = "planted-bugs")]
+fn select_bug(bug: Option<Bug>) {
+    stormglass_nodes::plant::select(bug);
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+fn select_bug(bug: Option<Bug>) {
+    assert_eq!(bug, None, "this build has no planted bugs");
+}
+
+/// The run itself, inside its runtime.
+async fn storm(schedule: &Schedule, options: Options, witnesses: Witnesses) -> Harvest {
+    let world = World::new(WorldConfig {
+        seed: schedule.seed,
+        nodes: schedule.cluster.nodes,
+        clients: schedule.cluster.clients,
+        network: schedule.network,
+        disk: schedule.disk,
+        clocks: schedule.clocks,
+        keep_trace: options.keep_trace,
+    });
+    watch(&world, &witnesses);
+    for node in 1..=schedule.cluster.nodes {
+        world.set_program(Process::Node(node), program::node(world.clone(), node, schedule));
+        world.start(Process::Node(node));
+    }
+    for client in 1..=schedule.cluster.clients {
+        world.set_program(Process::Client(client), client_program(&world, client, schedule, &witnesses));
+        world.start(Process::Client(client));
+    }
+    let timeline = weather(schedule, &world, &witnesses).await;
+    Harvest {
+        timeline,
+        statistics: world.statistics(),
+        trace: world.trace(),
+        marks: marks::counts(),
+        ended: world.now(),
+    }
+}
+
+/// Faults, calm, and the end of the clients' work; all of it only until an invariant is violated.
+async fn weather(schedule: &Schedule, world: &World, witnesses: &Witnesses) -> Timeline {
+    let pacer = WorldPacer {
+        world: world.clone(),
+        violated: Arc::clone(&witnesses.violated),
+        is_cut_short: AtomicBool::new(false),
+    };
+    let timeline = nemesis::execute(schedule, world, &pacer).await;
+    if !pacer.is_cut_short() {
+        tokio::select! {
+            biased;
+            () = witnesses.violated.notified() => {}
+            () = calm(schedule, world, &witnesses.finished) => {}
+        }
+    }
+    timeline
+}
+
+/// Waits until the run is over and the clients have done their work.
+async fn calm(schedule: &Schedule, world: &World, finished: &AtomicU64) {
+    let end = VirtualTime::from_ms(schedule.timing.end_ms);
+    world.sleep_until(end).await;
+    // The last operation may be a wait for a lock, which is then kept for a while and given back.
+    let spec = &schedule.workload;
+    let last_ms = 2 * spec.timeout_ms + spec.wait_ms.max_ms + spec.hold_ms.max_ms;
+    let patience_us = last_ms * 1_000 + LAST_GRACE_US;
+    let give_up = VirtualTime(end.0 + patience_us * 1_000);
+    while world.now() < give_up && finished.load(Ordering::Relaxed) < schedule.cluster.clients {
+        world.sleep_until(VirtualTime(world.now().0 + CLIENTS_POLL_US * 1_000)).await;
+    }
+}
+
+fn watch(world: &World, witnesses: &Witnesses) {
+    let witnesses = witnesses.clone();
+    world.set_observer(Box::new(move |at, node, event| {
+        let mut watch = witnesses.watch();
+        watch.latest = at;
+        match event {
+            NodeEvent::RoleChanged { role: NodeRole::Leader, .. } => watch.elections.push(at),
+            NodeEvent::RoleChanged { role: NodeRole::Candidate, .. } => watch.campaigns += 1,
+            _ => {}
+        }
+        if watch.invariants.observe(at, node, event).is_err() {
+            witnesses.violated.notify_one();
+        }
+    }));
+}
+
+fn client_program(
+    world: &World,
+    client: u64,
+    schedule: &Schedule,
+    witnesses: &Witnesses,
+) -> impl Fn(SimEnv) -> BoxFuture<'static, ()> + Send + Sync + 'static {
+    let (world, schedule) = (world.clone(), schedule.clone());
+    let (record, finished) = (witnesses.record.clone(), Arc::clone(&witnesses.finished));
+    move |env| {
+        let worker = Worker {
+            client,
+            service: NodesService::start(world.clone(), client, env, &schedule),
+            spec: schedule.workload.clone(),
+            rng: Streams::new(schedule.seed).stream(&format!("client/{client}")),
+            record: record.clone(),
+            until: VirtualTime::from_ms(schedule.timing.end_ms),
+        };
+        let finished = Arc::clone(&finished);
+        let done = move |()| {
+            finished.fetch_add(1, Ordering::Relaxed);
+        };
+        worker.work().map(done).boxed()
+    }
+}
+
+/// The world's time, until an invariant is violated.
+struct WorldPacer {
+    world: World,
+    violated: Arc<Notify>,
+    is_cut_short: AtomicBool,
+}
+
+impl Pacer for WorldPacer {
+    fn now(&self) -> VirtualTime {
+        self.world.now()
+    }
+
+    async fn sleep_until(&self, deadline: VirtualTime) {
+        tokio::select! {
+            biased;
+            () = self.violated.notified() => self.is_cut_short.store(true, Ordering::Relaxed),
+            () = self.world.sleep_until(deadline) => {}
+        }
+    }
+
+    fn is_cut_short(&self) -> bool {
+        self.is_cut_short.load(Ordering::Relaxed)
+    }
+}
+
+fn judge(
+    schedule: &Schedule,
+    witnesses: &Witnesses,
+    harvest: Option<Harvest>,
+    broken: Option<String>,
+) -> Outcome {
+    let history = witnesses.record.history();
+    let watch = witnesses.watch();
+    let ended = harvest.as_ref().map_or(watch.latest, |harvest| harvest.ended);
+    let timeline = harvest.as_ref().map(|harvest| harvest.timeline.clone()).unwrap_or_default();
+    let mut checks = check::judge(&Evidence {
+        history: &history,
+        invariants: &watch.invariants,
+        expects: expected(schedule.workload.kind),
+        times: liveness::Times {
+            faults_end: timeline.ended_at(),
+            recover_within_ns: schedule.timing.recover_within_ms * 1_000_000,
+            ended,
+            clients: schedule.cluster.clients,
+            idle_ns_max: idle_us_max(schedule).saturating_mul(1_000),
+            until: VirtualTime::from_ms(schedule.timing.end_ms),
+        },
+        budget_steps: linearizability::STEPS_MAX,
+    });
+    let violation = watch.invariants.report().into_iter().find_map(|report| report.violation);
+    if violation.is_some() || broken.is_some() {
+        let liveness = checks.iter_mut().filter(|check| check.name == "liveness");
+        liveness.for_each(|check| {
+            check.verdict = Verdict::Unknown;
+            check.counterexample = None;
+            check.detail = "not judged: the run was cut short".to_owned();
+        });
+    }
+    if let Some(message) = &broken {
+        checks.push(panicked(message));
+    }
+    let vacuous = if violation.is_some() { Vec::new() } else { vacuity(&timeline) };
+    let reasons = reasons(violation.as_ref(), &checks, &vacuous);
+    let verdict = Verdict::of_all(
+        checks.iter().map(|check| check.verdict).chain((!vacuous.is_empty()).then_some(Verdict::Unknown)),
+    );
+    let (statistics, trace, marks) = match harvest {
+        Some(harvest) => (Some(harvest.statistics), Some(harvest.trace), harvest.marks),
+        None => (None, None, BTreeMap::new()),
+    };
+    let (elections, campaigns) = (watch.elections.clone(), watch.campaigns);
+    drop(watch);
+    Outcome {
+        verdict,
+        reasons,
+        timeline,
+        history,
+        checks,
+        statistics,
+        trace,
+        marks,
+        ended,
+        elections,
+        campaigns,
+    }
+}
+
+/// How long a client that is served stays between two operations: it paces itself, holds a lock, and gives
+/// up what it cannot be sure of. Twice that, because it counts by a clock of its own.
+fn idle_us_max(schedule: &Schedule) -> u64 {
+    let spec = &schedule.workload;
+    let pace_us = (2e6 / spec.rate_per_client_hz) as u64;
+    let abandon_us = spec.timeout_ms.saturating_mul(1_000);
+    pace_us.saturating_add(spec.hold_ms.max_ms * 1_000).saturating_add(abandon_us).saturating_mul(2)
+}
+
+fn expected(kind: WorkloadKind) -> BTreeSet<Subject> {
+    match kind {
+        WorkloadKind::Register => [Subject::Register].into(),
+        WorkloadKind::Lock => [Subject::Lock].into(),
+        WorkloadKind::Mixed => [Subject::Register, Subject::Lock].into(),
+    }
+}
+
+fn panicked(message: &str) -> CheckReport {
+    CheckReport {
+        name: "no panic".to_owned(),
+        source: "assertions of nodes, clients and world".to_owned(),
+        verdict: Verdict::Invalid,
+        detail: "a program of the world panicked, which ended the run and the record of its faults"
+            .to_owned(),
+        cost_steps: 0,
+        counterexample: Some(message.to_owned()),
+    }
+}
+
+fn vacuity(timeline: &Timeline) -> Vec<String> {
+    let dead = timeline.died_by_themselves.iter().map(|node| format!("node {node} had died by itself"));
+    nemesis::vacuous_reasons(timeline).into_iter().chain(dead).collect()
+}
+
+fn reasons(violation: Option<&Violation>, checks: &[CheckReport], vacuous: &[String]) -> Vec<String> {
+    let mut reasons: Vec<String> = violation.iter().map(ToString::to_string).collect();
+    for wanted in [Verdict::Invalid, Verdict::Unknown] {
+        for check in checks.iter().filter(|check| check.verdict == wanted) {
+            let text = check.counterexample.as_ref().unwrap_or(&check.detail);
+            let first_line = text.lines().next().unwrap_or_default();
+            if !reasons.iter().any(|reason| reason == first_line) {
+                reasons.push(format!("{}: {first_line}", check.name));
+            }
+        }
+    }
+    reasons.extend_from_slice(vacuous);
+    reasons
+}
+
+fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message").to_owned()
+}

@@ -1,0 +1,28 @@
+//! What a workload needs of the service under test.
+
+use std::future::Future;
+
+use crate::history::{Call, Outcome, VirtualTime};
+
+/// One client process's access to a service.
+pub trait Service: Send + Sync + 'static {
+    /// True time, for the record only: nothing that the client does may depend on it but its end.
+    fn now(&self) -> VirtualTime;
+
+    /// Sleeps by the client's own clock.
+    fn sleep_us(&self, us: u64) -> impl Future<Output = ()> + Send;
+
+    /// Gets ready for operations (opens a session, say); whether it is.
+    fn prepare(&self) -> impl Future<Output = bool> + Send;
+
+    /// Carries out one operation. An answer that leaves open whether it took effect is
+    /// [`Outcome::Unknown`].
+    fn call(&self, call: &Call) -> impl Future<Output = Outcome> + Send;
+
+    /// The true time at which the client's belief in what it holds ends or ended by its own clock, as far
+    /// as it was renewed until now. `None` if it holds nothing any more.
+    fn belief_ends(&self) -> Option<VirtualTime>;
+
+    /// Gives up everything that the client may hold or wait for, known or unknown.
+    fn abandon(&self) -> impl Future<Output = ()> + Send;
+}

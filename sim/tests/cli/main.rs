@@ -1,0 +1,6 @@
+//! The command line as a user meets it: the built program, started as a process.
+
+mod help;
+mod runs;
+mod support;
+mod usage;
