@@ -1,0 +1,130 @@
+//! A scenario, and so a schedule, in which every key is present. Whoever adds a key, a kind or a target is
+//! stopped here by the compiler, and then reminded of the documents.
+
+use stormglass_sim::nemesis::Effect;
+use stormglass_sim::plan::{
+    FaultKind, FaultSpec, MsSpan, Repeat, Scenario, Selector, SwarmSpec, WorkloadKind, WorkloadSpec,
+};
+
+/// A fault with every setting that any kind takes.
+pub(crate) fn overfull_fault() -> FaultSpec {
+    FaultSpec {
+        kind: FaultKind::Crash,
+        at_ms: MsSpan::exactly(6_000),
+        for_ms: MsSpan::exactly(1_000),
+        target: Some(Selector::Leader),
+        from: Some(Selector::Leader),
+        to: Some(Selector::Others),
+        down_ms: Some(100),
+        up_ms: Some(100),
+        loss: Some(0.5),
+        duplicate: Some(0.5),
+        delay_us: Some(100),
+        jitter_us: Some(100),
+        ppm: Some(50),
+        beyond_bound: Some(false),
+        repeat: Some(Repeat { times: 2, every_ms: 3_000 }),
+    }
+}
+
+/// A fault of a kind with all the settings that the kind takes, and no others.
+fn full_fault(kind: FaultKind) -> FaultSpec {
+    let takes = |name: &str| kind.settings().contains(&name);
+    let all = overfull_fault();
+    let target = if kind == FaultKind::DisconnectClients { Selector::Clients } else { Selector::Leader };
+    FaultSpec {
+        kind,
+        target: Some(target).filter(|_| takes("target")),
+        from: all.from.filter(|_| takes("from")),
+        to: all.to.filter(|_| takes("to")),
+        down_ms: all.down_ms.filter(|_| takes("down_ms")),
+        up_ms: all.up_ms.filter(|_| takes("up_ms")),
+        loss: all.loss.filter(|_| takes("loss")),
+        duplicate: all.duplicate.filter(|_| takes("duplicate")),
+        delay_us: all.delay_us.filter(|_| takes("delay_us")),
+        jitter_us: all.jitter_us.filter(|_| takes("jitter_us")),
+        ppm: all.ppm.filter(|_| takes("ppm")),
+        beyond_bound: all.beyond_bound.filter(|_| takes("beyond_bound")),
+        ..all
+    }
+}
+
+/// A valid scenario with every key, and every kind of fault with all of its settings.
+pub(crate) fn scenario() -> Scenario {
+    Scenario {
+        name: "everything".to_owned(),
+        claim: "Every key is there.".to_owned(),
+        swarm: Some(SwarmSpec::default()),
+        workload: WorkloadSpec { kind: WorkloadKind::Mixed, ..WorkloadSpec::default() },
+        faults: FaultKind::ALL.map(full_fault).to_vec(),
+        ..Scenario::default()
+    }
+}
+
+/// Every target, with `N` for a number.
+pub(crate) fn targets() -> Vec<String> {
+    use Selector::{
+        All, Any, Client, Clients, Each, Follower, Followers, HalfOfClients, Leader, LeaderAndMinority,
+        Majority, MajorityWithoutLeader, Minority, Node, OneClient, Others, Union,
+    };
+    let all = [
+        Leader,
+        Follower,
+        Followers,
+        Any,
+        Each,
+        All,
+        Minority,
+        Majority,
+        LeaderAndMinority,
+        MajorityWithoutLeader,
+        Others,
+        Node(1),
+        OneClient,
+        Clients,
+        HalfOfClients,
+        Client(1),
+    ];
+    // A target that is missing above is missing here too, and that does not compile.
+    let word = |target: &Selector| match target {
+        Node(_) => "node-N".to_owned(),
+        Client(_) => "client-N".to_owned(),
+        Leader
+        | Follower
+        | Followers
+        | Any
+        | Each
+        | All
+        | Minority
+        | Majority
+        | LeaderAndMinority
+        | MajorityWithoutLeader
+        | Others
+        | OneClient
+        | Clients
+        | HalfOfClients
+        | Union(_) => target.to_string(),
+    };
+    all.iter().map(word).collect()
+}
+
+/// An effect in which nothing stayed 0.
+pub(crate) const fn every_effect() -> Effect {
+    Effect {
+        frames_dropped: 1,
+        frames_duplicated: 1,
+        frames_delayed: 1,
+        processes_killed: 1,
+        processes_restarted: 1,
+        unsynced_bytes_lost: 1,
+        writes_torn: 1,
+        processes_paused: 1,
+        frames_awaiting: 1,
+        disk_operations_held: 1,
+        cuts: 1,
+        clocks_strayed: 1,
+        clock_strayed_us_max: 1,
+        campaigns: 1,
+        leaders_elected: 1,
+    }
+}
