@@ -15,7 +15,8 @@ pub struct NodeConfig {
     pub raft: raft::Config,
     /// The log store's configuration.
     pub wal: WalConfig,
-    /// Client requests that wait for an answer, at most; more are refused as overloaded. Default 65,536.
+    /// Client requests that wait for an answer, those in line for a lock included, at most; more are refused
+    /// as overloaded. Keep-alives and releases are let in up to twice this number. Default 65,536.
     pub pending_requests_max: usize,
     /// Frames taken from the network before effects are carried out, at most: the batch that one write and
     /// one round of appends may serve. Default 128.

@@ -14,7 +14,8 @@ use crate::api::{ApiError, NodeStatus, Request, RequestBody, Response, ResponseB
 use crate::env::{Env, Net};
 use crate::ids::{Address, ClientId, ClusterTime, LocalTime, LogIndex, Sequence, SessionId};
 use crate::machine::{
-    Command, Machine, MachineError, MachineEvent, NAME_BYTES_MAX, Outcome, Query, Reply, VALUE_BYTES_MAX,
+    Action, Command, LockAction, Machine, MachineError, MachineEvent, NAME_BYTES_MAX, Outcome, Query, Reply,
+    VALUE_BYTES_MAX,
 };
 use crate::marks;
 use crate::raft::{
@@ -23,6 +24,8 @@ use crate::raft::{
 };
 use crate::transport::Frame;
 
+/// Requests that make room are refused only beyond this many times the bound of the others.
+const MAKING_ROOM_FACTOR: usize = 2;
 /// Every how many entries the machine's whole state enters the state hash.
 const DIGEST_INTERVAL: u64 = 64;
 
@@ -195,7 +198,8 @@ impl<E: Env, P: Probe> Replica<E, P> {
 
     fn on_request(&mut self, client: ClientId, request: Request) {
         let asker = Asker { client, request: request.id };
-        if self.pending.len() >= self.pending_requests_max {
+        let factor = if makes_room(&request.body) { MAKING_ROOM_FACTOR } else { 1 };
+        if self.pending.len() >= self.pending_requests_max.saturating_mul(factor) {
             marks::hit("server.too_many_pending_requests");
             return self.answer(asker, Err(ApiError::Overloaded));
         }
@@ -367,6 +371,16 @@ fn name_of(query: &Query) -> &str {
     match query {
         Query::Register { key } => key,
         Query::Lock { resource } => resource,
+    }
+}
+
+/// Whether a request keeps a session alive or gives up what others wait for. Who stands in line for a lock
+/// is among the pending requests: they must not shut out what ends their waiting.
+fn makes_room(body: &RequestBody) -> bool {
+    match body {
+        RequestBody::Command(Command::KeepAlive { .. } | Command::CloseSession { .. }) => true,
+        RequestBody::Command(Command::Once { action: Action::Lock(LockAction::Release { .. }), .. }) => true,
+        RequestBody::Command(_) | RequestBody::Query(_) | RequestBody::Status => false,
     }
 }
 

@@ -9,8 +9,8 @@ use crate::env::{Env, FRAME_BYTES_MAX};
 use crate::fake_env::FakeEnv;
 use crate::ids::{Address, ClientId, ClusterTime, LogIndex, NodeId, Sequence, SessionId, Term};
 use crate::machine::{
-    Action, Command, LEASE_US_MIN, MachineError, NAME_BYTES_MAX, Query, RegisterAction, Reply,
-    VALUE_BYTES_MAX,
+    Action, Command, LEASE_US_MIN, LockAction, LockMode, MachineError, NAME_BYTES_MAX, Query, RegisterAction,
+    Reply, VALUE_BYTES_MAX,
 };
 use crate::raft::{Body, Entry, Message, Payload, Recovered};
 use crate::transport::Frame;
@@ -101,6 +101,43 @@ fn the_longest_command_that_is_taken_fits_a_frame_to_a_peer() {
     };
     let message = Message { from: NodeId(u64::MAX), to: NodeId(u64::MAX), term: Term(u64::MAX), body };
     assert!(Frame::Peer(message).encode().len() <= FRAME_BYTES_MAX);
+}
+
+#[test]
+fn waiters_in_line_do_not_shut_out_what_ends_their_waiting() {
+    let mut node = Node::leading(|config| config.pending_requests_max = 2);
+    let mut sessions = Vec::new();
+    for id in 1..=3 {
+        node.ask(id, RequestBody::Command(Command::OpenSession { lease_us: 60_000_000 }));
+        node.turn();
+        let outcomes = node.outcomes();
+        let [(_, Ok(Reply::SessionOpened { session }))] = outcomes[..] else { panic!("{outcomes:?}") };
+        sessions.push(session);
+    }
+    let lock = |session, sequence, action| {
+        let sequence = Sequence(sequence);
+        RequestBody::Command(Command::Once {
+            session,
+            sequence,
+            lowest_open: sequence,
+            action: Action::Lock(action),
+        })
+    };
+    let acquire =
+        || LockAction::Acquire { resource: "r".to_owned(), mode: LockMode::Exclusive, wait_us: 9_000_000 };
+    for (id, session) in (10..).zip(&sessions) {
+        node.ask(id, lock(*session, 1, acquire()));
+        node.turn();
+    }
+    let outcomes = node.outcomes();
+    let [(10, Ok(Reply::LockGranted { token }))] = outcomes[..] else { panic!("{outcomes:?}") };
+
+    node.ask(20, RequestBody::Command(Command::KeepAlive { session: sessions[1] }));
+    node.ask(21, lock(sessions[0], 2, LockAction::Release { resource: "r".to_owned(), token }));
+    node.turn();
+    let outcomes = node.outcomes();
+    assert_eq!(outcomes[..2], [(20, Ok(Reply::Done)), (21, Ok(Reply::Done))]);
+    assert!(matches!(outcomes[2..], [(11, Ok(Reply::LockGranted { .. }))]), "{outcomes:?}");
 }
 
 #[test]
