@@ -102,8 +102,9 @@ pub struct FaultRecord {
 }
 
 impl FaultRecord {
-    /// Whether a disk that stood still had nothing to write, because other faults with effect left the cluster
-    /// of `nodes` no quorum at that time: then nothing is agreed on, and nothing is written.
+    /// Whether a disk or a link had nothing to do, because other faults with effect left the cluster of `nodes`
+    /// no quorum at that time: then nothing is agreed on and nothing is written, and who is left says little
+    /// but, now and then, that it would campaign.
     pub(super) fn has_no_quorum_to_harm(&self, nodes: u64, faults: &[Self]) -> bool {
         let overlapping = faults.iter().filter(|other| {
             other.number != self.number && other.had_effect && self.at < other.until && other.at < self.until
@@ -115,7 +116,11 @@ impl FaultRecord {
             .flat_map(|other| &other.targets)
             .filter(|process| matches!(process, Process::Node(_)) && !self.targets.contains(process))
             .collect();
-        self.kind == FaultKind::DiskStall && nodes - away.len() as u64 <= nodes / 2
+        let needs_quorum = matches!(
+            self.kind,
+            FaultKind::DiskStall | FaultKind::Partition | FaultKind::OneWay | FaultKind::Flap
+        );
+        needs_quorum && nodes - away.len() as u64 <= nodes / 2
     }
 
     /// Whether `other` explains that this fault had no effect: it had effect itself, at the same time, on
@@ -185,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_stall_has_nothing_to_hold_up_only_while_the_quorum_is_gone() {
+    fn a_disk_or_link_has_nothing_to_do_only_while_the_quorum_is_gone() {
         let stall = fault(0, FaultKind::DiskStall, 2, false);
         let crash = fault(1, FaultKind::Crash, 1, true);
         let partition = fault(2, FaultKind::Partition, 3, true);
@@ -193,6 +198,10 @@ mod tests {
         assert!(stall.has_no_quorum_to_harm(3, &faults));
         assert!(!stall.has_no_quorum_to_harm(5, &faults), "three of five go on");
         assert!(!stall.has_no_quorum_to_harm(3, std::slice::from_ref(&crash)), "two of three go on");
+        let flap = FaultRecord { kind: FaultKind::Flap, ..stall.clone() };
+        assert!(flap.has_no_quorum_to_harm(3, &faults));
+        let crash_too = FaultRecord { kind: FaultKind::Crash, ..stall.clone() };
+        assert!(!crash_too.has_no_quorum_to_harm(3, &faults), "a node can be killed at any time");
         let inert = FaultRecord { had_effect: false, ..partition.clone() };
         assert!(
             !stall.has_no_quorum_to_harm(3, &[crash.clone(), inert]),
