@@ -224,10 +224,10 @@ impl<S: Surface> Executor<'_, S> {
         assert!(all_ended || self.is_cut_short, "a fault was lost");
         self.timeline.faults.sort_by_key(|record| record.number);
         let faults = self.timeline.faults.clone();
-        let nodes = self.surface.nodes();
+        let (nodes, clients) = (self.surface.nodes(), self.surface.clients());
         for record in &mut self.timeline.faults {
             let is_explained = faults.iter().any(|other| record.is_absorbed_by(other))
-                || record.has_no_quorum_to_harm(nodes, &faults);
+                || record.has_nothing_to_harm(nodes, clients, &faults);
             record.absorbed = !record.had_effect && is_explained;
         }
         self.timeline

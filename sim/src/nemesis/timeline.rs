@@ -102,25 +102,29 @@ pub struct FaultRecord {
 }
 
 impl FaultRecord {
-    /// Whether a disk or a link had nothing to do, because other faults with effect left the cluster of `nodes`
-    /// no quorum at that time: then nothing is agreed on and nothing is written, and who is left says little
-    /// but, now and then, that it would campaign.
-    pub(super) fn has_no_quorum_to_harm(&self, nodes: u64, faults: &[Self]) -> bool {
+    /// Whether a disk or a link had nothing to do, because other faults with effect at that time left the
+    /// cluster of `nodes` no quorum: then nothing is agreed on and nothing is written, and who is left says
+    /// little but, now and then, that it would campaign. Disks have nothing to do either if none of `clients`
+    /// is left that could ask for a write.
+    pub(super) fn has_nothing_to_harm(&self, nodes: u64, clients: u64, faults: &[Self]) -> bool {
         let overlapping = faults.iter().filter(|other| {
             other.number != self.number && other.had_effect && self.at < other.until && other.at < self.until
         });
-        let takes_nodes_away = overlapping.filter(|other| {
+        let takes_away = overlapping.filter(|other| {
             !matches!(other.kind, FaultKind::ClockDrift | FaultKind::Degrade | FaultKind::DiskStall)
         });
-        let away: BTreeSet<&Process> = takes_nodes_away
+        let away: BTreeSet<&Process> = takes_away
             .flat_map(|other| &other.targets)
-            .filter(|process| matches!(process, Process::Node(_)) && !self.targets.contains(process))
+            .filter(|process| !self.targets.contains(process))
             .collect();
-        let needs_quorum = matches!(
-            self.kind,
-            FaultKind::DiskStall | FaultKind::Partition | FaultKind::OneWay | FaultKind::Flap
-        );
-        needs_quorum && nodes - away.len() as u64 <= nodes / 2
+        let clients_away = away.iter().filter(|process| matches!(process, Process::Client(_))).count() as u64;
+        let nodes_left = nodes - (away.len() as u64 - clients_away);
+        let no_quorum = nodes_left <= nodes / 2;
+        match self.kind {
+            FaultKind::DiskStall => no_quorum || clients_away == clients,
+            FaultKind::Partition | FaultKind::OneWay | FaultKind::Flap => no_quorum,
+            _ => false,
+        }
     }
 
     /// Whether `other` explains that this fault had no effect: it had effect itself, at the same time, on
@@ -190,24 +194,28 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_or_link_has_nothing_to_do_only_while_the_quorum_is_gone() {
+    fn a_disk_or_link_has_nothing_to_do_only_while_the_quorum_or_all_clients_are_gone() {
         let stall = fault(0, FaultKind::DiskStall, 2, false);
         let crash = fault(1, FaultKind::Crash, 1, true);
         let partition = fault(2, FaultKind::Partition, 3, true);
         let faults = [stall.clone(), crash.clone(), partition.clone()];
-        assert!(stall.has_no_quorum_to_harm(3, &faults));
-        assert!(!stall.has_no_quorum_to_harm(5, &faults), "three of five go on");
-        assert!(!stall.has_no_quorum_to_harm(3, std::slice::from_ref(&crash)), "two of three go on");
+        assert!(stall.has_nothing_to_harm(3, 2, &faults));
+        assert!(!stall.has_nothing_to_harm(5, 2, &faults), "three of five go on");
+        assert!(!stall.has_nothing_to_harm(3, 2, std::slice::from_ref(&crash)), "two of three go on");
         let flap = FaultRecord { kind: FaultKind::Flap, ..stall.clone() };
-        assert!(flap.has_no_quorum_to_harm(3, &faults));
+        assert!(flap.has_nothing_to_harm(3, 2, &faults));
         let crash_too = FaultRecord { kind: FaultKind::Crash, ..stall.clone() };
-        assert!(!crash_too.has_no_quorum_to_harm(3, &faults), "a node can be killed at any time");
+        assert!(!crash_too.has_nothing_to_harm(3, 2, &faults), "a node can be killed at any time");
+        let both = [Process::Client(1), Process::Client(2)].into();
+        let cut_off = FaultRecord { targets: both, ..fault(3, FaultKind::DisconnectClients, 1, true) };
+        assert!(stall.has_nothing_to_harm(3, 2, std::slice::from_ref(&cut_off)), "nobody asks for a write");
+        assert!(!stall.has_nothing_to_harm(3, 3, &[cut_off]), "one client is left");
         let inert = FaultRecord { had_effect: false, ..partition.clone() };
         assert!(
-            !stall.has_no_quorum_to_harm(3, &[crash.clone(), inert]),
+            !stall.has_nothing_to_harm(3, 2, &[crash.clone(), inert]),
             "a fault without effect takes nobody away"
         );
         let later = FaultRecord { at: VirtualTime(20), until: VirtualTime(30), ..partition };
-        assert!(!stall.has_no_quorum_to_harm(3, &[crash, later]), "at another time");
+        assert!(!stall.has_nothing_to_harm(3, 2, &[crash, later]), "at another time");
     }
 }
