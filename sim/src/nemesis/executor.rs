@@ -230,7 +230,25 @@ impl<S: Surface> Executor<'_, S> {
                 || record.has_nothing_to_harm(nodes, clients, &faults);
             record.absorbed = !record.had_effect && is_explained;
         }
+        self.follow_chains_of_stalls();
         self.timeline
+    }
+}
+
+impl<S: Surface> Executor<'_, S> {
+    /// Stalls of one disk that overlap are one long stall, and what it held up counts for the last of them
+    /// alone. So whatever explains a later one explains the one before it.
+    fn follow_chains_of_stalls(&mut self) {
+        for _ in 0..self.timeline.faults.len() {
+            let known = self.timeline.faults.clone();
+            for record in &mut self.timeline.faults {
+                let continues = known.iter().any(|other| other.absorbed && record.is_continued_by(other));
+                record.absorbed |= !record.had_effect && continues;
+            }
+            if known == self.timeline.faults {
+                return;
+            }
+        }
     }
 }
 

@@ -127,6 +127,13 @@ impl FaultRecord {
         }
     }
 
+    /// Whether `other` stalls a disk of this stall on.
+    pub(super) fn is_continued_by(&self, other: &Self) -> bool {
+        let both_stall = self.kind == FaultKind::DiskStall && other.kind == FaultKind::DiskStall;
+        let overlaps = self.at < other.until && other.at < self.until && self.until < other.until;
+        both_stall && overlaps && self.targets.intersection(&other.targets).next().is_some()
+    }
+
     /// Whether `other` explains that this fault had no effect: it had effect itself, at the same time, on
     /// one of the same processes, and in a way that leaves nothing for this one to do. A process that is
     /// down, standing still or without its disk neither sends nor writes; one that is cut off may not
@@ -217,5 +224,21 @@ mod tests {
         );
         let later = FaultRecord { at: VirtualTime(20), until: VirtualTime(30), ..partition };
         assert!(!stall.has_nothing_to_harm(3, 2, &[crash, later]), "at another time");
+    }
+
+    #[test]
+    fn a_stall_is_continued_by_a_later_one_of_the_same_disk_alone() {
+        let stall = fault(0, FaultKind::DiskStall, 2, false);
+        let longer = FaultRecord { at: VirtualTime(15), until: VirtualTime(30), ..stall.clone() };
+        assert!(stall.is_continued_by(&longer));
+        assert!(!longer.is_continued_by(&stall), "the later end counts");
+        assert!(
+            !stall.is_continued_by(&FaultRecord { targets: [Process::Node(3)].into(), ..longer.clone() })
+        );
+        assert!(
+            !stall.is_continued_by(&FaultRecord { at: VirtualTime(20), ..longer.clone() }),
+            "they do not meet"
+        );
+        assert!(!stall.is_continued_by(&FaultRecord { kind: FaultKind::Pause, ..longer }));
     }
 }
