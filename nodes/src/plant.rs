@@ -49,6 +49,16 @@ bugs! {
     LockGrantOverLease = "lock-grant-over-lease",
     /// The client counts its lease from the reply instead of from the request.
     ClientBelievesPastLease = "client-believes-past-lease",
+    /// In a joint configuration only the incoming half is asked.
+    JointUsesNewMajorityOnly = "joint-uses-new-majority-only",
+    /// A learner's acknowledgement counts as a voter's.
+    LearnerInQuorum = "learner-in-quorum",
+    /// A change of the members is proposed while another is under way.
+    SecondChangeWhileUnapplied = "second-change-while-unapplied",
+    /// A follower that installs a snapshot goes on with the members that it knew before.
+    SnapshotForgetsConfig = "snapshot-forgets-config",
+    /// A leader that has handed over still reads by its lease.
+    LeaseSurvivesTransfer = "lease-survives-transfer",
 }
 
 impl fmt::Display for Bug {

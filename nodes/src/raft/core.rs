@@ -1,27 +1,30 @@
 //! The core itself: its state, the dispatch of inputs, and the gathering of effects.
 
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
 use crate::ids::{ClusterTime, LocalTime, LogIndex, NodeId, Term};
 use crate::marks;
 
-use super::log::Log;
+use super::log::{Log, Position};
+use super::membership::Membership;
 use super::progress::Progress;
 use super::read::Reads;
 use super::rng::Rng;
-use super::storing::Storing;
+use super::sending::{Kept, Receiving};
+use super::silence::Silence;
+use super::storing::{Completed, Storing};
+use super::transfer::{Preference, Transfer};
 use super::types::{
-    Body, Config, Effects, Entry, Event, HardState, Input, Message, Payload, ProposalOutcome, Recovered,
-    Refusal, Role, Status,
+    Config, Effects, Entry, Event, HardState, Input, Message, Payload, PeerStatus, Recovered, Role, Snapshot,
+    Status,
 };
-
-/// Terms from outside beyond this one are malformed. Elections alone never come near it, so the term can
-/// always rise by one.
-const TERM_MAX: Term = Term(u64::MAX / 2);
 
 /// One member of a Raft cluster: a function from inputs to effects. See the [module](super) for the
 /// contract.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Core {
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
     pub(super) role: Role,
     /// Term and vote as they are in memory; `storing` knows what of it is on disk.
     pub(super) hard_state: HardState,
@@ -33,9 +36,32 @@ pub struct Core {
     /// Entries up to here have been handed out for applying.
     pub(super) emitted_index: LogIndex,
     pub(super) applied_index: LogIndex,
-    /// The other voters, in the order of their ids.
+    /// The members in force: those of `applied_index`.
+    pub(super) membership: Membership,
+    /// The version in force: that of `applied_index`.
+    pub(super) version: u16,
+    /// Positions of the entries in the log that change members or version and are not applied.
+    pub(super) unapplied_changes: Vec<LogIndex>,
+    /// The other members, in the order of their ids.
     pub(super) peers: Vec<Progress>,
     pub(super) reads: Reads,
+    /// The latest snapshot that is durable here.
+    pub(super) snapshot: Option<Box<Kept>>,
+    /// A snapshot that a leader is sending.
+    pub(super) receiving: Receiving,
+    /// As leader: the hand-over that is under way.
+    pub(super) transfer: Option<Transfer>,
+    /// As leader: another node may have been told to campaign, so no lease can be relied on in this term.
+    pub(super) is_lease_void: bool,
+    /// The term whose leader has told this node to campaign, which it could not do at once, and until when
+    /// that counts.
+    pub(super) order: (Term, LocalTime),
+    pub(super) silence: Silence,
+    /// With leases: to which leader's lease a vote for anybody else is promised, and until when. A restarted
+    /// node does not know to whom, and a later term does not release it.
+    pub(super) promise: (LocalTime, Option<NodeId>),
+    /// Hand-overs to a node of a higher priority: when the next may begin, and how long it is until another.
+    pub(super) preference: Preference,
     pub(super) election_timeout_us: u64,
     pub(super) election_deadline: LocalTime,
     pub(super) heartbeat_deadline: LocalTime,
@@ -50,44 +76,73 @@ pub struct Core {
 }
 
 impl Core {
-    /// Starts from durable state, as a follower that knows of no leader and of nothing committed.
+    /// Starts from durable state, as a follower that knows of no leader. Of what is committed it knows only
+    /// what the log itself proves: the snapshot, and every change of the members but the last, since none is
+    /// proposed before the one before it is applied.
     ///
-    /// `seed` feeds the core's only randomness, the election timeouts; members should have different ones.
+    /// `seed` feeds the core's only randomness: the election timeouts and the first number of its questions
+    /// to leaders. Members, and the lives of one member, should have different ones. Groups on one node that
+    /// have the same configuration may share it.
     ///
     /// # Panics
     /// If the recovered log has gaps or its terms decrease, or if its last term is beyond that of the
     /// recovered hard state: a store must have refused such a disk.
     #[must_use]
-    pub fn new(mut config: Config, recovered: Recovered, seed: u64, now: LocalTime) -> Self {
-        config.voters.sort_unstable();
-        config.voters.dedup();
-        let log = Log::recovered(recovered.entries);
-        assert!(log.last_term() <= recovered.hard_state.term, "the log is ahead of the term on disk");
-        let others = config.voters.iter().filter(|&&id| id != config.id);
+    pub fn new(config: impl Into<Arc<Config>>, recovered: Recovered, seed: u64, now: LocalTime) -> Self {
+        let config = config.into();
+        let Recovered { hard_state, snapshot, entries } = recovered;
+        let changes = |entry: &Entry| matches!(entry.payload, Payload::Membership(_) | Payload::Version(_));
+        let unapplied_changes: Vec<_> =
+            entries.iter().filter(|&entry| changes(entry)).map(|e| e.index).collect();
+        let base = snapshot.as_ref().map(|snapshot| Position::from(&snapshot.meta)).unwrap_or_default();
+        let log = Log::recovered(base, entries);
+        assert!(log.last_term() <= hard_state.term, "the log is ahead of the term on disk");
+        let (membership, version) = match &snapshot {
+            Some(snapshot) => (snapshot.meta.membership.clone(), snapshot.meta.version),
+            None => (Membership::new(config.voters.clone(), config.learners.clone()), 1),
+        };
+        let mut rng = Rng::new(seed);
+        let proven = unapplied_changes.iter().rev().nth(1).copied().unwrap_or_default();
+        let promised_us = config.lease_drift_ppm_max.map_or(0, |_| config.election_timeout_us);
         let mut core = Self {
-            peers: others.map(|&id| Progress::new(id)).collect(),
-            storing: Storing::new(recovered.hard_state, log.last_index()),
-            config,
+            storing: Storing::new(hard_state, log.last_index()),
             role: Role::Follower,
-            hard_state: recovered.hard_state,
+            hard_state,
             leader: None,
             leader_contact: None,
             log,
-            commit_index: LogIndex(0),
-            emitted_index: LogIndex(0),
-            applied_index: LogIndex(0),
-            reads: Reads::default(),
+            commit_index: base.index.max(proven),
+            emitted_index: base.index,
+            applied_index: base.index,
+            membership: Membership::default(),
+            version,
+            unapplied_changes,
+            peers: Vec::new(),
+            reads: Reads::new(rng.next()),
+            snapshot: snapshot.map(|snapshot| Box::new(Kept::new(snapshot))),
+            receiving: Receiving::default(),
+            transfer: None,
+            is_lease_void: false,
+            order: (Term(0), now),
+            silence: Silence::default(),
+            promise: (now.plus_us(promised_us), None),
+            preference: Preference::default(),
             election_timeout_us: 0,
             election_deadline: now,
             heartbeat_deadline: now,
             stamp_base: (ClusterTime(0), now),
             term_start: LogIndex(0),
             uncommitted_bytes: 0,
-            rng: Rng::new(seed),
+            rng,
             now,
             effects: Effects::default(),
+            config,
         };
+        core.adopt_membership(base.index, membership);
         core.draw_election_timeout();
+        if core.commit_index > core.emitted_index {
+            core.effects.events.push(Event::Committed { index: core.commit_index });
+        }
         core
     }
 
@@ -95,22 +150,43 @@ impl Core {
     /// still. What the driver has to do follows from [`Core::effects`]; several steps may precede it.
     pub fn step(&mut self, input: Input, now: LocalTime) {
         self.now = self.now.max(now);
+        if let Input::Propose { id, command } = input {
+            self.wake();
+            self.propose(id, command);
+            return;
+        }
+        self.seal();
         match input {
+            Input::Propose { .. } => {}
             Input::Tick => self.tick(),
             Input::Receive(message) => self.receive(message),
-            Input::Propose { id, command } => {
-                let outcome = self.propose(id, Payload::Command(command));
-                self.effects.proposals.push(outcome);
+            Input::Read { id } => {
+                self.wake();
+                self.read(id);
             }
-            Input::Read { id } => self.read(id),
+            Input::ReadAnywhere { id } => {
+                self.wake();
+                self.read_anywhere(id);
+            }
+            Input::ChangeMembership { id, change } => {
+                self.wake();
+                self.change_membership(id, change);
+            }
+            Input::Transfer { to } => {
+                self.wake();
+                self.begin_transfer(to);
+            }
+            Input::Campaign => self.campaign_if_allowed(),
+            Input::Heartbeat => self.beat(),
             Input::Stored(token) => {
-                if self.storing.completed(token, &mut self.effects) {
-                    self.own_store_completed();
+                if let Some(completed) = self.storing.completed(token, &mut self.effects) {
+                    self.own_store_completed(completed);
                 }
             }
-            Input::Applied(index) => {
-                self.applied_index = self.applied_index.max(index.min(self.emitted_index));
-            }
+            Input::Applied(index) => self.applied(index),
+            Input::SnapshotTaken(snapshot) => self.snapshot_taken(*snapshot),
+            Input::Installed(index) => self.installed(index),
+            Input::Unreachable(peer) => self.unreachable(peer),
         }
     }
 
@@ -129,19 +205,40 @@ impl Core {
     /// every time spares both sides their buffers' allocation: the core gathers what comes next in those
     /// that it is given.
     pub fn effects_into(&mut self, effects: &mut Effects) {
+        self.seal();
         if self.role == Role::Leader {
+            self.propose_what_is_due();
             self.begin_round_if_reads_wait();
             self.send_appends();
+            self.ask_transfer_target();
+        } else {
+            self.forward_reads();
         }
-        self.effects.store = self.storing.next_request(&self.log, &mut self.effects);
+        self.effects.store = self.storing.next_request(&self.log, self.now, &mut self.effects);
         let ready = self.commit_index.min(self.storing.durable_index());
-        if self.emitted_index < ready {
-            let entries = self.log.range(self.emitted_index.next(), ready);
-            self.effects.committed.extend_from_slice(entries);
+        if self.emitted_index < ready
+            && !self.storing.is_log_being_replaced()
+            && self.effects.install.is_none()
+        {
+            self.log.extend_with(self.emitted_index.next(), ready, &mut self.effects.committed);
             self.emitted_index = ready;
         }
         effects.clear();
         std::mem::swap(&mut self.effects, effects);
+    }
+
+    /// Gives back the memory of buffers that are empty. For a driver of very many groups, most of which are
+    /// idle most of the time.
+    pub fn release_memory(&mut self) {
+        if self.effects.is_empty() {
+            self.effects = Effects::default();
+        }
+        self.storing.release_memory();
+        self.log.release_memory();
+        self.reads.release_memory();
+        self.unapplied_changes.shrink_to_fit();
+        self.peers.shrink_to_fit();
+        self.peers.iter_mut().for_each(Progress::release_memory);
     }
 
     /// When [`Input::Tick`] will next do something. Ticking earlier does nothing, later is safe. A leader
@@ -149,9 +246,10 @@ impl Core {
     #[must_use]
     pub fn deadline(&self) -> LocalTime {
         match self.role {
+            _ if self.silence.is_silent() => LocalTime(u64::MAX),
             Role::Leader if self.peers.is_empty() => LocalTime(u64::MAX),
             Role::Leader => self.heartbeat_deadline,
-            _ if !self.is_voter() => LocalTime(u64::MAX),
+            _ if !self.is_voter() && !self.calls_for_leader() => LocalTime(u64::MAX),
             _ => self.election_deadline,
         }
     }
@@ -165,17 +263,46 @@ impl Core {
             term: self.hard_state.term,
             voted_for: self.hard_state.voted_for,
             leader: self.leader,
+            first_index: self.log.first_index(),
             last_index: self.log.last_index(),
             commit_index: self.commit_index,
             applied_index: self.applied_index,
             leader_contact: self.leader_contact,
+            transfer_to: self.transfer.as_ref().map(Transfer::target),
+            is_quiescent: self.silence.is_silent(),
+            version: self.version,
         }
+    }
+
+    /// What this node knows of each of the others, in the order of their ids. Of use where it leads.
+    #[must_use]
+    pub fn peers(&self) -> Vec<PeerStatus> {
+        let bounds = (self.config.inflight_messages_max.max(1), self.config.inflight_bytes_max);
+        self.peers.iter().map(|peer| peer.status(bounds.0, bounds.1)).collect()
+    }
+
+    /// The members in force: those after the last entry that was applied.
+    #[must_use]
+    pub const fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
+    /// The latest snapshot, if there is one. It is durable here.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.snapshot.as_ref().map(|kept| &kept.snapshot)
     }
 
     /// The entry at `index`, if the log in memory holds one. It need not be durable or committed.
     #[must_use]
     pub fn entry(&self, index: LogIndex) -> Option<&Entry> {
         self.log.get(index)
+    }
+
+    /// The term of the entry at `index`, if the log in memory reaches there.
+    #[must_use]
+    pub fn term_of(&self, index: LogIndex) -> Option<Term> {
+        self.log.term(index)
     }
 
     /// The last index up to which the log as it is now is known to be durable here.
@@ -195,111 +322,49 @@ impl Core {
         (self.role == Role::Leader).then(|| base.plus_us(now.since_us(since)).max(self.log.last_time()))
     }
 
-    /// Appends a client's command if this node leads and has room.
-    fn propose(&mut self, id: u64, payload: Payload) -> ProposalOutcome {
-        if self.role != Role::Leader {
-            return ProposalOutcome::Refused { id, reason: Refusal::NotLeader { leader: self.leader } };
+    /// Feeds everything to `state` on which the core's future depends, but for the clock, the timers and the
+    /// random numbers to come: two cores of the same fingerprint answer the same inputs alike as long as
+    /// elections and heartbeats are asked for ([`Input::Campaign`], [`Input::Heartbeat`]) and not waited for.
+    pub fn fingerprint(&self, state: &mut impl Hasher) {
+        (self.role, self.hard_state, self.leader, self.commit_index).hash(state);
+        (self.emitted_index, self.applied_index, &self.membership, self.version).hash(state);
+        (&self.unapplied_changes, self.term_start, self.uncommitted_bytes).hash(state);
+        self.log.base().index.hash(state);
+        for index in self.log.first_index().0..=self.log.last_index().0 {
+            if let Some(entry) = self.log.get(LogIndex(index)) {
+                (entry.term, &entry.payload).hash(state);
+            }
         }
-        let entry = self.next_entry(payload);
-        let with_entry = self.uncommitted_bytes + entry.weight_bytes();
-        if self.uncommitted_bytes > 0 && with_entry > self.config.uncommitted_bytes_max {
-            marks::hit("raft.proposal_refused_overloaded");
-            return ProposalOutcome::Refused { id, reason: Refusal::Overloaded };
-        }
-        self.uncommitted_bytes = with_entry;
-        let (index, term) = (entry.index, entry.term);
-        self.append(entry);
-        ProposalOutcome::Appended { id, index, term }
+        self.storing.fingerprint(state);
+        self.peers.iter().for_each(|peer| peer.fingerprint(state));
+        self.reads.fingerprint(state);
+        self.snapshot().map(|snapshot| &snapshot.meta).hash(state);
+        self.receiving.state().hash(state);
+        self.transfer.as_ref().map(Transfer::target).hash(state);
+        self.order.0.hash(state);
+        self.silence.is_silent().hash(state);
     }
 
-    /// The entry that this leader would append now.
-    pub(super) fn next_entry(&self, payload: Payload) -> Entry {
-        let time = self.cluster_time(self.now).expect("only a leader makes entries");
-        Entry { index: self.log.last_index().next(), term: self.hard_state.term, time, payload }
+    /// Makes what was proposed since the last time part of the log that can be shared.
+    pub(super) fn seal(&mut self) {
+        if self.log.is_sealed() {
+            return;
+        }
+        if let Some(piece) = self.log.seal() {
+            self.effects.events.push(Event::Appended(piece.into()));
+        }
     }
 
-    /// Puts an entry into the log in memory.
+    /// Puts an entry of this leader's own into the log in memory.
     pub(super) fn append(&mut self, entry: Entry) {
-        self.effects.events.push(Event::Appended(entry.clone()));
         self.log.push(entry);
     }
 
-    /// Sorts out a message by its term (Raft paper 5.1), then by what it says.
-    fn receive(&mut self, message: Message) {
-        let is_ours = message.to == self.config.id && self.peer(message.from).is_some();
-        if !is_ours || message.term > TERM_MAX {
-            marks::hit("raft.foreign_message_ignored");
-            return;
-        }
-        if message.term < self.hard_state.term {
-            self.answer_stale(&message);
-            return;
-        }
-        if message.term > self.hard_state.term {
-            match message.body {
-                // A pre-vote asks about a term that nobody has entered; granting it grants nothing else.
-                Body::PreVoteRequest { .. } | Body::PreVoteResponse { granted: true } => {}
-                Body::VoteRequest { .. } if self.hears_leader_other_than(message.from) => {
-                    marks::hit("raft.vote_request_ignored_leader_alive");
-                    return;
-                }
-                // Only a term's leader sends these, so it is known at once.
-                Body::AppendRequest { .. } | Body::Heartbeat { .. } => {
-                    self.become_follower(message.term, Some(message.from));
-                }
-                _ => self.become_follower(message.term, None),
-            }
-        }
-        self.dispatch(message);
-    }
-
-    /// Handles a message of the current term (or, of pre-votes, a later one).
-    fn dispatch(&mut self, message: Message) {
-        let Message { from, term, body, .. } = message;
-        match body {
-            Body::PreVoteRequest { last_index, last_term } => {
-                self.answer_pre_vote(from, term, last_index, last_term);
-            }
-            Body::PreVoteResponse { granted } => self.count_pre_vote(from, term, granted),
-            Body::VoteRequest { last_index, last_term } => self.answer_vote(from, last_index, last_term),
-            Body::VoteResponse { granted } => self.count_vote(from, granted),
-            Body::AppendRequest { prev_index, prev_term, entries, commit_index } => {
-                if self.follow(from) {
-                    self.answer_append(from, (prev_index, prev_term), entries, commit_index);
-                }
-            }
-            Body::AppendAccepted { match_index } => self.append_accepted(from, match_index),
-            Body::AppendRejected { prev_index, hint_index, hint_term } => {
-                self.append_rejected(from, prev_index, hint_index, hint_term);
-            }
-            Body::Heartbeat { commit_index, read_round } => {
-                if self.follow(from) {
-                    self.answer_heartbeat(from, commit_index, read_round);
-                }
-            }
-            Body::HeartbeatResponse { read_round } => self.heartbeat_answered(from, read_round),
-        }
-    }
-
-    /// Tells the sender of a stale request about the current term; a stale leader will then step down, a
-    /// stale candidate catch up. The answers promise nothing, so they wait for nothing. Stale responses
-    /// are dropped.
-    fn answer_stale(&mut self, message: &Message) {
-        let body = match message.body {
-            Body::AppendRequest { .. } | Body::Heartbeat { .. } => Body::HeartbeatResponse { read_round: 0 },
-            Body::VoteRequest { .. } => Body::VoteResponse { granted: false },
-            Body::PreVoteRequest { .. } => Body::PreVoteResponse { granted: false },
-            _ => {
-                marks::hit("raft.stale_response_ignored");
-                return;
-            }
-        };
-        marks::hit("raft.stale_request_answered");
-        self.send(message.from, self.hard_state.term, body);
-    }
-
     /// A request of this node's own came back from the disk.
-    fn own_store_completed(&mut self) {
+    fn own_store_completed(&mut self, completed: Completed) {
+        if let Some(write) = completed.snapshot {
+            self.snapshot_stored(*write);
+        }
         match self.role {
             Role::Candidate => self.conclude_election(),
             Role::Leader => self.advance_commit_index(),
@@ -314,10 +379,14 @@ impl Core {
         }
         if self.role == Role::Leader {
             let from = self.commit_index.next().max(self.term_start.next());
-            let weight: usize = self.log.range(from, index).iter().map(Entry::weight_bytes).sum();
+            let weight = self.log.weight_bytes(from, index);
             self.uncommitted_bytes = self.uncommitted_bytes.saturating_sub(weight);
         }
         self.commit_index = index;
+        // A snapshot of what has come by other ways is not waited for any more.
+        if self.receiving.state().is_some_and(|(of, _)| of <= index) {
+            self.receiving.clear();
+        }
         self.effects.events.push(Event::Committed { index });
     }
 
@@ -327,13 +396,13 @@ impl Core {
     }
 
     /// Sends a message that depends on nothing that is not durable.
-    pub(super) fn send(&mut self, to: NodeId, term: Term, body: Body) {
+    pub(super) fn send(&mut self, to: NodeId, term: Term, body: super::types::Body) {
         self.effects.messages.push(Message { from: self.config.id, to, term, body });
     }
 
     /// Whether this node is one of the voters.
     pub(super) fn is_voter(&self) -> bool {
-        self.config.voters.binary_search(&self.config.id).is_ok()
+        self.membership.is_voter(self.config.id)
     }
 
     /// What is known of a peer; `None` of this node itself and of strangers.
@@ -344,5 +413,15 @@ impl Core {
     /// The same, to be changed.
     pub(super) fn peer_mut(&mut self, id: NodeId) -> Option<&mut Progress> {
         self.peers.iter_mut().find(|peer| peer.id == id)
+    }
+
+    /// The network says that what was on its way to this peer is lost.
+    fn unreachable(&mut self, id: NodeId) {
+        if self.role == Role::Leader
+            && let Some(peer) = self.peer_mut(id)
+        {
+            marks::hit("raft.peer_unreachable");
+            peer.resend();
+        }
     }
 }

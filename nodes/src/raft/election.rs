@@ -12,7 +12,7 @@ use crate::plant::{self, Bug};
 
 use super::core::Core;
 use super::quorum::{self, VoteResult};
-use super::types::{Body, Event, HardState, Message, Payload, Role};
+use super::types::{Body, Event, HardState, Message, Payload, Role, TransferOutcome};
 
 impl Core {
     /// Time has passed.
@@ -20,16 +20,61 @@ impl Core {
         if self.now < self.deadline() {
             return;
         }
-        if self.role != Role::Leader {
-            self.ask_for_pre_votes();
-        } else if self.hears_quorum() {
-            self.heartbeat_deadline = self.now.plus_us(self.config.heartbeat_interval_us.max(1));
-            self.peers.iter_mut().for_each(super::progress::Progress::interval_passed);
-            self.begin_round();
+        if self.role == Role::Leader {
+            if self.is_disk_stalled() {
+                marks::hit("raft.leader_with_stalled_disk_stepped_down");
+                self.hand_over_at_once();
+            } else if self.config.check_quorum && !self.hears_quorum() {
+                marks::hit("raft.leader_stepped_down_without_quorum");
+                self.become_follower(self.hard_state.term, None);
+            } else {
+                self.beat();
+            }
+        } else if self.calls_for_leader() {
+            self.draw_election_timeout();
+            self.call_for_leader();
+        } else if self.is_disk_stalled() || !self.may_campaign() {
+            marks::hit("raft.campaign_put_off");
+            self.draw_election_timeout();
         } else {
-            marks::hit("raft.leader_stepped_down_without_quorum");
-            self.become_follower(self.hard_state.term, None);
+            self.run_for_leader();
         }
+    }
+
+    /// As leader: a heartbeat interval has passed, or is taken to have.
+    pub(super) fn beat(&mut self) {
+        if self.role != Role::Leader {
+            return;
+        }
+        self.heartbeat_deadline = self.now.plus_us(self.config.heartbeat_interval_us.max(1));
+        self.peers.iter_mut().for_each(super::progress::Progress::interval_passed);
+        self.review_transfer();
+        let quiesce = self.wants_silence();
+        self.begin_round(quiesce);
+    }
+
+    /// The election timeout has passed, or is taken to have.
+    fn run_for_leader(&mut self) {
+        if self.config.pre_vote { self.ask_for_pre_votes() } else { self.campaign(false) }
+    }
+
+    /// The driver wants this node to campaign.
+    pub(super) fn campaign_if_allowed(&mut self) {
+        let breaks_promise =
+            self.config.lease_drift_ppm_max.is_some() && self.hears_leader_other_than(self.config.id);
+        if self.role != Role::Leader && self.may_campaign() && !breaks_promise {
+            self.run_for_leader();
+        }
+    }
+
+    /// Whether this node may become leader at all: it votes, and it knows who else does.
+    pub(super) fn may_campaign(&self) -> bool {
+        self.is_voter() && !self.is_change_outstanding()
+    }
+
+    /// Whether the write that is out takes longer than is tolerable of a leader.
+    pub(super) fn is_disk_stalled(&self) -> bool {
+        self.storing.stalled_since().is_some_and(|at| self.now.since_us(at) > self.config.store_stall_us_max)
     }
 
     /// Draws a new election timeout, evenly from the configured range, and starts it.
@@ -43,8 +88,15 @@ impl Core {
     /// Whether this node knows a leader to be alive other than `candidate`: it has heard from it, or, being
     /// the leader, from a quorum, within an election timeout.
     pub(super) fn hears_leader_other_than(&self, candidate: NodeId) -> bool {
+        if !self.config.check_quorum {
+            return false;
+        }
         if self.role == Role::Leader {
             return self.hears_quorum();
+        }
+        let (promised_until, promised_to) = self.promise;
+        if self.now < promised_until && promised_to != Some(candidate) {
+            return true;
         }
         let is_recent = |at| self.now.since_us(at) < self.config.election_timeout_us;
         self.leader.is_some_and(|leader| leader != candidate) && self.leader_contact.is_some_and(is_recent)
@@ -56,12 +108,14 @@ impl Core {
             Some(peer) => self.now.since_us(peer.last_contact) < self.config.election_timeout_us,
             None => true,
         };
-        quorum::vote_result(&self.config.voters, &[], |id| Some(heard(id))) == VoteResult::Won
+        let (voters, outgoing) = self.halves();
+        quorum::vote_result(voters, outgoing, |id| Some(heard(id))) == VoteResult::Won
     }
 
     /// Follows in `term`, which is the current one or a later one.
     pub(super) fn become_follower(&mut self, term: Term, leader: Option<NodeId>) {
-        if term > self.hard_state.term {
+        let is_later = term > self.hard_state.term;
+        if is_later {
             self.hard_state = HardState { term, voted_for: None };
             self.storing.want(self.hard_state);
         }
@@ -74,7 +128,10 @@ impl Core {
         }
         if was == Role::Leader {
             self.refuse_reads();
+            self.end_transfer(if is_later { TransferOutcome::Done } else { TransferOutcome::TimedOut });
         }
+        self.refuse_forwarded_reads();
+        self.wake();
         self.report_role();
     }
 
@@ -90,29 +147,38 @@ impl Core {
         }
         self.leader_contact = Some(self.now);
         self.election_deadline = self.now.plus_us(self.election_timeout_us);
+        if self.config.lease_drift_ppm_max.is_some() {
+            self.promise = (self.now.plus_us(self.config.election_timeout_us), Some(leader));
+        }
         true
     }
 
     /// Asks everybody whether it would be elected in the next term.
     fn ask_for_pre_votes(&mut self) {
         self.role = Role::PreCandidate;
+        self.leave_silence();
         self.leader = None;
         self.leader_contact = None;
+        self.refuse_forwarded_reads();
         self.draw_election_timeout();
         self.forget_votes();
         self.report_role();
         let (last_index, last_term) = (self.log.last_index(), self.log.last_term());
-        for position in 0..self.peers.len() {
-            let body = Body::PreVoteRequest { last_index, last_term };
-            self.send(self.peers[position].id, self.hard_state.term.next(), body);
+        for voter in self.other_voters() {
+            let body = Body::PreVoteRequest { last_index, last_term, committed: self.committed() };
+            self.send(voter, self.hard_state.term.next(), body);
         }
         self.conclude_election();
     }
 
     /// Campaigns in the next term (Raft paper 5.2). Its own vote counts, and the requests leave, once term
     /// and vote are durable.
-    fn campaign(&mut self) {
+    pub(super) fn campaign(&mut self, by_transfer: bool) {
         self.role = Role::Candidate;
+        self.leave_silence();
+        self.leader = None;
+        self.leader_contact = None;
+        self.refuse_forwarded_reads();
         self.hard_state = HardState { term: self.hard_state.term.next(), voted_for: Some(self.config.id) };
         self.storing.want(self.hard_state);
         self.draw_election_timeout();
@@ -120,15 +186,18 @@ impl Core {
         self.report_role();
         self.effects.events.push(Event::Voted { term: self.hard_state.term, candidate: self.config.id });
         let (last_index, last_term) = (self.log.last_index(), self.log.last_term());
-        for position in 0..self.peers.len() {
-            let request = Message {
-                from: self.config.id,
-                to: self.peers[position].id,
-                term: self.hard_state.term,
-                body: Body::VoteRequest { last_index, last_term },
-            };
+        for to in self.other_voters() {
+            let committed = self.committed();
+            let body = Body::VoteRequest { last_index, last_term, by_transfer, committed };
+            let request = Message { from: self.config.id, to, term: self.hard_state.term, body };
             self.storing.after_hard_state(request, &mut self.effects);
         }
+    }
+
+    /// Everybody else whose vote counts.
+    fn other_voters(&self) -> Vec<NodeId> {
+        let voters = self.peers.iter().map(|peer| peer.id).filter(|&id| self.membership.is_voter(id));
+        voters.collect()
     }
 
     /// Leads from now on: knows nothing of the others, and opens the term with an empty entry, whose
@@ -141,6 +210,7 @@ impl Core {
         self.stamp_base = (self.log.last_time(), self.now);
         self.heartbeat_deadline = self.now.plus_us(self.config.heartbeat_interval_us.max(1));
         self.uncommitted_bytes = 0;
+        self.is_lease_void = false;
         self.term_start = self.log.last_index().next();
         for peer in &mut self.peers {
             peer.begin_leadership(self.term_start, self.now);
@@ -151,13 +221,15 @@ impl Core {
 
     /// Would this node vote for that candidate? The same question for pre-votes and votes, but that a
     /// pre-vote for a later term does not care about the vote in this one.
-    fn would_vote(&self, candidate: NodeId, term: Term, last_index: LogIndex, last_term: Term) -> bool {
+    ///
+    /// A node that takes itself for a learner, or for no member at all, votes as well: the candidate may know
+    /// better who votes, and counts only those who do.
+    fn would_vote(&self, candidate: NodeId, term: Term, last: (LogIndex, Term), by_transfer: bool) -> bool {
         let is_free = term > self.hard_state.term
             || self.hard_state.voted_for.is_none_or(|voted_for| voted_for == candidate);
         is_free
-            && self.is_voter()
-            && self.log.is_up_to_date(last_index, last_term)
-            && !self.hears_leader_other_than(candidate)
+            && self.log.is_up_to_date(last.0, last.1)
+            && (by_transfer || !self.hears_leader_other_than(candidate))
     }
 
     /// Answers a pre-vote; nothing changes here.
@@ -168,20 +240,21 @@ impl Core {
         last_index: LogIndex,
         last_term: Term,
     ) {
-        let granted = self.would_vote(from, term, last_index, last_term);
+        let granted = self.would_vote(from, term, (last_index, last_term), false);
         if !granted && self.hears_leader_other_than(from) {
             marks::hit("raft.pre_vote_refused_leader_alive");
         }
         let bears = if granted { term } else { self.hard_state.term };
-        self.send(from, bears, Body::PreVoteResponse { granted });
+        let committed = self.committed();
+        self.send(from, bears, Body::PreVoteResponse { granted, committed });
     }
 
     /// Answers a vote request of the current term. A vote given leaves once it is durable; a refusal
     /// promises nothing.
-    pub(super) fn answer_vote(&mut self, from: NodeId, last_index: LogIndex, last_term: Term) {
+    pub(super) fn answer_vote(&mut self, from: NodeId, last: (LogIndex, Term), by_transfer: bool) {
         let term = self.hard_state.term;
-        if !self.would_vote(from, term, last_index, last_term) {
-            self.send(from, term, Body::VoteResponse { granted: false });
+        if !self.would_vote(from, term, last, by_transfer) {
+            self.send(from, term, Body::VoteResponse { granted: false, committed: self.committed() });
             return;
         }
         if self.hard_state.voted_for.is_none() {
@@ -190,11 +263,11 @@ impl Core {
         }
         self.election_deadline = self.now.plus_us(self.election_timeout_us);
         if plant::is(Bug::VoteNotPersisted) {
-            self.send(from, term, Body::VoteResponse { granted: true });
+            self.send(from, term, Body::VoteResponse { granted: true, committed: self.committed() });
             return;
         }
         self.storing.want(self.hard_state);
-        let body = Body::VoteResponse { granted: true };
+        let body = Body::VoteResponse { granted: true, committed: self.committed() };
         let response = Message { from: self.config.id, to: from, term, body };
         self.storing.after_hard_state(response, &mut self.effects);
     }
@@ -238,12 +311,18 @@ impl Core {
             Role::Candidate => (self.storing.durable_hard_state() == self.hard_state).then_some(true),
             _ => Some(true),
         };
-        let result = quorum::vote_result(&self.config.voters, &[], |id| match self.peer(id) {
+        let (voters, outgoing) = self.halves();
+        let result = quorum::vote_result(voters, outgoing, |id| match self.peer(id) {
             Some(peer) => peer.vote,
             None => own,
         });
         match (self.role, result) {
-            (Role::PreCandidate, VoteResult::Won) => self.campaign(),
+            // An answer may have brought news of a change that has to be applied first.
+            (Role::PreCandidate, VoteResult::Won) if !self.may_campaign() => {
+                marks::hit("raft.campaign_put_off");
+                self.become_follower(self.hard_state.term, None);
+            }
+            (Role::PreCandidate, VoteResult::Won) => self.campaign(false),
             (Role::Candidate, VoteResult::Won) => self.become_leader(),
             (Role::PreCandidate | Role::Candidate, VoteResult::Lost) => {
                 marks::hit("raft.election_lost");

@@ -10,9 +10,19 @@
 //! # What is in it
 //! * Elections with randomized timeouts, pre-vote and check-quorum (`election`).
 //! * Replication, pipelined and batched, bounded in messages and bytes per follower; hints from both ends
-//!   skip whole terms where logs differ; what was lost is sent again (`replication`, `progress`).
+//!   skip whole terms where logs differ; what was lost is sent again (`replication`, `progress`). Entries are
+//!   shared, not copied, from the leader's log to the followers' disks (`entries`, `log`).
 //! * Asynchronous storage: one request out at a time, stepping goes on meanwhile (`storing`).
-//! * Linearizable reads by read index, batched on heartbeat rounds (`read`).
+//! * Snapshots: taken by the driver in the background, sent in pieces, installed atomically; the log is cut
+//!   behind them but for a tail (`snapshots`, `sending`).
+//! * Membership by joint consensus or single steps, learners that are promoted once they have caught up, in
+//!   force when applied ([`membership`], `members`).
+//! * Leadership handed over on request, to a node of a higher priority, and by a leader whose disk stalls or
+//!   that is no member any more (`transfer`).
+//! * Linearizable reads by read index, batched on heartbeat rounds; by lease, if allowed; on followers, which
+//!   ask for the index (`read`).
+//! * Silence while there is nothing to do (`silence`), and versions that rise when every member speaks them
+//!   (`leading`).
 //! * Entries that bear cluster time: see [`Core::cluster_time`].
 //!
 //! # Invariants
@@ -22,8 +32,10 @@
 //! * A leader commits by counting only entries of its own term (5.4.2). It opens its term with an empty
 //!   entry, so that there is one to count.
 //! * A leader counts itself for what is on its own disk, not for what is in its memory.
-//! * After a restart a node follows, knows of nothing committed, and learns the commit index again. Its
-//!   machine is fed from the first entry on.
+//! * After a restart a node follows, knows of nothing committed but what its snapshot and its log prove, and
+//!   learns the commit index again. Its machine is fed from the snapshot on.
+//! * The members in force are those of the last entry *applied*. At most one change is unapplied anywhere but
+//!   at its end, and nobody campaigns with a committed change unapplied: see `members` for why that suffices.
 //! * A conflict with a committed entry changes nothing: the message is ignored. No message, however broken,
 //!   panics.
 //!
@@ -41,6 +53,10 @@
 //! | answer to a stale request | nothing: the term it bears is a hint | `messages` |
 //! | leader counts itself | its entries, by completion of the store | [`Input::Stored`] |
 //! | applying an entry | committed, and the entry durable here | `committed` |
+//! | a snapshot received acknowledged | the snapshot and its members, in place of the log | as an append of its last entry |
+//! | a snapshot received installed | the same | `install` |
+//! | entries forgotten | the snapshot that covers them | [`StoreRequest::compact_to`] in a later request |
+//! | order to campaign, read index, pieces of a snapshot and what is said of them, wake | nothing | `messages` |
 //!
 //! Completions are matched by token. Truncation lowers what counts as durable at once, so a completion that
 //! comes after it never vouches for an index that was rewritten meanwhile; and an acknowledgement whose
@@ -54,30 +70,43 @@
 //! one, from which a stale leader learns that it is deposed; a response of a lower term is dropped.
 //!
 //! A commit is passed on with the next append or heartbeat, not by a message of its own: a follower may lag
-//! by a heartbeat interval in applying.
+//! by a heartbeat interval in applying. Only the news of a change of the members does not wait.
+//!
+//! A message is taken from whoever sends it, known as a member or not: a node's own knowledge of the members
+//! may be old, and who joins knows nobody. Whose vote or acknowledgement counts is decided where it counts.
 //!
 //! # Deliberately absent
-//! Snapshots and compaction (the log in memory knows a base, which is 0), membership changes (quorum
-//! arithmetic takes two halves, the second of which is empty), leadership transfer, learners, lease reads
-//! (no safety rests on a clock here), forwarding of proposals, and giving up leadership because of a slow
-//! disk.
+//! Forwarding of proposals (clients find the leader), witnesses, and a leader that writes to its disk last.
 //!
 //! # Sources
 //! Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm" (USENIX ATC 2014; "the
-//! paper"); Ongaro, "Consensus: Bridging Theory and Practice" (2014; "the thesis"): 4.2.3 disruptive
-//! servers, 6.4 reads, 9.6 pre-vote, 10.2.1 writing to the leader's disk in parallel. The split of followers
-//! into probed and replicated ones is known from etcd's core.
+//! paper"); Ongaro, "Consensus: Bridging Theory and Practice" (2014; "the thesis"): 3.10 leadership
+//! transfer, 4 membership, 4.2.3 disruptive servers, 5 snapshots, 6.4 reads, 9.6 pre-vote, 10.2.1 writing to
+//! the leader's disk in parallel. The split of followers into probed, replicated and those that are sent a
+//! snapshot, and configurations in force when applied, are known from etcd's core; quiescence from
+//! Dragonboat's.
 
 mod core;
 mod election;
+mod entries;
+mod hints;
+mod leading;
 mod log;
+mod members;
+pub mod membership;
 mod progress;
-mod quorum;
+pub mod quorum;
 mod read;
+mod receiving;
 mod replication;
 mod rng;
+mod sending;
+mod silence;
+mod snapshots;
 mod storing;
+mod transfer;
 mod types;
 
 pub use self::core::Core;
+pub use entries::{Entries, Iter as EntriesIter};
 pub use types::*;

@@ -11,7 +11,7 @@ const VOTERS_ON_STACK: usize = 16;
 
 /// What the votes cast so far amount to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum VoteResult {
+pub enum VoteResult {
     /// Neither won nor lost yet.
     Pending,
     /// A quorum refused, or can no longer be reached.
@@ -27,11 +27,7 @@ const fn majority(voters: usize) -> usize {
 
 /// The greatest value that a quorum has reached, `reached` telling how far each voter is. It serves for
 /// log positions and for read rounds alike. 0 if both halves are empty.
-pub(super) fn committed_index(
-    incoming: &[NodeId],
-    outgoing: &[NodeId],
-    reached: impl Fn(NodeId) -> u64,
-) -> u64 {
+pub fn committed_index(incoming: &[NodeId], outgoing: &[NodeId], reached: impl Fn(NodeId) -> u64) -> u64 {
     match (majority_reached(incoming, &reached), majority_reached(outgoing, &reached)) {
         (Some(one), Some(other)) => one.min(other),
         (Some(one), None) | (None, Some(one)) => one,
@@ -41,7 +37,12 @@ pub(super) fn committed_index(
 
 /// The greatest value that a majority of `voters` has reached; `None` if there are no voters. It is asked
 /// for with every acknowledgement, so that it allocates only for more than [`VOTERS_ON_STACK`].
-fn majority_reached(voters: &[NodeId], reached: &impl Fn(NodeId) -> u64) -> Option<u64> {
+pub fn majority_reached(voters: &[NodeId], reached: &impl Fn(NodeId) -> u64) -> Option<u64> {
+    // Most clusters have three members: the middle one of three needs no sorting.
+    if let [one, two, three] = *voters {
+        let (one, two, three) = (reached(one), reached(two), reached(three));
+        return Some(one.min(two).max(one.max(two).min(three)));
+    }
     let (mut on_stack, mut on_heap) = ([0; VOTERS_ON_STACK], Vec::new());
     let values = if let Some(values) = on_stack.get_mut(..voters.len()) {
         values
@@ -58,7 +59,7 @@ fn majority_reached(voters: &[NodeId], reached: &impl Fn(NodeId) -> u64) -> Opti
 }
 
 /// What the votes amount to, `vote` telling each voter's, if it has been cast.
-pub(super) fn vote_result(
+pub fn vote_result(
     incoming: &[NodeId],
     outgoing: &[NodeId],
     vote: impl Fn(NodeId) -> Option<bool>,

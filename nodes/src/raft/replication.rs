@@ -1,13 +1,15 @@
 //! Log replication, both ends: appends, their answers, heartbeats, the commit index (Raft paper 5.3, 5.4).
 
-use crate::ids::{ClusterTime, LogIndex, NodeId, Term};
+use crate::ids::{LogIndex, NodeId, Term};
 use crate::marks;
 use crate::plant::{self, Bug};
 
 use super::core::Core;
+use super::entries::Entries;
+use super::log::Position;
 use super::progress::Mode;
 use super::quorum;
-use super::types::{Body, Entry, Event, Message, Role};
+use super::types::{Body, Event, Payload};
 
 impl Core {
     /// As leader: sends every follower what it lacks, as far as its window allows. Entries leave without
@@ -18,30 +20,37 @@ impl Core {
         }
     }
 
-    /// Sends one append to the peer at `position`. Returns whether another may follow at once.
+    /// Sends one append, or a piece of a snapshot, to the peer at `position`. Returns whether another may
+    /// follow at once.
     fn send_append(&mut self, position: usize) -> bool {
         let peer = &self.peers[position];
-        if peer.mode == Mode::Replicate && peer.next_index > self.log.last_index() {
+        if matches!(peer.mode, Mode::Snapshot(_)) {
+            return self.send_snapshot_chunk(position);
+        }
+        let is_replicating = peer.mode == Mode::Replicate;
+        if is_replicating && peer.next_index > self.log.last_index() {
             return false;
         }
         let window = (self.config.inflight_messages_max.max(1), self.config.inflight_bytes_max);
         let Some((budget, is_idle)) = peer.budget(window.0, window.1) else {
             return false;
         };
-        let (to, prev_index, mode) = (peer.id, peer.next_index.previous(), peer.mode);
-        let prev_term = self.log.term(prev_index).expect("the log reaches back to where a peer's may part");
+        let (to, prev_index) = (peer.id, peer.next_index.previous());
+        let Some(prev_term) = self.log.term(prev_index) else {
+            return self.begin_snapshot(position);
+        };
         let bytes_max = budget.min(self.config.append_bytes_max);
         let may_be_one = is_idle || budget >= self.config.append_bytes_max;
         let (entries, bytes) = self.log.batch(prev_index.next(), bytes_max, may_be_one);
-        if entries.is_empty() && mode == Mode::Replicate {
+        if entries.is_empty() && is_replicating {
             return false;
         }
-        let (last, entries) = (LogIndex(prev_index.0 + entries.len() as u64), entries.to_vec());
+        let last = entries.last().map_or(prev_index, |entry| entry.index);
         self.peers[position].sent(last, bytes);
         let commit_index = self.commit_index;
         let body = Body::AppendRequest { prev_index, prev_term, entries, commit_index };
         self.send(to, self.hard_state.term, body);
-        mode == Mode::Replicate
+        is_replicating
     }
 
     /// As follower: the receiver's rules of AppendEntries (Figure 2). The term has been dealt with.
@@ -49,17 +58,23 @@ impl Core {
         &mut self,
         leader: NodeId,
         (prev_index, prev_term): (LogIndex, Term),
-        entries: Vec<Entry>,
+        entries: &Entries,
         leader_commit: LogIndex,
     ) {
         // An entry of another term at that place says nothing of the stamps in the leader's log.
-        let fits = self.log.term(prev_index) == Some(prev_term);
-        let prev_time = self.log.time(prev_index).filter(|_| fits).unwrap_or_default();
-        if !is_well_formed((prev_index, prev_term, prev_time), &entries, self.hard_state.term) {
+        let prev = self.log.position(prev_index).filter(|prev| prev.term == prev_term);
+        let prev_or_unknown = Position { index: prev_index, term: prev_term, ..prev.unwrap_or_default() };
+        if !is_well_formed(prev_or_unknown, entries, self.hard_state.term) {
             marks::hit("raft.malformed_append_ignored");
             return;
         }
-        if !fits {
+        if prev.is_none() && prev_index < self.log.base().index {
+            // Everything up to the base is committed, so the leader has it as well; let it go on from there.
+            marks::hit("raft.append_before_the_log");
+            self.acknowledge(leader, self.log.base().index);
+            return;
+        }
+        if prev.is_none() {
             marks::hit("raft.append_rejected");
             let (hint_index, hint_term) = self.log.last_at_most(prev_index, prev_term);
             let body = Body::AppendRejected { prev_index, hint_index, hint_term };
@@ -72,39 +87,49 @@ impl Core {
         }
         self.commit_up_to(leader_commit.min(tail));
         // The answer names the tail of this message, and vouches for no longer log that may be here.
-        let body = Body::AppendAccepted { match_index: tail };
-        let response = Message { from: self.config.id, to: leader, term: self.hard_state.term, body };
         if plant::is(Bug::AckBeforeDurable) {
-            self.effects.messages.push(response);
+            self.send(leader, self.hard_state.term, Body::AppendAccepted { match_index: tail });
         } else {
-            self.storing.after_entries(tail, response, &mut self.effects);
+            self.acknowledge(leader, tail);
         }
     }
 
     /// Takes over the entries of an append that fits. What is there already stays, and what follows it
     /// too: the append may be an old one, overtaken by its successors. Only a conflict cuts the log.
     /// Returns `false`, changing nothing, if a committed entry is in conflict: no sound leader asks that.
-    fn adopt(&mut self, prev_index: LogIndex, mut entries: Vec<Entry>) -> bool {
+    fn adopt(&mut self, prev_index: LogIndex, entries: &Entries) -> bool {
         if plant::is(Bug::TruncateOnStaleAppend) && !entries.is_empty() {
             self.truncate(prev_index.max(self.commit_index).next());
         }
-        let is_known = |entry: &&Entry| self.log.term(entry.index) == Some(entry.term);
-        let known = entries.iter().take_while(is_known).count();
-        let Some(first) = entries.get(known) else {
-            return true;
-        };
-        if first.index <= self.commit_index {
-            marks::hit("raft.conflict_with_committed_ignored");
-            return false;
+        let mut appended = Entries::new();
+        for piece in entries.pieces() {
+            let is_new = !appended.is_empty() || piece.first_index() > self.log.last_index();
+            let known = if is_new {
+                0
+            } else {
+                let is_known = |entry: &&super::types::Entry| self.log.term(entry.index) == Some(entry.term);
+                piece.as_slice().iter().take_while(is_known).count()
+            };
+            let Some(first) = piece.as_slice().get(known) else { continue };
+            if first.index <= self.commit_index {
+                marks::hit("raft.conflict_with_committed_ignored");
+                return false;
+            }
+            if first.index <= self.log.last_index() {
+                marks::hit("raft.conflict_truncated");
+                self.truncate(first.index);
+            }
+            let rest = piece.part(known..piece.len());
+            let is_change =
+                |payload: &Payload| matches!(payload, Payload::Membership(_) | Payload::Version(_));
+            let changes = rest.as_slice().iter().filter(|entry| is_change(&entry.payload));
+            self.unapplied_changes.extend(changes.map(|entry| entry.index));
+            self.log.push_piece(rest.clone());
+            appended.push(rest);
         }
-        if first.index <= self.log.last_index() {
-            marks::hit("raft.conflict_truncated");
-            self.truncate(first.index);
+        if !appended.is_empty() {
+            self.effects.events.push(Event::Appended(appended));
         }
-        for entry in entries.drain(known..) {
-            self.append(entry);
-        }
-        self.storing.reuse(entries);
         true
     }
 
@@ -115,6 +140,7 @@ impl Core {
         }
         self.log.truncate(from);
         self.storing.truncated(from);
+        self.unapplied_changes.retain(|&index| index < from);
         self.effects.events.push(Event::Truncated { from });
     }
 
@@ -154,46 +180,57 @@ impl Core {
 
     /// As follower: the leader lives. Its commit index is already clamped to what it knows to be here;
     /// clamping it to the log again costs nothing and trusts nobody.
-    pub(super) fn answer_heartbeat(&mut self, leader: NodeId, commit_index: LogIndex, read_round: u64) {
+    pub(super) fn answer_heartbeat(
+        &mut self,
+        leader: NodeId,
+        commit_index: LogIndex,
+        read_round: u64,
+        quiesce: bool,
+    ) {
         self.commit_up_to(commit_index.min(self.log.last_index()));
-        self.send(leader, self.hard_state.term, Body::HeartbeatResponse { read_round });
+        let quiesced = self.agrees_to_silence(quiesce);
+        self.send(leader, self.hard_state.term, self.heartbeat_response(read_round, quiesced));
+        self.ask_again(leader);
     }
 
     /// As leader: a follower lives, and has confirmed a round. If it has long said nothing of what was
     /// sent to it, that was lost, so the window is freed and sending begins anew from what it is known to
     /// hold.
-    pub(super) fn heartbeat_answered(&mut self, from: NodeId, read_round: u64) {
+    pub(super) fn heartbeat_answered(
+        &mut self,
+        from: NodeId,
+        read_round: u64,
+        quiesced: bool,
+        (version, priority): (u16, u8),
+    ) {
         if !self.note_contact(from) || !self.is_round_known(read_round) {
             return;
         }
+        let began = self.reads.began(read_round);
         let Some(peer) = self.peer_mut(from) else { return };
         peer.acknowledged_round = peer.acknowledged_round.max(read_round);
+        peer.confirmed_at = peer.confirmed_at.max(began);
+        (peer.version, peer.priority) = (Some(version), priority);
+        peer.is_quiesced = quiesced;
         if peer.is_stalled() {
             marks::hit("raft.append_resent");
-            let next = match peer.mode {
-                Mode::Probe { .. } => peer.next_index,
-                Mode::Replicate => peer.match_index.next(),
-            };
-            peer.probe_from(next);
+            peer.resend();
         }
         self.confirm_rounds();
-    }
-
-    /// Notes that a peer answered in the current term. Returns whether this node leads it.
-    fn note_contact(&mut self, from: NodeId) -> bool {
-        let (now, leads) = (self.now, self.role == Role::Leader);
-        if let Some(peer) = self.peer_mut(from).filter(|_| leads) {
-            peer.last_contact = now;
+        if quiesced {
+            self.fall_silent_if_all_agree();
         }
-        leads
     }
 
     /// As leader: commits what a quorum holds durably, provided that its last entry is of this term
     /// (Raft paper 5.4.2 and Figure 8). The leader counts itself for what is on its own disk.
     pub(super) fn advance_commit_index(&mut self) {
-        let index = LogIndex(quorum::committed_index(&self.config.voters, &[], |id| {
+        let (voters, outgoing) = self.halves();
+        let index = LogIndex(quorum::committed_index(voters, outgoing, |id| {
             self.peer(id).map_or(self.storing.durable_index(), |peer| peer.match_index).0
         }));
+        let index =
+            if plant::is(Bug::LearnerInQuorum) { index.max(self.reached_with_learners()) } else { index };
         if index <= self.commit_index {
             return;
         }
@@ -205,15 +242,21 @@ impl Core {
     }
 }
 
+impl Core {
+    /// As [`Bug::LearnerInQuorum`] has it: what as many members hold as make a majority of the voters.
+    fn reached_with_learners(&self) -> LogIndex {
+        let mut held: Vec<_> = self.peers.iter().map(|peer| peer.match_index).collect();
+        held.push(self.storing.durable_index());
+        held.sort_unstable();
+        held.into_iter().rev().nth(self.membership.voters.len() / 2).unwrap_or_default()
+    }
+}
+
 /// Whether an append can have come from a sound leader of `term`: consecutive entries whose terms begin at 1,
 /// do not decrease and do not exceed the leader's, and whose stamps never go back.
-fn is_well_formed(
-    (prev_index, prev_term, prev_time): (LogIndex, Term, ClusterTime),
-    entries: &[Entry],
-    term: Term,
-) -> bool {
-    let mut last = (prev_index.0, prev_term.max(Term(1)), prev_time);
-    prev_term <= term
+fn is_well_formed(prev: Position, entries: &Entries, term: Term) -> bool {
+    let mut last = (prev.index.0, prev.term.max(Term(1)), prev.time);
+    prev.term <= term
         && entries.iter().all(|entry| {
             let fits = last.0.checked_add(1) == Some(entry.index.0)
                 && (last.1..=term).contains(&entry.term)

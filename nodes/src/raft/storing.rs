@@ -13,17 +13,21 @@
 //! vouches only for what it stored *and* is still in the log: an old completion never makes a rewritten
 //! index durable. Completions are matched by token; any other token is ignored.
 //!
+//! A leader's snapshot that takes the place of the log does the same to all of it, and then stands in the
+//! line at the place of its last entry: whoever waits for that entry waits for the snapshot.
+//!
 //! Messages that wait for the request that is out are released with its token. Those that wait for the
 //! next request stay here until it is made; acknowledgements among them are withdrawn if the entries that
 //! they vouch for are truncated first, since those will never reach the disk.
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 
-use crate::ids::LogIndex;
+use crate::ids::{LocalTime, LogIndex};
 use crate::marks;
 
 use super::log::Log;
-use super::types::{Body, Effects, Entry, HardState, Message, StoreRequest, StoreToken};
+use super::types::{Body, Effects, HardState, Message, Snapshot, SnapshotWrite, StoreRequest, StoreToken};
 
 /// Messages that wait for one request, at most. Beyond it one is dropped: losing a message is always
 /// allowed.
@@ -41,18 +45,28 @@ pub(super) enum Due {
 }
 
 /// The request that is out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Outstanding {
     token: StoreToken,
     hard_state: HardState,
     /// The last of its entries that is still in the log; else the last entry before them.
     last_index: LogIndex,
+    /// The snapshot that it stores, if any.
+    snapshot: Option<Box<SnapshotWrite>>,
     /// What waits for it, so that a repeated cause does not make a message wait twice.
     held: Vec<Message>,
+    since: LocalTime,
+}
+
+/// What a completion has brought.
+#[derive(Debug)]
+pub(super) struct Completed {
+    /// The snapshot that is durable now.
+    pub(super) snapshot: Option<Box<SnapshotWrite>>,
 }
 
 /// The state of the disk as far as the core can know it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Storing {
     last_token: StoreToken,
     outstanding: Option<Outstanding>,
@@ -62,9 +76,10 @@ pub(super) struct Storing {
     durable_index: LogIndex,
     requested_next: LogIndex,
     truncate_from: Option<LogIndex>,
+    snapshot: Option<Box<SnapshotWrite>>,
+    compact_to: Option<LogIndex>,
     waiting: VecDeque<Message>,
-    /// Empty buffers for the next request, left over from appends received and requests completed.
-    spare_entries: Vec<Entry>,
+    /// An empty buffer for the next request, left over from one that is complete.
     spare_held: Vec<Message>,
 }
 
@@ -80,16 +95,17 @@ impl Storing {
             durable_index: last_index,
             requested_next: last_index.next(),
             truncate_from: None,
+            snapshot: None,
+            compact_to: None,
             waiting: VecDeque::new(),
-            spare_entries: Vec::new(),
             spare_held: Vec::new(),
         }
     }
 
-    /// Takes a buffer that is no longer needed, for the entries of the next request.
-    pub(super) fn reuse(&mut self, mut entries: Vec<Entry>) {
-        entries.clear();
-        self.spare_entries = entries;
+    /// Gives back the memory of empty buffers.
+    pub(super) fn release_memory(&mut self) {
+        self.waiting.shrink_to_fit();
+        self.spare_held = Vec::new();
     }
 
     /// Every entry up to here is on disk and still part of the log.
@@ -102,9 +118,61 @@ impl Storing {
         self.durable
     }
 
+    /// Since when the request that is out has been out.
+    pub(super) fn out_since(&self) -> Option<LocalTime> {
+        self.outstanding.as_ref().map(|outstanding| outstanding.since)
+    }
+
+    /// Whether a snapshot that takes the place of the log is not durable yet. Until it is, nothing of the
+    /// log as it is now can be applied.
+    pub(super) fn is_log_being_replaced(&self) -> bool {
+        let replaces = |write: &SnapshotWrite| write.replaces_log;
+        let out = self.outstanding.as_ref().and_then(|outstanding| outstanding.snapshot.as_deref());
+        self.snapshot.as_deref().is_some_and(replaces) || out.is_some_and(replaces)
+    }
+
+    /// Since when a write has been out that should take no time to speak of. One with a snapshot may.
+    pub(super) fn stalled_since(&self) -> Option<LocalTime> {
+        let outstanding = self.outstanding.as_ref().filter(|outstanding| outstanding.snapshot.is_none());
+        outstanding.map(|outstanding| outstanding.since)
+    }
+
+    /// The last entry that a snapshot covers which is on its way to the disk, or waits for it.
+    pub(super) fn pending_snapshot_index(&self) -> LogIndex {
+        let out = self.outstanding.as_ref().and_then(|outstanding| outstanding.snapshot.as_deref());
+        let index = |write: &SnapshotWrite| write.snapshot.meta.index;
+        self.snapshot.as_deref().map_or(LogIndex(0), index).max(out.map_or(LogIndex(0), index))
+    }
+
     /// Asks for a new term or vote to be written.
     pub(super) const fn want(&mut self, hard_state: HardState) {
         self.wanted = hard_state;
+    }
+
+    /// Asks for a snapshot of this node's own machine to be written.
+    pub(super) fn keep_snapshot(&mut self, snapshot: Snapshot) {
+        if !self.is_log_being_replaced() {
+            self.snapshot = Some(Box::new(SnapshotWrite { snapshot, replaces_log: false }));
+        }
+    }
+
+    /// Lets the disk forget what is covered by a snapshot that is durable.
+    pub(super) fn forget_up_to(&mut self, index: LogIndex) {
+        self.compact_to = self.compact_to.max(Some(index));
+    }
+
+    /// A leader's snapshot has taken the place of the whole log.
+    pub(super) fn replaced_by(&mut self, snapshot: Snapshot) {
+        let at = snapshot.meta.index;
+        self.durable_index = self.durable_index.min(at.previous());
+        if let Some(outstanding) = &mut self.outstanding {
+            outstanding.last_index = outstanding.last_index.min(at.previous());
+        }
+        self.requested_next = at;
+        self.truncate_from = None;
+        self.compact_to = None;
+        self.waiting.retain(|message| !matches!(message.body, Body::AppendAccepted { .. }));
+        self.snapshot = Some(Box::new(SnapshotWrite { snapshot, replaces_log: true }));
     }
 
     /// Entries from `from` on have left the log in memory.
@@ -194,38 +262,53 @@ impl Storing {
     }
 
     /// The next request, if one is called for and none is out. What waited for it goes into `effects`.
-    pub(super) fn next_request(&mut self, log: &Log, effects: &mut Effects) -> Option<StoreRequest> {
+    pub(super) fn next_request(
+        &mut self,
+        log: &Log,
+        now: LocalTime,
+        effects: &mut Effects,
+    ) -> Option<StoreRequest> {
         let is_dirty = self.wanted != self.requested
             || self.truncate_from.is_some()
+            || self.snapshot.is_some()
+            || self.compact_to.is_some()
             || self.requested_next <= log.last_index();
         if self.outstanding.is_some() || !is_dirty {
             return None;
         }
         let token = StoreToken(self.last_token.0 + 1);
-        let mut append = std::mem::take(&mut self.spare_entries);
-        append.extend_from_slice(log.tail(self.requested_next));
         let request = StoreRequest {
             token,
             hard_state: (self.wanted != self.requested).then_some(self.wanted),
+            snapshot: self.snapshot.take(),
             truncate_from: self.truncate_from.take(),
-            append,
+            append: log.tail(self.requested_next),
+            compact_to: self.compact_to.take(),
         };
         self.last_token = token;
         self.requested = self.wanted;
         self.requested_next = log.last_index().next();
         let mut held = std::mem::take(&mut self.spare_held);
-        held.extend(self.waiting.drain(..));
-        effects.messages_after.extend(held.iter().map(|message| (token, message.clone())));
-        let last_index = log.last_index();
-        self.outstanding = Some(Outstanding { token, hard_state: self.wanted, last_index, held });
+        if !self.waiting.is_empty() {
+            held.extend(self.waiting.drain(..));
+            effects.messages_after.extend(held.iter().map(|message| (token, message.clone())));
+        }
+        self.outstanding = Some(Outstanding {
+            token,
+            hard_state: self.wanted,
+            last_index: log.last_index(),
+            snapshot: request.snapshot.clone(),
+            held,
+            since: now,
+        });
         Some(request)
     }
 
-    /// The request of `token` is durable. Returns whether it is the one that is out.
-    pub(super) fn completed(&mut self, token: StoreToken, effects: &mut Effects) -> bool {
+    /// The request of `token` is durable. `None` if it is not the one that is out.
+    pub(super) fn completed(&mut self, token: StoreToken, effects: &mut Effects) -> Option<Completed> {
         let Some(mut outstanding) = self.outstanding.take_if(|outstanding| outstanding.token == token) else {
             marks::hit("raft.unknown_completion_ignored");
-            return false;
+            return None;
         };
         self.durable = outstanding.hard_state;
         self.durable_index = outstanding.last_index;
@@ -234,7 +317,19 @@ impl Storing {
         effects.messages.extend(due.map(|(_, message)| message));
         outstanding.held.clear();
         self.spare_held = outstanding.held;
-        true
+        Some(Completed { snapshot: outstanding.snapshot })
+    }
+
+    /// Feeds what this is, but for times and names, to a hash: see [`super::Core::fingerprint`].
+    pub(super) fn fingerprint(&self, state: &mut impl Hasher) {
+        (self.wanted, self.requested, self.durable, self.durable_index, self.requested_next).hash(state);
+        (self.truncate_from, self.compact_to, &self.waiting).hash(state);
+        self.snapshot.as_ref().map(|write| (&write.snapshot.meta, write.replaces_log)).hash(state);
+        if let Some(outstanding) = &self.outstanding {
+            (outstanding.hard_state, outstanding.last_index, &outstanding.held).hash(state);
+            let snapshot = outstanding.snapshot.as_ref();
+            snapshot.map(|write| (&write.snapshot.meta, write.replaces_log)).hash(state);
+        }
     }
 }
 
@@ -252,9 +347,11 @@ fn supersedes(later: &Message, earlier: &Message) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Storing, WAITING_MESSAGES_MAX};
-    use crate::ids::{ClusterTime, LogIndex, NodeId, Term};
+    use crate::ids::{ClusterTime, LocalTime, LogIndex, NodeId, Term};
     use crate::raft::log::Log;
     use crate::raft::types::{Body, Effects, Entry, HardState, Message, Payload, StoreToken};
+
+    const NOW: LocalTime = LocalTime(0);
 
     fn entry(index: u64, term: u64) -> Entry {
         Entry { index: LogIndex(index), term: Term(term), time: ClusterTime(0), payload: Payload::Noop }
@@ -274,18 +371,24 @@ mod tests {
         let (mut log, mut effects) = (Log::default(), Effects::default());
         let mut storing = Storing::new(HardState::default(), LogIndex(0));
         (1..=3).for_each(|index| log.push(entry(index, 1)));
-        assert_eq!(storing.next_request(&log, &mut effects).map(|request| request.append.len()), Some(3));
+        log.seal();
+        assert_eq!(
+            storing.next_request(&log, NOW, &mut effects).map(|request| request.append.len()),
+            Some(3)
+        );
         log.truncate(LogIndex(2));
         storing.truncated(LogIndex(2));
         log.push(entry(2, 2));
+        log.seal();
         storing.after_entries(LogIndex(2), acknowledgement(2, 2), &mut effects);
-        assert!(storing.completed(StoreToken(1), &mut effects));
+        assert!(storing.completed(StoreToken(1), &mut effects).is_some());
         assert_eq!(storing.durable_index(), LogIndex(1));
         assert_eq!((effects.messages.len(), effects.messages_after.len()), (0, 0));
-        let request = storing.next_request(&log, &mut effects).expect("the rewritten entry is to be stored");
-        assert_eq!((request.truncate_from, request.append), (Some(LogIndex(2)), vec![entry(2, 2)]));
+        let request =
+            storing.next_request(&log, NOW, &mut effects).expect("the rewritten entry is to be stored");
+        assert_eq!((request.truncate_from, request.append), (Some(LogIndex(2)), vec![entry(2, 2)].into()));
         assert_eq!(effects.messages_after, [(StoreToken(2), acknowledgement(2, 2))]);
-        assert!(storing.completed(StoreToken(2), &mut effects));
+        assert!(storing.completed(StoreToken(2), &mut effects).is_some());
         assert_eq!(storing.durable_index(), LogIndex(2));
     }
 
@@ -297,8 +400,8 @@ mod tests {
         storing.after_entries(LogIndex(2), acknowledgement(1, 2), &mut effects);
         log.truncate(LogIndex(2));
         storing.truncated(LogIndex(2));
-        let request = storing.next_request(&log, &mut effects).expect("one entry is left");
-        assert_eq!((request.truncate_from, request.append), (None, vec![entry(1, 1)]));
+        let request = storing.next_request(&log, NOW, &mut effects).expect("one entry is left");
+        assert_eq!((request.truncate_from, request.append), (None, vec![entry(1, 1)].into()));
         assert_eq!(effects.messages_after, []);
     }
 
@@ -306,10 +409,11 @@ mod tests {
     fn unknown_completions_are_ignored() {
         let (mut log, mut effects) = (Log::default(), Effects::default());
         let mut storing = Storing::new(HardState::default(), LogIndex(0));
-        assert!(!storing.completed(StoreToken(0), &mut effects));
+        assert!(storing.completed(StoreToken(0), &mut effects).is_none());
         log.push(entry(1, 1));
-        assert!(storing.next_request(&log, &mut effects).is_some());
-        assert!(!storing.completed(StoreToken(7), &mut effects));
+        log.seal();
+        assert!(storing.next_request(&log, NOW, &mut effects).is_some());
+        assert!(storing.completed(StoreToken(7), &mut effects).is_none());
         assert_eq!(storing.durable_index(), LogIndex(0));
     }
 

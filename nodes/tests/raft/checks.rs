@@ -16,9 +16,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use stormglass_nodes::ids::{LogIndex, NodeId, Term};
+use stormglass_nodes::raft::membership::Membership;
 use stormglass_nodes::raft::{Body, Entry, Event, HardState, Message, ReadOutcome, Role};
 
-use crate::cluster::{Cluster, Happening};
+use crate::cluster::{COVERED, Cluster, Copy, Happening, Machine};
 use crate::show;
 
 /// An invariant that does not hold.
@@ -45,9 +46,11 @@ fn ensure(holds: bool, invariant: &'static str, detail: impl FnOnce() -> String)
 struct Mirror {
     role: Role,
     term: Term,
+    /// All of it from index 1: what a snapshot covers is what was committed.
     log: Vec<Entry>,
     commit: u64,
     applied: u64,
+    membership: Membership,
 }
 
 /// Judges a history step by step.
@@ -60,10 +63,20 @@ pub(crate) struct Checker {
     known: BTreeMap<(LogIndex, Term), (Entry, Term)>,
     /// What was ever committed, in order.
     pub(crate) committed: Vec<Entry>,
+    /// Up to how many entries were committed by the leader of each term, in the order of terms.
+    committed_in: Vec<(Term, usize)>,
     votes_on_disk: BTreeMap<(NodeId, Term), NodeId>,
     terms_on_disk: BTreeMap<NodeId, Term>,
+    /// The states of the machine, after one entry, two, and so on.
+    states: Vec<Machine>,
+    /// What a leader committed last, and whom it counted.
+    decided: Option<(u64, Membership)>,
     /// Per read, how much was committed when it was asked for.
     reads: BTreeMap<(NodeId, u64), u64>,
+    /// Times that a node went by other members.
+    pub(crate) changes: u64,
+    /// Snapshots that took the place of a log.
+    pub(crate) snapshots: u64,
     /// Elections won so far.
     pub(crate) elections: u64,
     /// Reads answered so far.
@@ -81,9 +94,14 @@ impl Checker {
             leaders: BTreeMap::new(),
             known: BTreeMap::new(),
             committed: Vec::new(),
+            committed_in: Vec::new(),
             votes_on_disk: BTreeMap::new(),
             terms_on_disk: BTreeMap::new(),
+            states: Vec::new(),
+            decided: None,
             reads: BTreeMap::new(),
+            changes: 0,
+            snapshots: 0,
             elections: 0,
             reads_ready: 0,
             truncations: 0,
@@ -96,11 +114,19 @@ impl Checker {
     pub(crate) fn observe(&mut self, cluster: &Cluster, happened: &[Happening]) -> Checked {
         for happening in happened {
             match happening {
-                Happening::Event(id, event) => self.event(*id, event)?,
+                Happening::Event(id, event) => self.event(cluster, *id, event)?,
                 Happening::Sent(message, disk, acknowledged) if self.strict => {
                     self.sent(message, disk, *acknowledged)?;
                 }
-                Happening::Applied(id, entries) => self.applied(*id, entries)?,
+                Happening::Applied(id, entries, machine) => self.applied(*id, entries, machine)?,
+                Happening::Installed(id, index, machine) => {
+                    let mirror = self.mirrors.get_mut(id).expect("every node is mirrored");
+                    ensure(index.0 > mirror.applied, "applied in order, once", || {
+                        format!("{id} goes back from {} to a snapshot of {index}", mirror.applied)
+                    })?;
+                    mirror.applied = index.0;
+                    self.in_state(*id, machine)?;
+                }
                 Happening::ReadBegan(id, read) => {
                     self.reads.insert((*id, *read), self.committed.len() as u64);
                 }
@@ -119,17 +145,30 @@ impl Checker {
     }
 
     fn restarted(&mut self, cluster: &Cluster, id: NodeId) {
-        let disk = &cluster.nodes[&id].disk;
-        let mirror = Mirror { term: disk.hard_state.term, log: disk.entries.clone(), ..Mirror::default() };
-        self.mirrors.insert(id, mirror);
+        let node = &cluster.nodes[&id];
+        let (disk, config) = (&node.disk, &node.config);
+        let snapshot = disk.snapshot.as_ref().map(|snapshot| &snapshot.meta);
+        let covered = snapshot.map_or(0, |meta| meta.index.0);
+        let mut log = self.committed[..covered as usize].to_vec();
+        log.extend(disk.entries.iter().filter(|entry| entry.index.0 > covered).cloned());
+        let first = Membership::new(config.voters.clone(), config.learners.clone());
         let mut before = Term(0);
-        for entry in &disk.entries {
+        for entry in &log {
             self.known.insert((entry.index, entry.term), (entry.clone(), before));
             before = entry.term;
         }
+        let mirror = Mirror {
+            term: disk.hard_state.term,
+            log,
+            commit: covered,
+            applied: covered,
+            membership: snapshot.map_or(first, |meta| meta.membership.clone()),
+            ..Mirror::default()
+        };
+        self.mirrors.insert(id, mirror);
     }
 
-    fn event(&mut self, id: NodeId, event: &Event) -> Checked {
+    fn event(&mut self, cluster: &Cluster, id: NodeId, event: &Event) -> Checked {
         let mirror = self.mirrors.get_mut(&id).expect("every node is mirrored");
         match event {
             Event::RoleChanged { role, term, .. } => {
@@ -143,43 +182,74 @@ impl Checker {
                 mirror.log.truncate(from.previous().0 as usize);
                 ensure(role != Role::Leader, "leader append-only", || format!("{id} cuts from {from}"))
             }
-            Event::Appended(entry) => {
-                let before = mirror.log.last().map_or(Term(0), |last| last.term);
-                ensure(entry.index.0 == mirror.log.len() as u64 + 1, "log matching", || {
-                    format!("{id} leaves a gap before {}", show::entry(entry))
-                })?;
-                let time = mirror.log.last().map_or(entry.time, |last| last.time);
-                ensure(entry.time >= time, "stamps monotone", || {
-                    format!("{id} appends {} stamped before {time}", show::entry(entry))
-                })?;
-                mirror.log.push(entry.clone());
-                let found = self.known.entry((entry.index, entry.term)).or_insert((entry.clone(), before));
-                ensure(*found == (entry.clone(), before), "log matching", || {
-                    format!("{id} holds {} after {before}, elsewhere it is {found:?}", show::entry(entry))
-                })
+            Event::Appended(entries) => entries.iter().try_for_each(|entry| self.appended(id, entry)),
+            Event::Committed { index } => self.commits(cluster, id, *index),
+            Event::MembershipChanged { membership, .. } => {
+                mirror.membership = (**membership).clone();
+                self.changes += 1;
+                Ok(())
             }
-            Event::Committed { index } => self.commits(id, *index),
-            Event::Voted { .. } => Ok(()),
+            Event::SnapshotReceived { meta } => {
+                self.snapshots += 1;
+                let covered = self.committed.get(..meta.index.0 as usize).unwrap_or_default();
+                ensure(
+                    covered.last().is_some_and(|last| last.term == meta.term),
+                    "state machine safety",
+                    || {
+                        format!(
+                            "{id} is sent a snapshot of {}/{}, which is not committed",
+                            meta.index, meta.term
+                        )
+                    },
+                )?;
+                ensure(meta.index.0 > mirror.commit, "commit monotone", || {
+                    format!("{id} goes back to {meta:?}")
+                })?;
+                (mirror.log, mirror.commit) = (covered.to_vec(), meta.index.0);
+                Ok(())
+            }
+            Event::Voted { .. } | Event::Compacted { .. } | Event::VersionRaised { .. } => Ok(()),
         }
+    }
+
+    fn appended(&mut self, id: NodeId, entry: &Entry) -> Checked {
+        let mirror = self.mirrors.get_mut(&id).expect("every node is mirrored");
+        let before = mirror.log.last().map_or(Term(0), |last| last.term);
+        ensure(entry.index.0 == mirror.log.len() as u64 + 1, "log matching", || {
+            format!("{id} leaves a gap before {}", show::entry(entry))
+        })?;
+        let time = mirror.log.last().map_or(entry.time, |last| last.time);
+        ensure(entry.time >= time, "stamps monotone", || {
+            format!("{id} appends {} stamped before {time}", show::entry(entry))
+        })?;
+        mirror.log.push(entry.clone());
+        let found = self.known.entry((entry.index, entry.term)).or_insert((entry.clone(), before));
+        ensure(*found == (entry.clone(), before), "log matching", || {
+            format!("{id} holds {} after {before}, elsewhere it is {found:?}", show::entry(entry))
+        })
     }
 
     fn elected(&mut self, id: NodeId, term: Term) -> Checked {
         self.elections += 1;
         let leader = *self.leaders.entry(term).or_insert(id);
         ensure(leader == id, "election safety", || format!("{leader} and {id} both lead {term}"))?;
-        let log = &self.mirrors[&id].log;
-        ensure(log.starts_with(&self.committed), "leader completeness", || {
-            format!("{id} leads {term} without all of {}", show::entries(&self.committed))
+        // A late vote may still elect a leader of an earlier term: it owes only what was committed before that.
+        let owed = self.committed_in.partition_point(|&(of_term, _)| of_term < term);
+        let owed = owed.checked_sub(1).map_or(0, |last| self.committed_in[last].1);
+        let (log, owed) = (&self.mirrors[&id].log, &self.committed[..owed]);
+        ensure(log.starts_with(owed), "leader completeness", || {
+            format!("{id} leads {term} without all of {}", show::entries(owed))
         })
     }
 
-    fn commits(&mut self, id: NodeId, index: LogIndex) -> Checked {
+    fn commits(&mut self, cluster: &Cluster, id: NodeId, index: LogIndex) -> Checked {
         let mirror = self.mirrors.get_mut(&id).expect("every node is mirrored");
         ensure(index.0 > mirror.commit, "commit monotone", || format!("{id} goes back to {index}"))?;
         let from = std::mem::replace(&mut mirror.commit, index.0) as usize;
         ensure(index.0 <= mirror.log.len() as u64, "state machine safety", || {
             format!("{id} commits {index} beyond its log")
         })?;
+        let known = self.committed.len();
         for (offset, entry) in mirror.log[..index.0 as usize].iter().enumerate().skip(from) {
             match self.committed.get(offset) {
                 None => self.committed.push(entry.clone()),
@@ -188,10 +258,39 @@ impl Checker {
                 })?,
             }
         }
+        let (term, count) = (mirror.term, self.committed.len());
+        match self.committed_in.last_mut() {
+            _ if count == known => {}
+            Some((of_term, up_to)) if *of_term >= term => *up_to = count,
+            _ => self.committed_in.push((term, count)),
+        }
+        if mirror.role == Role::Leader && self.strict {
+            self.decided = Some((index.0, mirror.membership.clone()));
+            return self.durable_on_quorum(cluster);
+        }
         Ok(())
     }
 
-    fn applied(&mut self, id: NodeId, entries: &[Entry]) -> Checked {
+    /// What a leader has committed is durable on a quorum of the members that it went by; and remains so as
+    /// long as no leader goes by others.
+    fn durable_on_quorum(&self, cluster: &Cluster) -> Checked {
+        let Some((index, membership)) = &self.decided else { return Ok(()) };
+        let expected = &self.committed[*index as usize - 1];
+        let holds = |id: &&NodeId| match cluster.nodes[id].disk.copy(*index) {
+            Copy::Entry(entry) => entry == *expected,
+            Copy::Covered => true,
+            Copy::Missing => false,
+        };
+        for half in [&membership.voters, &membership.outgoing] {
+            let copies = half.iter().filter(holds).count();
+            ensure(half.is_empty() || copies > half.len() / 2, "durable quorum", || {
+                format!("{} is committed and on {copies} disks of {membership}", show::entry(expected))
+            })?;
+        }
+        Ok(())
+    }
+
+    fn applied(&mut self, id: NodeId, entries: &[Entry], machine: &Machine) -> Checked {
         let mirror = self.mirrors.get_mut(&id).expect("every node is mirrored");
         for entry in entries {
             mirror.applied += 1;
@@ -204,7 +303,20 @@ impl Checker {
                 || format!("{id} applies {}, which is not committed", show::entry(entry)),
             )?;
         }
-        Ok(())
+        self.in_state(id, machine)
+    }
+
+    /// The machine of a node is in the one state that there is after as many entries.
+    fn in_state(&mut self, id: NodeId, machine: &Machine) -> Checked {
+        while (self.states.len() as u64) < machine.applied {
+            let mut next = self.states.last().cloned().unwrap_or_default();
+            next.apply(&self.committed[self.states.len()]);
+            self.states.push(next);
+        }
+        let expected = &self.states[machine.applied as usize - 1];
+        ensure(machine == expected, "state machine safety", || {
+            format!("the machine of {id} is in {machine:?} instead of {expected:?}")
+        })
     }
 
     /// No promise leaves before it is durable.
@@ -213,7 +325,7 @@ impl Checker {
         let voted =
             |candidate| disk.term > *term || (disk.term == *term && disk.voted_for == Some(candidate));
         match body {
-            Body::VoteResponse { granted: true } => {
+            Body::VoteResponse { granted: true, .. } => {
                 ensure(voted(*to), "durable vote", || format!("{from} promises {to} {term}, has {disk:?}"))
             }
             Body::VoteRequest { .. } => {
@@ -226,7 +338,8 @@ impl Checker {
                 let leader = self.mirrors.get(to).filter(|at| at.role == Role::Leader && at.term == *term);
                 let Some(leader) = leader.filter(|_| match_index.0 > 0) else { return Ok(()) };
                 let expected = leader.log.get(match_index.0 as usize - 1).map(|entry| entry.term);
-                ensure(expected.is_some() && acknowledged == expected, "durable acknowledgement", || {
+                let is_durable = acknowledged == expected || acknowledged == Some(COVERED);
+                ensure(expected.is_some() && is_durable, "durable acknowledgement", || {
                     format!("{from} acknowledges {match_index} of {expected:?}, has {acknowledged:?}")
                 })
             }
@@ -249,16 +362,19 @@ impl Checker {
                 })?;
             }
         }
-        let Some(last) = self.committed.last() else { return Ok(()) };
-        let at = last.index.0 as usize - 1;
-        let copies = cluster.nodes.values().filter(|node| node.disk.entries.get(at) == Some(last)).count();
-        ensure(copies > cluster.nodes.len() / 2, "durable quorum", || {
-            format!("{} is committed and on {copies} disks", show::entry(last))
-        })
+        self.durable_on_quorum(cluster)
     }
 
-    /// Whether every node that is up has applied everything that was ever committed.
+    /// The members after the last change that anybody has applied.
+    pub(crate) fn members(&self) -> Membership {
+        let furthest =
+            self.mirrors.values().max_by_key(|mirror| (mirror.applied, mirror.membership.members().len()));
+        furthest.map(|mirror| mirror.membership.clone()).unwrap_or_default()
+    }
+
+    /// Whether every member has applied everything that was ever committed.
     pub(crate) fn all_applied(&self) -> bool {
-        self.mirrors.values().all(|mirror| mirror.applied == self.committed.len() as u64)
+        let members = self.members().members();
+        members.iter().all(|id| self.mirrors[id].applied == self.committed.len() as u64)
     }
 }

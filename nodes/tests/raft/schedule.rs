@@ -8,10 +8,12 @@ use bytes::Bytes;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use stormglass_nodes::ids::NodeId;
-use stormglass_nodes::raft::{Input, Role};
+use stormglass_nodes::raft::membership::{MemberChange, MembershipChange, Transition};
+use stormglass_nodes::raft::{Config, Input, Role};
 
 use crate::checks::{Checker, Violation};
 use crate::cluster::Cluster;
+use crate::show;
 
 /// Virtual time that a healed cluster may take to serve again: a good dozen election timeouts.
 const HEAL_US_MAX: u64 = 8_000_000;
@@ -36,7 +38,24 @@ enum Action {
     Restart,
     Isolate,
     Rejoin,
+    ReadAnywhere,
+    Snapshot,
+    Change,
+    Transfer,
+    Unreachable,
 }
+
+/// What the cluster may be asked for besides proposals and reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nothing else: the members stay, and the log is kept.
+    Plain,
+    /// Everything: snapshots, changes of the members, transfers, leases, silence.
+    Mixed,
+}
+
+/// Nodes that are no members at first, in a mixed schedule.
+const SPARE_NODES: u64 = 2;
 
 /// What happened in a run: proof that it was not an empty one.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,6 +65,8 @@ pub(crate) struct Summary {
     pub(crate) reads_ready: u64,
     pub(crate) truncations: u64,
     pub(crate) crashes: u64,
+    pub(crate) changes: u64,
+    pub(crate) snapshots: u64,
 }
 
 /// A run.
@@ -58,14 +79,16 @@ struct Schedule {
     isolated: Option<NodeId>,
     names: u64,
     crashes: u64,
+    /// What happened, in words, if somebody wants to read it.
+    told: Option<String>,
 }
 
 /// Runs the schedule of `seed` on `size` nodes for `steps` steps, heals it and sees it serve again.
 ///
 /// # Errors
 /// The first invariant that does not hold.
-pub(crate) fn run(seed: u64, size: u64, steps: u64, strict: bool) -> Result<Summary, Violation> {
-    let mut schedule = Schedule::new(seed, size, strict);
+pub(crate) fn run(kind: Kind, seed: u64, size: u64, steps: u64, strict: bool) -> Result<Summary, Violation> {
+    let mut schedule = Schedule::new(kind, seed, size, strict);
     for _ in 0..steps {
         schedule.act();
         schedule.observe()?;
@@ -77,17 +100,31 @@ pub(crate) fn run(seed: u64, size: u64, steps: u64, strict: bool) -> Result<Summ
         reads_ready: schedule.checker.reads_ready,
         truncations: schedule.checker.truncations,
         crashes: schedule.crashes,
+        changes: schedule.checker.changes,
+        snapshots: schedule.checker.snapshots,
     })
 }
 
+/// The same, with everything that happens in words.
+pub(crate) fn tell(kind: Kind, seed: u64, size: u64, steps: u64) -> (String, Result<(), Violation>) {
+    let mut schedule = Schedule::new(kind, seed, size, true);
+    schedule.told = Some(String::new());
+    let storm = (0..steps).try_for_each(|_| {
+        schedule.act();
+        schedule.observe()
+    });
+    let result = storm.and_then(|()| schedule.heal());
+    (schedule.told.unwrap_or_default(), result)
+}
+
 impl Schedule {
-    fn new(seed: u64, size: u64, strict: bool) -> Self {
+    fn new(kind: Kind, seed: u64, size: u64, strict: bool) -> Self {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         let mut draw = |bound: u64| rng.next_u64() % bound;
         let append_bytes_max = [1, 80, 256 * 1024][draw(3) as usize];
         let inflight_messages_max = [1, 2, 64][draw(3) as usize];
         let inflight_bytes_max = [1, 200, 4 * 1024 * 1024][draw(3) as usize];
-        let weights = vec![
+        let mut weights = vec![
             (Action::Deliver, 1 + draw(40)),
             (Action::DeliverInOrder, 10 + draw(60)),
             (Action::Drop, draw(8)),
@@ -103,13 +140,49 @@ impl Schedule {
             (Action::Rejoin, 1 + draw(3)),
         ];
         let time_step_us_max = [5_000, 30_000, 120_000][draw(3) as usize];
-        let cluster = Cluster::new(size, seed, |config| {
+        let mut adjust: Box<dyn Fn(&mut Config)> = Box::new(|_| {});
+        let mut spare = 0;
+        if kind == Kind::Mixed {
+            spare = SPARE_NODES;
+            weights.extend([
+                (Action::ReadAnywhere, draw(6)),
+                (Action::Snapshot, draw(8)),
+                (Action::Change, draw(4)),
+                (Action::Transfer, draw(3)),
+                (Action::Unreachable, draw(2)),
+            ]);
+            let trailing_entries = [0, 3, 1024][draw(3) as usize];
+            let promotion_lag_entries = [0, 4][draw(2) as usize];
+            let lease_drift_ppm_max = [None, Some(10_000)][draw(2) as usize];
+            let quiesce_after_intervals = [None, Some(1)][draw(2) as usize];
+            let favourite = draw(2 * size);
+            adjust = Box::new(move |config| {
+                config.trailing_entries = trailing_entries;
+                config.promotion_lag_entries = promotion_lag_entries;
+                config.lease_drift_ppm_max = lease_drift_ppm_max;
+                config.quiesce_after_intervals = quiesce_after_intervals;
+                config.priority = u8::from(config.id.0 == favourite);
+                config.store_stall_us_max = 400_000;
+            });
+        }
+        let cluster = Cluster::new(size, spare, seed, |config| {
             config.append_bytes_max = append_bytes_max;
             config.inflight_messages_max = inflight_messages_max;
             config.inflight_bytes_max = inflight_bytes_max;
+            adjust(config);
         });
         let checker = Checker::new(&cluster, strict);
-        Self { cluster, checker, rng, weights, time_step_us_max, isolated: None, names: 0, crashes: 0 }
+        Self {
+            cluster,
+            checker,
+            rng,
+            weights,
+            time_step_us_max,
+            isolated: None,
+            names: 0,
+            crashes: 0,
+            told: None,
+        }
     }
 
     fn draw(&mut self, bound: u64) -> u64 {
@@ -134,6 +207,12 @@ impl Schedule {
 
     fn observe(&mut self) -> Result<(), Violation> {
         let happened = std::mem::take(&mut self.cluster.happened);
+        if let Some(told) = &mut self.told {
+            for happening in &happened {
+                told.push_str(&show::happening(happening));
+                told.push('\n');
+            }
+        }
         self.checker.observe(&self.cluster, &happened)?;
         if let Some(isolated) = self.isolated {
             self.cluster.network.retain(|message| message.from != isolated && message.to != isolated);
@@ -205,8 +284,55 @@ impl Schedule {
             }
             Action::Isolate => self.isolated = Some(self.any_node()),
             Action::Rejoin => self.isolated = None,
+            Action::ReadAnywhere => {
+                self.names += 1;
+                let id = self.any_node();
+                if self.cluster.core(id).is_some() {
+                    self.cluster.step(id, Input::ReadAnywhere { id: self.names });
+                }
+            }
+            Action::Snapshot => {
+                let id = self.any_node();
+                self.cluster.snapshot(id);
+            }
+            Action::Change => {
+                self.names += 1;
+                let (id, change) = (self.likely_leader(), self.some_change());
+                self.cluster.change(id, self.names, change);
+            }
+            Action::Transfer => {
+                let (id, to) = (self.likely_leader(), self.any_node());
+                let to = (self.draw(2) == 0).then_some(to);
+                self.cluster.step(id, Input::Transfer { to });
+            }
+            Action::Unreachable => {
+                let (id, peer) = (self.likely_leader(), self.any_node());
+                self.cluster.step(id, Input::Unreachable(peer));
+            }
             Action::Deliver | Action::DeliverInOrder | Action::Drop | Action::Double => {}
         }
+    }
+
+    /// One to three members changed at random; now and then the end of a joint state.
+    fn some_change(&mut self) -> MembershipChange {
+        if self.draw(4) == 0 {
+            return MembershipChange::leave_joint();
+        }
+        let count = 1 + self.draw(3);
+        let mut changes = Vec::new();
+        for _ in 0..count {
+            let id = self.any_node();
+            changes.push(match self.draw(5) {
+                0 | 1 => MemberChange::AddVoter(id),
+                2 => MemberChange::AddVoterOnceCaughtUp(id),
+                3 => MemberChange::AddLearner(id),
+                _ => MemberChange::Remove(id),
+            });
+        }
+        let transition =
+            [Transition::Auto, Transition::Auto, Transition::JointImplicit, Transition::JointExplicit]
+                [self.draw(4) as usize];
+        MembershipChange { transition, changes, ..MembershipChange::default() }
     }
 
     /// Crashes a node that is up; of the store that is out, any part may be on disk.

@@ -1,16 +1,23 @@
 //! The script language of the golden transcripts, one command a line; `#` begins a comment.
 //!
 //! ```text
-//! cluster 3 [append_bytes_max=N …]   nodes n1.. with empty disks, electing after 300-600 ms
+//! cluster 3 [spare=2] [lease_drift_ppm_max=N …]   nodes n1.. with empty disks, electing after 300-600 ms, and
+//!                                    nodes that may join; any bound or option of a node's configuration
 //! disk 2 term=3 vote=1 log=1,1,3     restarts a node from this disk: terms of its entries
 //! tick 1 [50ms]                      lets time pass (default: to the node's deadline), then ticks it
 //! wait 100ms                         lets time pass and ticks nobody
 //! elect 1                            tick, then everything until quiet, without a word
 //! deliver 1->2 [N | all | last]      delivers messages of a link: the first N (1), all, or the newest
-//! drop 1->2 | drop 1 | drop all      loses them, of a link, to and from a node, or all
+//! drop 1->2 [N] | drop 1 | drop all  loses them, of a link (the first N or all), to and from a node, or all
+//! cut 1->2 … | heal                  from now on these links lose everything; all links work again
 //! double 1->2                        doubles the first message of a link
 //! store 2                            completes the store that is out
 //! propose 1 a b c | read 1 7         proposes commands one by one; asks for a read named 7
+//! read-anywhere 2 8                  asks any node for a read
+//! snapshot 1                         takes a snapshot of a machine
+//! change 1 [joint|explicit] +4 -2 learn5 learn+6 | change 1 leave-joint   changes the members
+//! transfer 1 [2] | campaign 2        hands the leadership over; behaves as if the election timeout had passed
+//! unreachable 1 2                    tells n1 that n2 cannot be reached
 //! crash 2 [keep=N] | restart 2       keeps the first N parts of the store that is out
 //! stabilize [1 2]                    stores and delivers among these nodes (all) until quiet; never ticks
 //! reign 1 600ms 1 2                  n1 ticks and these nodes stabilize every 50 ms for that long
@@ -20,11 +27,13 @@
 //! quietly COMMAND                    without printing what happens
 //! ```
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::str::FromStr;
 
 use bytes::Bytes;
 use stormglass_nodes::ids::{ClusterTime, LogIndex, NodeId, Term};
+use stormglass_nodes::raft::membership::{MemberChange, MembershipChange, Transition};
 use stormglass_nodes::raft::{Body, Config, Entry, HardState, Input, Message, Payload};
 
 use crate::checks::Checker;
@@ -37,7 +46,8 @@ const STABILIZE_STEPS_MAX: usize = 10_000;
 /// Runs a script; what it prints is the transcript. Every invariant is checked
 /// along the way, up to the first injected message.
 pub(crate) fn run(script: &str) -> String {
-    let mut runner = Runner { cluster: Cluster::new(0, 0, |_| {}), checker: None, proposals: 0 };
+    let mut runner =
+        Runner { cluster: Cluster::new(0, 0, 0, |_| {}), checker: None, proposals: 0, cut: BTreeSet::new() };
     let mut transcript = String::new();
     for line in script.lines() {
         let command = line.split('#').next().unwrap_or("").trim();
@@ -50,6 +60,8 @@ pub(crate) fn run(script: &str) -> String {
             None => (command.starts_with("elect"), command),
         };
         let shown = runner.execute(command);
+        let cut = &runner.cut;
+        runner.cluster.network.retain(|m| !cut.contains(&(m.from, m.to)));
         writeln!(transcript, "> {line}").expect("strings can be written to");
         let happened = std::mem::take(&mut runner.cluster.happened);
         if !quiet {
@@ -71,6 +83,8 @@ struct Runner {
     cluster: Cluster,
     checker: Option<Checker>,
     proposals: u64,
+    /// Links that lose everything.
+    cut: BTreeSet<(NodeId, NodeId)>,
 }
 
 fn parse<T: FromStr>(text: &str) -> T {
@@ -88,6 +102,31 @@ fn link(text: &str) -> (NodeId, NodeId) {
 
 fn duration_us(text: &str) -> u64 {
     parse::<u64>(text.strip_suffix("ms").expect("durations are given in ms")) * 1000
+}
+
+/// A change of the members: `+4 -2 learn5 learn+6`, after `joint` or `explicit` if it is to be joint at any
+/// rate; `leave-joint`.
+fn change(words: &[&str]) -> MembershipChange {
+    let (mut transition, mut changes) = (Transition::Auto, Vec::new());
+    for &word in words {
+        match word {
+            "leave-joint" => return MembershipChange::leave_joint(),
+            "joint" => transition = Transition::JointImplicit,
+            "explicit" => transition = Transition::JointExplicit,
+            _ => changes.push(if let Some(id) = word.strip_prefix("learn+") {
+                MemberChange::AddVoterOnceCaughtUp(node(id))
+            } else if let Some(id) = word.strip_prefix("learn") {
+                MemberChange::AddLearner(node(id))
+            } else if let Some(id) = word.strip_prefix('+') {
+                MemberChange::AddVoter(node(id))
+            } else if let Some(id) = word.strip_prefix('-') {
+                MemberChange::Remove(node(id))
+            } else {
+                panic!("{word:?} is no change of a member")
+            }),
+        }
+    }
+    MembershipChange { transition, changes, ..MembershipChange::default() }
 }
 
 /// A position `index/term`.
@@ -127,6 +166,9 @@ impl Runner {
             }
             ("deliver", [route, count]) => self.deliver(link(route), parse(count)),
             ("drop", ["all"]) => self.cluster.network.clear(),
+            ("cut", routes) => self.cut.extend(routes.iter().map(|route| link(route))),
+            ("heal", []) => self.cut.clear(),
+            ("drop", [route, count]) => self.lose(link(route), parse(count)),
             ("drop", [route]) if route.contains("->") => {
                 let (from, to) = link(route);
                 self.cluster.network.retain(|m| m.from != from || m.to != to);
@@ -150,6 +192,20 @@ impl Runner {
                 }
             }
             ("read", [id, read]) => self.cluster.step(node(id), Input::Read { id: parse(read) }),
+            ("read-anywhere", [id, read]) => {
+                self.cluster.step(node(id), Input::ReadAnywhere { id: parse(read) });
+            }
+            ("snapshot", [id]) => self.cluster.snapshot(node(id)),
+            ("change", [id, words @ ..]) => {
+                self.proposals += 1;
+                self.cluster.change(node(id), self.proposals, change(words));
+            }
+            ("transfer", [id]) => self.cluster.step(node(id), Input::Transfer { to: None }),
+            ("transfer", [id, to]) => {
+                self.cluster.step(node(id), Input::Transfer { to: Some(node(to)) });
+            }
+            ("campaign", [id]) => self.cluster.step(node(id), Input::Campaign),
+            ("unreachable", [id, peer]) => self.cluster.step(node(id), Input::Unreachable(node(peer))),
             ("crash", [id, options @ ..]) => {
                 self.cluster.crash(node(id), option(options, "keep").map_or(0, parse));
             }
@@ -183,8 +239,31 @@ impl Runner {
                     *field = parse(value);
                 }
             }
+            for (name, field) in [
+                ("trailing_entries", &mut config.trailing_entries),
+                ("promotion_lag_entries", &mut config.promotion_lag_entries),
+                ("snapshot_bytes_max", &mut config.snapshot_bytes_max),
+                ("store_stall_us_max", &mut config.store_stall_us_max),
+            ] {
+                if let Some(value) = option(options, name) {
+                    *field = parse(value);
+                }
+            }
+            config.lease_drift_ppm_max = option(options, "lease_drift_ppm_max").map(parse);
+            config.quiesce_after_intervals = option(options, "quiesce_after_intervals").map(parse);
+            config.pre_vote = option(options, "pre_vote").is_none_or(parse);
+            config.check_quorum = option(options, "check_quorum").is_none_or(parse);
+            // A list: of the first node, the second, and so on.
+            let of_node = |name, otherwise: u16| {
+                let list =
+                    option(options, name).map(|list| list.split(',').map(parse::<u16>).collect::<Vec<_>>());
+                list.and_then(|list| list.get(config.id.0 as usize - 1).copied()).unwrap_or(otherwise)
+            };
+            config.priority = of_node("priority", 0) as u8;
+            config.version = of_node("version", 1);
         };
-        self.cluster = Cluster::new(size, 1, adjust);
+        let spare = option(options, "spare").map_or(0, parse);
+        self.cluster = Cluster::new(size, spare, 1, adjust);
         self.cluster.happened.clear();
         self.checker = Some(Checker::new(&self.cluster, true));
     }
@@ -226,6 +305,13 @@ impl Runner {
         }
     }
 
+    fn lose(&mut self, (from, to): (NodeId, NodeId), count: usize) {
+        for _ in 0..count {
+            let found = self.cluster.network.iter().position(|m| m.from == from && m.to == to);
+            self.cluster.network.remove(found.expect("as many messages are on this link"));
+        }
+    }
+
     fn stabilize(&mut self, ids: &[NodeId]) {
         let takes_part = |id: NodeId| ids.is_empty() || ids.contains(&id);
         for _ in 0..STABILIZE_STEPS_MAX {
@@ -236,7 +322,8 @@ impl Runner {
                 continue;
             }
             let mut network = self.cluster.network.iter();
-            match network.position(|m| takes_part(m.from) && takes_part(m.to)) {
+            let arrives = |m: &Message| !self.cut.contains(&(m.from, m.to));
+            match network.position(|m| takes_part(m.from) && takes_part(m.to) && arrives(m)) {
                 Some(found) => self.cluster.deliver(found),
                 None => return,
             }
@@ -260,16 +347,20 @@ impl Runner {
             }
             ("vote" | "pre-vote", [last]) => {
                 let (last_index, last_term) = position(last);
+                let committed = (LogIndex(0), Term(0));
                 match what {
-                    "vote" => Body::VoteRequest { last_index, last_term },
-                    _ => Body::PreVoteRequest { last_index, last_term },
+                    "vote" => Body::VoteRequest { last_index, last_term, by_transfer: false, committed },
+                    _ => Body::PreVoteRequest { last_index, last_term, committed },
                 }
             }
             ("accepted", [index]) => Body::AppendAccepted { match_index: LogIndex(parse(index)) },
             ("heartbeat", _) => {
-                Body::Heartbeat { commit_index: LogIndex(number("commit")), read_round: number("round") }
+                let commit_index = LogIndex(number("commit"));
+                Body::Heartbeat { commit_index, read_round: number("round"), quiesce: false }
             }
-            ("answered", [round]) => Body::HeartbeatResponse { read_round: parse(round) },
+            ("answered", [round]) => {
+                Body::HeartbeatResponse { read_round: parse(round), quiesced: false, version: 1, priority: 0 }
+            }
             _ => panic!("cannot inject {what} {rest:?}"),
         };
         let term = Term(parse(term.strip_prefix('t').expect("terms are written t1")));
@@ -293,19 +384,20 @@ impl Runner {
                     let status = core.status();
                     let voted_for = status.voted_for;
                     format!(
-                        "{}, {}, last {} durable {} committed {} applied {}",
+                        "{}, {}, last {} durable {} committed {} applied {}{}",
                         show::role(status.role),
                         show::hard_state(&HardState { term: status.term, voted_for }),
                         status.last_index,
                         core.durable_index(),
                         status.commit_index,
                         status.applied_index,
+                        if status.is_quiescent { ", silent" } else { "" },
                     )
                 }
                 Some(core) => {
                     let held =
                         (1..=core.status().last_index.0).filter_map(|index| core.entry(LogIndex(index)));
-                    show::entries(&held.cloned().collect::<Vec<_>>())
+                    show::entries(held)
                 }
             };
             writeln!(shown, "  {id} {line}").expect("strings can be written to");
