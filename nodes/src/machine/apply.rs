@@ -1,13 +1,11 @@
 //! The machine itself: it ties sessions, locks, registers and deadlines together, one entry at a time.
 
 use std::collections::BTreeSet;
-use std::collections::btree_map::BTreeMap;
 use std::io;
 
 use serde::Serialize;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::Name;
 use super::expiry::{Deadlines, Due};
 use super::limits::{Limits, check_name};
 use super::lock::Locks;
@@ -17,6 +15,7 @@ use super::types::{
     Action, Command, LEASE_US_MAX, LEASE_US_MIN, LockAction, LockHolder, LockMode, LockWaiter, MachineError,
     MachineEvent, Outcome, Query, Reply, WAIT_US_MAX,
 };
+use super::{Name, Table};
 use crate::ids::{ClusterTime, FenceToken, LogIndex, Sequence, SessionId};
 use crate::marks;
 use crate::plant::{self, Bug};
@@ -30,22 +29,23 @@ pub struct Applied {
     pub events: Vec<MachineEvent>,
 }
 
-/// The replicated state: a function of the entries applied so far and of nothing else.
+/// The replicated state: a function of the entries applied so far and of nothing else. A clone costs the
+/// same however large the state is.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Machine {
     /// The last entry applied.
-    index: LogIndex,
+    pub(super) index: LogIndex,
     /// Its stamp.
-    time: ClusterTime,
+    pub(super) time: ClusterTime,
     /// The open sessions.
-    pub(super) sessions: BTreeMap<SessionId, Session>,
+    pub(super) sessions: Table<SessionId, Session>,
     /// The locks that are held.
     pub(super) locks: Locks,
-    registers: Registers,
+    pub(super) registers: Registers,
     /// The deadlines of all sessions and waiters.
     pub(super) deadlines: Deadlines,
     #[serde(skip)]
-    limits: Limits,
+    pub(super) limits: Limits,
 }
 
 impl Machine {
@@ -100,6 +100,18 @@ impl Machine {
                 Ok(Reply::Lock(self.locks.state(resource)))
             }
         }
+    }
+
+    /// The index of the last entry applied: 0 before the first.
+    #[must_use]
+    pub fn index(&self) -> LogIndex {
+        self.index
+    }
+
+    /// The stamp of the last entry applied: 0 before the first.
+    #[must_use]
+    pub fn time(&self) -> ClusterTime {
+        self.time
     }
 
     /// What the session table remembers of a command: nothing if the session is not open, or never applied
@@ -161,9 +173,7 @@ impl Machine {
 
     fn renew(&mut self, id: SessionId) -> Result<(), MachineError> {
         let session = self.sessions.get_mut(&id).ok_or(MachineError::SessionExpired)?;
-        self.deadlines.remove(session.deadline, Due::Session(id));
-        session.renew(self.time);
-        self.deadlines.add(session.deadline, Due::Session(id));
+        session.renew_listed(id, self.time, &mut self.deadlines);
         Ok(())
     }
 
@@ -252,10 +262,16 @@ impl Machine {
         action: &Action,
         events: &mut Vec<MachineEvent>,
     ) -> Outcome {
-        self.renew(id)?;
+        let session = self.sessions.get_mut(&id).ok_or(MachineError::SessionExpired)?;
+        session.renew_listed(id, self.time, &mut self.deadlines);
         check_numbers(sequence, lowest_open)?;
-        self.let_go(id, lowest_open, events);
-        let session = &self.sessions[&id];
+        session.let_go(lowest_open);
+        let session = if session.awaits_what_it_let_go() {
+            self.give_up_waits(id, events);
+            self.sessions.get_mut(&id).expect("giving up waits ends no session")
+        } else {
+            session
+        };
         if sequence < session.lowest_open {
             marks::hit("machine.sequence_too_old");
             return Err(MachineError::SequenceTooOld);
@@ -267,22 +283,24 @@ impl Machine {
             }
             return remembered;
         }
+        if let Action::Register(write) = action {
+            // As `act` does, but without looking the session up again.
+            let outcome = self.registers.write(self.index, write, self.limits.keys);
+            session.remember(sequence, outcome.clone());
+            return outcome;
+        }
         let outcome = self.act((id, sequence), action, events);
         let session = self.sessions.get_mut(&id).expect("no action ends its own session");
         session.remember(sequence, outcome.clone());
         outcome
     }
 
-    /// Forgets what the client no longer waits for; waits among it leave their lines.
-    fn let_go(&mut self, id: SessionId, lowest_open: Sequence, events: &mut Vec<MachineEvent>) {
-        let session = self.sessions.get_mut(&id).expect("the caller has just renewed it");
-        session.let_go(lowest_open);
+    /// Takes a session's waits that its client has let go of out of their lines.
+    fn give_up_waits(&mut self, id: SessionId, events: &mut Vec<MachineEvent>) {
+        marks::hit("machine.wait_given_up");
+        let session = &self.sessions[&id];
         let given_up: Vec<Sequence> =
             session.waits.range(..session.lowest_open).map(|(&sequence, _)| sequence).collect();
-        if given_up.is_empty() {
-            return;
-        }
-        marks::hit("machine.wait_given_up");
         let mut freed = BTreeSet::new();
         for sequence in given_up {
             self.end_wait(id, sequence, &mut freed, events);
@@ -322,7 +340,7 @@ impl Machine {
         }
         let name = Name::from(resource);
         if self.locks.admits(resource, mode) {
-            if !self.locks.contains(resource) && self.locks.len() >= self.limits.locks {
+            if self.locks.len() >= self.limits.locks && !self.locks.contains(resource) {
                 marks::hit("machine.locks_full");
                 return Err(MachineError::TooManyResources);
             }
@@ -359,7 +377,7 @@ impl Machine {
         if session.claims.get(resource) != Some(&Claim::Held(token)) {
             return Err(MachineError::LockNotHeld);
         }
-        let (name, _) = session.claims.remove_entry(resource).expect("it was there a line ago");
+        let (name, _) = session.claims.remove_with_key(resource).expect("it was there a line ago");
         let holder: LockHolder = self.locks.release(resource, token);
         events.push(MachineEvent::LockReleased { resource: resource.to_owned(), holder });
         self.hand_off(&BTreeSet::from([name]), events);

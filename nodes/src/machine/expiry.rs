@@ -3,8 +3,6 @@
 //! Invariant: it holds exactly one entry per open session and one per waiter, under their deadlines, and
 //! after an apply none that is due at the entry's stamp. Adding, moving and taking cost O(log n).
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
 
 use crate::ids::{ClusterTime, Sequence, SessionId};
@@ -21,7 +19,7 @@ pub(super) enum Due {
 /// The index.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Deadlines {
-    ordered: BTreeSet<(ClusterTime, Due)>,
+    ordered: imbl::OrdSet<(ClusterTime, Due)>,
 }
 
 impl Deadlines {
@@ -37,17 +35,17 @@ impl Deadlines {
 
     /// Takes out one of those that end at `time` or earlier, the earliest first.
     pub(super) fn take_due(&mut self, time: ClusterTime) -> Option<Due> {
-        let &(deadline, due) = self.ordered.first()?;
+        let &(deadline, due) = self.ordered.get_min()?;
         if deadline > time {
             return None;
         }
-        self.ordered.pop_first();
+        self.ordered.remove(&(deadline, due));
         Some(due)
     }
 
     /// The earliest deadline.
     pub(super) fn next(&self) -> Option<ClusterTime> {
-        self.ordered.first().map(|&(deadline, _)| deadline)
+        self.ordered.get_min().map(|&(deadline, _)| deadline)
     }
 
     /// How many there are.

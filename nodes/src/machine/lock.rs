@@ -4,12 +4,10 @@
 //! a line never goes together with the holders (it would have been granted); a lock that nobody holds is
 //! not in the table. Sessions, deadlines and events are the affair of `apply`.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
-use super::Name;
 use super::types::{LockHolder, LockMode, LockState, LockWaiter, WAITERS_MAX};
+use super::{Name, Table};
 use crate::ids::{FenceToken, LogIndex, SessionId};
 use crate::marks;
 
@@ -18,18 +16,19 @@ const _: () = assert!(WAITERS_MAX + 1 < 1 << FenceToken::ORDINAL_BITS);
 
 /// One lock.
 #[derive(Clone, Debug, Default, Serialize)]
-struct Lock {
+pub(super) struct Lock {
     /// By token, which is the order of their grants.
-    holders: BTreeMap<FenceToken, LockHolder>,
+    pub(super) holders: Table<FenceToken, LockHolder>,
     /// By ticket: the index of the entry with which the waiter came, which is the order of their coming.
-    line: BTreeMap<LogIndex, LockWaiter>,
+    pub(super) line: Table<LogIndex, LockWaiter>,
     /// The latest token granted since the lock entered the table.
-    last_token: FenceToken,
+    pub(super) last_token: FenceToken,
 }
 
 impl Lock {
-    fn goes_with_holders(&self, mode: LockMode) -> bool {
-        match self.holders.first_key_value() {
+    /// Whether a holder in this mode could join those there are.
+    pub(super) fn goes_with_holders(&self, mode: LockMode) -> bool {
+        match self.holders.get_min() {
             None => true,
             Some((_, holder)) => mode == LockMode::Shared && holder.mode == LockMode::Shared,
         }
@@ -48,7 +47,7 @@ impl Lock {
 /// All locks that are held.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Locks {
-    locks: BTreeMap<Name, Lock>,
+    pub(super) locks: Table<Name, Lock>,
 }
 
 impl Locks {
@@ -87,7 +86,13 @@ impl Locks {
         session: SessionId,
         mode: LockMode,
     ) -> LockHolder {
-        self.locks.entry(resource.clone()).or_default().grant(index, session, mode)
+        if let Some(lock) = self.locks.get_mut(resource) {
+            return lock.grant(index, session, mode);
+        }
+        let mut lock = Lock::default();
+        let holder = lock.grant(index, session, mode);
+        self.locks.insert(resource.clone(), lock);
+        holder
     }
 
     /// Puts a newcomer, who came with the entry at `ticket`, at the end of the line.
@@ -113,12 +118,11 @@ impl Locks {
     pub(super) fn hand_off(&mut self, resource: &str, index: LogIndex) -> Vec<(LockWaiter, LockHolder)> {
         let Some(lock) = self.locks.get_mut(resource) else { return Vec::new() };
         let mut granted = Vec::new();
-        while let Some(next) = lock.line.first_entry() {
-            let waiter = *next.get();
+        while let Some(&(ticket, waiter)) = lock.line.get_min() {
             if !lock.goes_with_holders(waiter.mode) {
                 break;
             }
-            lock.line.pop_first();
+            lock.line.remove(&ticket);
             granted.push((waiter, lock.grant(index, waiter.session, waiter.mode)));
         }
         if granted.len() > 1 {

@@ -4,6 +4,10 @@
 //! Every node applies the same entries in the same order and so comes to the same state; [`Machine::digest`]
 //! lets a check compare them. Nothing here reads a clock, draws a number or iterates an unordered map.
 //!
+//! The tables are persistent maps, which share their structure with their copies: [`Machine::clone`] costs a
+//! few counters however large the state is, and a copy never changes with its original. That is how
+//! [`Machine::snapshot`] writes the state of one instant to bytes while the machine goes on.
+//!
 //! # Contract
 //!
 //! * Entries are applied in order, each index once, none left out: a leader's no-op, or an entry that
@@ -39,13 +43,21 @@ mod limits;
 mod lock;
 mod register;
 mod session;
+mod snapshot;
 mod types;
 
 #[cfg(test)]
 mod tests;
 
 pub use apply::{Applied, Machine};
+pub use codec::NEWEST_VERSION;
+pub use snapshot::{RestoreError, Snapshotter};
 pub use types::*;
 
 /// A key's or resource's name, shared by the tables that mention it.
 type Name = std::sync::Arc<str>;
+
+/// A table in the order of its keys, whose copies share all that neither has changed since. A change copies
+/// the nodes on its way, a few of at most 16 entries each, if a copy still holds them, and is made in place
+/// if none does.
+type Table<K, V> = imbl::OrdMap<K, V>;

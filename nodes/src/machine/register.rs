@@ -3,21 +3,19 @@
 //! A key's versions rise strictly, across deletions too, because no two entries share an index. A deleted
 //! key leaves nothing behind.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::Name;
 use super::limits::check_name;
 use super::types::{MachineError, Outcome, RegisterAction, Reply, VALUE_BYTES_MAX, Versioned};
+use super::{Name, Table};
 use crate::ids::LogIndex;
 use crate::marks;
 
 /// All keys that have a value.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Registers {
-    values: BTreeMap<Name, Versioned>,
+    pub(super) values: Table<Name, Versioned>,
 }
 
 impl Registers {

@@ -5,13 +5,12 @@
 //! on what is remembered holds and yet a refusal depends on nothing but the command: no later copy of a
 //! refused command can slip in.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
-use super::Name;
+use super::expiry::{Deadlines, Due};
 use super::types::{MachineError, OPEN_COMMANDS_MAX, Outcome};
-use crate::ids::{ClusterTime, FenceToken, LogIndex, Sequence};
+use super::{Name, Table};
+use crate::ids::{ClusterTime, FenceToken, LogIndex, Sequence, SessionId};
 use crate::plant::{self, Bug};
 
 /// What a session has to do with one lock.
@@ -27,17 +26,17 @@ pub(super) enum Claim {
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Session {
     /// How long it lives without a renewal.
-    lease_us: u64,
+    pub(super) lease_us: u64,
     /// When its lease ends.
     pub(super) deadline: ClusterTime,
     /// The client has let go of all replies below.
     pub(super) lowest_open: Sequence,
     /// Remembered outcomes, all from `lowest_open` on.
-    outcomes: BTreeMap<Sequence, Outcome>,
+    pub(super) outcomes: Table<Sequence, Outcome>,
     /// The locks that it holds or awaits.
-    pub(super) claims: BTreeMap<Name, Claim>,
+    pub(super) claims: Table<Name, Claim>,
     /// The resources that it awaits, by the command that does.
-    pub(super) waits: BTreeMap<Sequence, Name>,
+    pub(super) waits: Table<Sequence, Name>,
 }
 
 impl Session {
@@ -47,9 +46,9 @@ impl Session {
             lease_us,
             deadline: time,
             lowest_open: Sequence(1),
-            outcomes: BTreeMap::new(),
-            claims: BTreeMap::new(),
-            waits: BTreeMap::new(),
+            outcomes: Table::new(),
+            claims: Table::new(),
+            waits: Table::new(),
         };
         session.renew(time);
         session
@@ -59,6 +58,21 @@ impl Session {
     pub(super) fn renew(&mut self, time: ClusterTime) {
         let lease_us = if plant::is(Bug::LockGrantOverLease) { self.lease_us / 2 } else { self.lease_us };
         self.deadline = self.deadline.max(time.plus_us(lease_us));
+    }
+
+    /// The same, and moves its entry in the index of deadlines along.
+    pub(super) fn renew_listed(&mut self, id: SessionId, time: ClusterTime, deadlines: &mut Deadlines) {
+        let before = self.deadline;
+        self.renew(time);
+        if self.deadline != before {
+            deadlines.remove(before, Due::Session(id));
+            deadlines.add(self.deadline, Due::Session(id));
+        }
+    }
+
+    /// Whether it still awaits a lock with a command that its client has let go of.
+    pub(super) fn awaits_what_it_let_go(&self) -> bool {
+        self.waits.get_min().is_some_and(|&(oldest, _)| oldest < self.lowest_open)
     }
 
     /// The remembered outcome of a command.
@@ -81,7 +95,11 @@ impl Session {
             return;
         }
         self.lowest_open = lowest_open;
-        self.outcomes = self.outcomes.split_off(&lowest_open);
+        while let Some(&(oldest, _)) = self.outcomes.get_min()
+            && oldest < lowest_open
+        {
+            self.outcomes.remove(&oldest);
+        }
     }
 
     /// How many outcomes are remembered.

@@ -21,6 +21,18 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    /// Follows a machine that has a past from here on.
+    pub(super) fn from_now(machine: &Machine) -> Self {
+        let mut watch = Self::default();
+        for resource in machine.locks.names() {
+            let holders = lock_state(machine, resource).holders;
+            let tokens: BTreeSet<FenceToken> = holders.iter().map(|holder| holder.token).collect();
+            watch.highest.extend(tokens.last().map(|&token| (resource.to_string(), token)));
+            watch.held.insert(resource.to_string(), tokens);
+        }
+        watch
+    }
+
     /// Looks at the machine after it has applied the entry at `index`.
     pub(super) fn check(&mut self, machine: &Machine, limits: Limits, index: LogIndex, applied: &Applied) {
         for event in &applied.events {

@@ -8,4 +8,5 @@ mod model;
 mod planted;
 mod properties;
 mod script;
+mod snapshot;
 mod transcripts;

@@ -21,8 +21,11 @@ use crate::machine::{
 
 /// Runs a script on a new machine and returns its transcript.
 pub(super) fn run(script: &str) -> String {
-    let mut machine = Machine::new();
-    let mut index = LogIndex(0);
+    run_on(&mut Machine::new(), script)
+}
+
+/// Runs a script on a machine that may have a past.
+pub(super) fn run_on(machine: &mut Machine, script: &str) -> String {
     let mut transcript = String::new();
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         writeln!(transcript, "{line}").unwrap();
@@ -36,7 +39,7 @@ pub(super) fn run(script: &str) -> String {
                 .outcome_of(SessionId(number(session)), Sequence(number(sequence)))
                 .map_or_else(|| "nothing is remembered".to_owned(), outcome),
             [stamp, ref rest @ ..] => {
-                index = index.next();
+                let index = machine.index().next();
                 let applied = machine.apply(index, ClusterTime(duration_us(stamp)), &command(rest));
                 render(index, &applied)
             }

@@ -1,0 +1,192 @@
+//! Writing: a frozen state and the place up to which it has been encoded.
+
+use std::ops::Bound;
+
+use bytes::Bytes;
+use serde::Serialize;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::{LastApplied, LockHead, SEAL_BYTES, SessionHead, VERSION, header};
+use crate::ids::{ClusterTime, LogIndex, Sequence, SessionId};
+use crate::machine::lock::Lock;
+use crate::machine::{Machine, Name};
+use crate::marks;
+
+impl Machine {
+    /// Freezes the state as it is now, to be encoded while this machine goes on. Costs the same however
+    /// large the state is. While the frozen copy lives, the first change of each part of the tables copies
+    /// that part.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshotter {
+        Snapshotter {
+            frozen: self.clone(),
+            place: Place::Head,
+            leftover: Bytes::new(),
+            hash: Box::new(Xxh3::new()),
+        }
+    }
+}
+
+/// The state of one instant, being encoded.
+///
+/// It may be sent to another task. Dropping it frees at once what the original has replaced since it was
+/// frozen, which takes time in proportion to that: of half a million keys nearly all of which were
+/// rewritten meanwhile, some ten milliseconds.
+#[derive(Clone)]
+pub struct Snapshotter {
+    frozen: Machine,
+    place: Place,
+    /// Encoded, and too much for the last piece.
+    leftover: Bytes,
+    /// Over all that has been encoded.
+    hash: Box<Xxh3>,
+}
+
+/// What is to be encoded next. The last key stands for the place in a table, so that no iterator need live
+/// from one piece to the next.
+#[derive(Clone)]
+enum Place {
+    Head,
+    Sessions { after: Option<SessionId> },
+    Outcomes { of: SessionId, after: Option<Sequence> },
+    Locks { after: Option<Name> },
+    Registers { after: Option<Name> },
+    Seal,
+    End,
+}
+
+impl Snapshotter {
+    /// The index of the last entry that the frozen state has applied.
+    #[must_use]
+    pub fn index(&self) -> LogIndex {
+        self.frozen.index
+    }
+
+    /// The stamp of that entry.
+    #[must_use]
+    pub fn time(&self) -> ClusterTime {
+        self.frozen.time
+    }
+
+    /// The next `bytes_max` bytes of the snapshot; fewer only at its end, and `None` after it. Costs time in
+    /// proportion to the piece, or to the one item that reaches beyond it: a value, or a lock with all its
+    /// holders and waiters.
+    ///
+    /// # Panics
+    ///
+    /// If `bytes_max` is 0: such pieces never come to an end.
+    pub fn next_piece(&mut self, bytes_max: usize) -> Option<Bytes> {
+        assert!(bytes_max > 0, "a piece has at least one byte");
+        if self.leftover.len() < bytes_max {
+            let mut buffer = Vec::from(std::mem::take(&mut self.leftover));
+            while buffer.len() < bytes_max && !matches!(self.place, Place::End) {
+                self.encode(&mut buffer, bytes_max);
+            }
+            self.leftover = Bytes::from(buffer);
+        } else {
+            marks::hit("machine.snapshot_item_spans_pieces");
+        }
+        let piece = self.leftover.split_to(bytes_max.min(self.leftover.len()));
+        (!piece.is_empty()).then_some(piece)
+    }
+
+    /// Encodes from the place on, until the buffer holds `bytes_max` or the kind of item changes.
+    fn encode(&mut self, buffer: &mut Vec<u8>, bytes_max: usize) {
+        let from = buffer.len();
+        self.place = match &self.place {
+            Place::Head => self.head(buffer),
+            Place::Sessions { after } => self.session(*after, buffer),
+            Place::Outcomes { of, after } => self.outcomes(*of, *after, buffer, bytes_max),
+            Place::Locks { after } => self.locks(after.as_ref(), buffer, bytes_max),
+            Place::Registers { after } => self.registers(after.as_ref(), buffer, bytes_max),
+            Place::Seal => {
+                let seal: [u8; SEAL_BYTES] = self.hash.digest().to_le_bytes();
+                buffer.extend_from_slice(&seal);
+                Place::End
+            }
+            Place::End => Place::End,
+        };
+        self.hash.update(&buffer[from..]);
+    }
+
+    fn head(&self, buffer: &mut Vec<u8>) -> Place {
+        buffer.extend_from_slice(&header(VERSION));
+        put(buffer, &LastApplied { index: self.frozen.index, time: self.frozen.time });
+        put(buffer, &self.frozen.sessions.len());
+        Place::Sessions { after: None }
+    }
+
+    fn session(&self, after: Option<SessionId>, buffer: &mut Vec<u8>) -> Place {
+        let Some((&id, session)) = self.frozen.sessions.range(beyond(after)).next() else {
+            put(buffer, &self.frozen.locks.len());
+            return Place::Locks { after: None };
+        };
+        put(
+            buffer,
+            &SessionHead {
+                id,
+                lease_us: session.lease_us,
+                deadline: session.deadline,
+                lowest_open: session.lowest_open,
+            },
+        );
+        put(buffer, &session.outcomes.len());
+        Place::Outcomes { of: id, after: None }
+    }
+
+    fn outcomes(
+        &self,
+        of: SessionId,
+        after: Option<Sequence>,
+        buffer: &mut Vec<u8>,
+        bytes_max: usize,
+    ) -> Place {
+        let session = &self.frozen.sessions[&of];
+        for remembered in session.outcomes.range(beyond(after)) {
+            put(buffer, &remembered);
+            if buffer.len() >= bytes_max {
+                return Place::Outcomes { of, after: Some(*remembered.0) };
+            }
+        }
+        Place::Sessions { after: Some(of) }
+    }
+
+    fn locks(&self, after: Option<&Name>, buffer: &mut Vec<u8>, bytes_max: usize) -> Place {
+        for (name, lock) in self.frozen.locks.locks.range::<_, Name>(beyond(after)) {
+            put_lock(buffer, name, lock);
+            if buffer.len() >= bytes_max {
+                return Place::Locks { after: Some(name.clone()) };
+            }
+        }
+        put(buffer, &self.frozen.registers.values.len());
+        Place::Registers { after: None }
+    }
+
+    fn registers(&self, after: Option<&Name>, buffer: &mut Vec<u8>, bytes_max: usize) -> Place {
+        for register in self.frozen.registers.values.range::<_, Name>(beyond(after)) {
+            put(buffer, &register);
+            if buffer.len() >= bytes_max {
+                return Place::Registers { after: Some(register.0.clone()) };
+            }
+        }
+        Place::Seal
+    }
+}
+
+fn put_lock(buffer: &mut Vec<u8>, name: &Name, lock: &Lock) {
+    put(buffer, &(name, LockHead { last_token: lock.last_token }));
+    put(buffer, &lock.holders.len());
+    lock.holders.values().for_each(|holder| put(buffer, holder));
+    put(buffer, &lock.line.len());
+    lock.line.iter().for_each(|waiter| put(buffer, &waiter));
+}
+
+/// The keys that come after this one: all of them if there is none.
+fn beyond<K>(after: Option<K>) -> (Bound<K>, Bound<K>) {
+    (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
+}
+
+fn put<T: Serialize>(buffer: &mut Vec<u8>, item: &T) {
+    let encoded = postcard::to_extend(item, std::mem::take(buffer));
+    *buffer = encoded.expect("the state is plain data, and memory takes any length");
+}
