@@ -12,13 +12,14 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use futures_util::FutureExt;
 use stormglass_nodes::env::{Disk, DiskError, File};
 use stormglass_nodes::ids::{ClusterTime, LogIndex, NodeId, Term};
-use stormglass_nodes::raft::{Entry, Payload, StoreRequest, StoreToken};
+use stormglass_nodes::raft::{Entry, HardState, Payload, StoreRequest, StoreToken};
 use stormglass_nodes::storage::{Identity, LogStore, Wal, WalConfig};
 
 const COMMAND_BYTES: usize = 128;
 /// Records of one measured run.
 const RECORDS: u64 = 16_384;
 const BATCHES: [u64; 4] = [1, 16, 64, 256];
+const TERM: Term = Term(3);
 const IDENTITY: Identity = Identity { cluster: 1, node: NodeId(1) };
 
 type Files = BTreeMap<String, Arc<Mutex<Vec<u8>>>>;
@@ -114,20 +115,26 @@ fn open(folder: &Folder) -> Wal<Folder> {
     now(Wal::open(folder.clone(), IDENTITY, WalConfig::default())).expect("the log opens").0
 }
 
+/// A new log of a node that has seen the term of the records.
+fn begin(folder: &Folder) -> Wal<Folder> {
+    let mut wal = open(folder);
+    let hard_state = Some(HardState { term: TERM, voted_for: None });
+    store(&mut wal, &[StoreRequest { hard_state, ..StoreRequest::empty(StoreToken(0)) }]);
+    wal
+}
+
 /// All records, in requests of `batch`.
 fn requests(batch: u64) -> Vec<StoreRequest> {
     let command = Bytes::from(vec![7; COMMAND_BYTES]);
     let entry = |index: u64| Entry {
         index: LogIndex(index),
-        term: Term(3),
+        term: TERM,
         time: ClusterTime(1_000_000_000 + index),
         payload: Payload::Command(command.clone()),
     };
     let request = |first: u64| StoreRequest {
-        token: StoreToken(first),
-        hard_state: None,
-        truncate_from: None,
         append: (first..first + batch).map(entry).collect(),
+        ..StoreRequest::empty(StoreToken(first))
     };
     (1..=RECORDS).step_by(batch as usize).map(request).collect()
 }
@@ -144,11 +151,11 @@ fn bench(criterion: &mut Criterion) {
     for batch in BATCHES {
         let requests = requests(batch);
         let folder = Folder::default();
-        store(&mut open(&folder), &requests);
+        store(&mut begin(&folder), &requests);
         assert_eq!(open(&folder).last_index(), LogIndex(RECORDS), "what is measured was really stored");
         group.bench_function(BenchmarkId::from_parameter(batch), |bencher| {
             bencher.iter_batched_ref(
-                || open(&Folder::default()),
+                || begin(&Folder::default()),
                 |wal| store(wal, &requests),
                 BatchSize::PerIteration,
             );

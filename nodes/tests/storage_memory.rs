@@ -8,8 +8,11 @@ use futures_util::FutureExt;
 use proptest::prelude::*;
 use stormglass_nodes::ids::{ClusterTime, LogIndex, NodeId, Term};
 use stormglass_nodes::marks;
-use stormglass_nodes::raft::{Entry, HardState, Payload, Recovered, StoreRequest, StoreToken};
-use stormglass_nodes::storage::conformance::{DiskUnderTest, run_suite};
+use stormglass_nodes::raft::membership::Membership;
+use stormglass_nodes::raft::{
+    Entry, HardState, Payload, Recovered, Snapshot, SnapshotMeta, SnapshotWrite, StoreRequest, StoreToken,
+};
+use stormglass_nodes::storage::conformance::{DiskUnderTest, after, run_suite};
 use stormglass_nodes::storage::{Identity, LogStore, StorageError, Wal, WalConfig};
 use support::MemoryDisk;
 
@@ -38,9 +41,19 @@ async fn the_log_conforms_on_a_hostile_disk() {
     for seed in 0..8 {
         let report = run_suite(|| MemoryDisk::new(seed)).await.unwrap();
         assert_eq!(report.skipped, Vec::<&str>::new());
-        assert_eq!(report.passed.len(), 22);
+        assert_eq!(report.passed.len(), 44);
     }
-    for mark in ["torn_tail_cut", "damage_before_the_end", "unused_segment_removed", "segment_rolled"] {
+    for mark in [
+        "torn_tail_cut",
+        "damage_before_the_end",
+        "unused_segment_removed",
+        "segment_rolled",
+        "segment_removed",
+        "returned_segment_removed",
+        "snapshot_superseded",
+        "nameless_snapshot_removed",
+        "interrupted_file_removed",
+    ] {
         assert!(marks::count(&format!("wal.{mark}")) > 0, "the suite never reached {mark}");
     }
 }
@@ -50,11 +63,29 @@ async fn the_log_conforms_on_a_hostile_disk() {
 struct Step {
     vote: Option<u64>,
     truncate: u64,
+    snapshot: Option<SnapshotStep>,
     payloads: Vec<Vec<u8>>,
+    /// How far before the end of the snapshot the entries end that may be forgotten.
+    forget: Option<u64>,
     /// The power fails at this operation of the request, if it has so many.
     fuse: Option<u64>,
     /// And at these operations of the recoveries that follow.
     recovery_fuses: Vec<u64>,
+}
+
+/// A snapshot, by its distance from the end of the log.
+#[derive(Clone, Debug)]
+enum SnapshotStep {
+    Keep { back: u64, data: Vec<u8> },
+    Replace { ahead: u64, data: Vec<u8> },
+}
+
+fn snapshots() -> impl Strategy<Value = SnapshotStep> {
+    let data = || prop::collection::vec(any::<u8>(), 0..120);
+    prop_oneof![
+        (0..6_u64, data()).prop_map(|(back, data)| SnapshotStep::Keep { back, data }),
+        (0..9_u64, data()).prop_map(|(ahead, data)| SnapshotStep::Replace { ahead, data }),
+    ]
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -65,47 +96,78 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = (
         prop::option::of(0..5_u64),
         prop_oneof![3 => Just(0), 1 => 0..6_u64],
+        prop_oneof![3 => Just(None), 1 => snapshots().prop_map(Some)],
         prop::collection::vec(payload, 0..5),
-        prop_oneof![2 => Just(None), 1 => (0..9_u64).prop_map(Some)],
-        prop::collection::vec(0..24_u64, 0..3),
+        prop_oneof![2 => Just(None), 1 => (0..5_u64).prop_map(Some)],
+        prop_oneof![2 => Just(None), 1 => (0..30_u64).prop_map(Some)],
+        prop::collection::vec(0..40_u64, 0..3),
     )
-        .prop_map(|(vote, truncate, payloads, fuse, recovery_fuses)| Step {
+        .prop_map(|(vote, truncate, snapshot, payloads, forget, fuse, recovery_fuses)| Step {
             vote,
             truncate,
+            snapshot,
             payloads,
+            forget,
             fuse,
             recovery_fuses,
         });
     prop::collection::vec(step, 1..40)
 }
 
-fn request_of(step: &Step, term: u64, state: &Recovered) -> StoreRequest {
-    let last = state.entries.len() as u64;
-    let kept = last.saturating_sub(step.truncate);
+fn request_of(step: &Step, number: u64, state: &Recovered) -> StoreRequest {
+    let hard_state =
+        step.vote.map(|vote| HardState { term: Term(number), voted_for: (vote > 0).then_some(NodeId(vote)) });
+    // As with a core, no entry is of a later term than the one stored.
+    let term = hard_state.unwrap_or(state.hard_state).term;
+    let covered_to = state.snapshot.as_ref().map_or(0, |snapshot| snapshot.meta.index.0);
+    let last = state.last_index().0;
+    let replaces = match &step.snapshot {
+        Some(SnapshotStep::Replace { ahead, .. }) => {
+            Some((last + ahead).saturating_sub(3).max(covered_to + 1))
+        }
+        _ => None,
+    };
+    let kept = replaces.unwrap_or_else(|| last.saturating_sub(step.truncate).max(covered_to));
     let entry = |(position, payload): (usize, &Vec<u8>)| Entry {
         index: LogIndex(kept + 1 + position as u64),
-        term: Term(term),
-        time: ClusterTime(term * 1000),
+        term,
+        time: ClusterTime(term.0 * 1000),
         payload: Payload::Command(Bytes::copy_from_slice(payload)),
     };
-    StoreRequest {
-        token: StoreToken(term),
-        hard_state: step
-            .vote
-            .map(|vote| HardState { term: Term(term), voted_for: (vote > 0).then_some(NodeId(vote)) }),
-        truncate_from: (kept < last).then_some(LogIndex(kept + 1)),
+    let mut request = StoreRequest {
+        hard_state,
+        truncate_from: (replaces.is_none() && kept < last).then_some(LogIndex(kept + 1)),
         append: step.payloads.iter().enumerate().map(entry).collect(),
+        ..StoreRequest::empty(StoreToken(number))
+    };
+    request.snapshot = match &step.snapshot {
+        Some(SnapshotStep::Replace { data, .. }) => {
+            Some(Box::new(SnapshotWrite { snapshot: snapshot_of(kept, term, data), replaces_log: true }))
+        }
+        Some(SnapshotStep::Keep { back, data }) => keep(&after(state, &request), *back, data),
+        None => None,
+    };
+    if let (Some(back), Some(snapshot)) = (step.forget, after(state, &request).snapshot) {
+        request.compact_to = Some(LogIndex(snapshot.meta.index.0.saturating_sub(back)));
     }
+    request
 }
 
-fn after(state: &Recovered, request: &StoreRequest) -> Recovered {
-    let mut state = state.clone();
-    state.hard_state = request.hard_state.unwrap_or(state.hard_state);
-    if let Some(from) = request.truncate_from {
-        state.entries.retain(|entry| entry.index < from);
-    }
-    state.entries.extend(request.append.iter().cloned());
-    state
+/// A snapshot of a log that holds this.
+fn keep(state: &Recovered, back: u64, data: &[u8]) -> Option<Box<SnapshotWrite>> {
+    let position = (state.entries.len() as u64).checked_sub(back + 1)?;
+    let last = &state.entries[position as usize];
+    Some(Box::new(SnapshotWrite {
+        snapshot: snapshot_of(last.index.0, last.term, data),
+        replaces_log: false,
+    }))
+}
+
+fn snapshot_of(index: u64, term: Term, data: &[u8]) -> Snapshot {
+    let membership = Membership::new(vec![NodeId(1), NodeId(2)], vec![]);
+    let time = ClusterTime(term.0 * 1000);
+    let meta = SnapshotMeta { index: LogIndex(index), term, time, membership, version: 1 };
+    Snapshot { meta, data: Bytes::copy_from_slice(data) }
 }
 
 /// Opens the log although the power fails during some of the attempts.
@@ -186,7 +248,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_in_a_segment_make_opening_panic(
+    fn no_bytes_in_any_file_make_opening_panic(
         seed: u64,
         steps in steps(),
         noise in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
@@ -222,7 +284,9 @@ fn a_batch_costs_one_write_and_one_sync() {
     let step = Step {
         vote: Some(1),
         truncate: 0,
+        snapshot: None,
         payloads: vec![vec![7; 90]; 50],
+        forget: None,
         fuse: None,
         recovery_fuses: vec![],
     };

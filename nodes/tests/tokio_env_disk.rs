@@ -35,7 +35,7 @@ async fn folder() -> RealFolder {
 #[tokio::test]
 async fn the_log_conforms_on_real_files() {
     let mut folders = Vec::new();
-    for _ in 0..22 {
+    for _ in 0..44 {
         folders.push(folder().await);
     }
     let report = run_suite(|| folders.pop().expect("one folder for each part")).await.unwrap();
@@ -44,9 +44,10 @@ async fn the_log_conforms_on_real_files() {
         "a_whole_but_unacknowledged_batch_is_made_durable_before_it_is_believed",
         "power_loss_keeps_all_that_was_acknowledged",
         "power_loss_amid_a_batch_keeps_all_of_it_or_nothing",
+        "power_loss_after_any_request_keeps_snapshots_too",
     ];
     assert_eq!(report.skipped, need_power_loss);
-    assert_eq!(report.passed.len(), 19);
+    assert_eq!(report.passed.len(), 40);
 }
 
 #[tokio::test]

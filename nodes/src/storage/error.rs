@@ -55,6 +55,15 @@ pub enum StorageError {
         /// What this release does not know.
         found: String,
     },
+    /// An older release wrote this, in a format that is no longer read. The operator starts the release that
+    /// is between.
+    #[error("{file} was written by an older release: {found}")]
+    OlderFormat {
+        /// The file.
+        file: String,
+        /// What this release does not know any more.
+        found: String,
+    },
     /// The disk failed, or a store was abandoned half-way. The node stops; a restart recovers what is
     /// provably durable.
     #[error("the log store has failed and stays so: {reason}")]

@@ -2,8 +2,8 @@
 //!
 //! # The contract
 //!
-//! A store holds the persistent state of the Raft paper's Figure 2: term and vote (one unit), and the log.
-//! The core hands it one [`StoreRequest`] at a time; [`LogStore::store`] is given the next only after the
+//! A store holds the persistent state of the Raft paper's Figure 2: term and vote (one unit), and the log,
+//! of which the latest snapshot may stand for the beginning (section 7). The core hands it one [`StoreRequest`] at a time; [`LogStore::store`] is given the next only after the
 //! one before has returned. What is durable when a call returns:
 //!
 //! | call | returns | what survives a power loss at any later time |
@@ -12,8 +12,8 @@
 //! | `store` | `Ok` | the whole request, and every one before it |
 //! | `store` | `Err`, or dropped before it ended | every earlier request; this one wholly, or not at all |
 //!
-//! The last row is stronger than Raft needs (a prefix of the request, in the order hard state, truncation,
-//! entries, would do): a request is atomic, so that a half-made promise never has to be reasoned about.
+//! The last row is stronger than Raft needs (a prefix of the request, in the order hard state, snapshot,
+//! truncation, entries, would do): a request is atomic, so that a half-made promise never has to be reasoned about.
 //!
 //! **Group commit** belongs to the core, not to the store. While a request is being made durable, the core
 //! gathers whatever comes in; the next request carries all of it, and costs one write and one sync.
@@ -27,7 +27,9 @@
 //! where it was never acknowledged. Anything else that is wrong makes opening fail: a node that has lost
 //! a vote or an entry and votes all the same can undo a decision of the cluster.
 //!
-//! Deliberately absent for now: snapshots and the removal of old segments. Their record kinds have room.
+//! **Forgetting is no promise.** What a request allows to be forgotten is forgotten when that is cheap, and
+//! may be there again after a crash, but is never handed back: opening hands back the snapshot and the
+//! entries behind it.
 
 pub mod conformance;
 mod error;
@@ -50,6 +52,8 @@ pub trait LogStore: Send + 'static {
     ///
     /// # Panics
     ///
-    /// If the entries do not follow the end of the log without a gap: a bug of the caller.
+    /// If the log would not make sense afterwards: entries that leave a gap, terms or stamps that go back, a
+    /// truncation of what a snapshot covers, a snapshot beyond the end of the log that does not replace it,
+    /// an entry to be forgotten that no snapshot covers. All are bugs of the caller.
     fn store(&mut self, request: &StoreRequest) -> impl Future<Output = Result<(), StorageError>> + Send;
 }

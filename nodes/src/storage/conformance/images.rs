@@ -8,7 +8,7 @@ use super::model::{IDENTITY, state_after};
 use crate::env::{Disk, DiskError, File};
 use crate::raft::{Recovered, StoreRequest};
 use crate::storage::wal::{read_whole, segment_name};
-use crate::storage::{LogStore, StorageError, Wal, WalConfig};
+use crate::storage::{Identity, LogStore, StorageError, Wal, WalConfig};
 
 /// The content of each file.
 pub(super) type Image = BTreeMap<String, Vec<u8>>;
@@ -64,14 +64,56 @@ pub(super) async fn open<D: Disk>(disk: D, config: WalConfig) -> Result<(Wal<D>,
     Wal::open(disk, IDENTITY, config).await.map_err(|error| format!("the log does not open: {error}"))
 }
 
+/// What opening says to a node, in a folder of this content.
+pub(super) async fn open_image_as<D: Disk>(
+    disk: &D,
+    identity: Identity,
+    image: &Image,
+    config: WalConfig,
+) -> Result<Result<Recovered, StorageError>, String> {
+    install(disk, image).await?;
+    Ok(Wal::open(disk.clone(), identity, config).await.map(|(_, recovered)| recovered))
+}
+
 /// What opening says, in a folder of this content.
 pub(super) async fn open_image<D: Disk>(
     disk: &D,
     image: &Image,
     config: WalConfig,
 ) -> Result<Result<Recovered, StorageError>, String> {
-    install(disk, image).await?;
-    Ok(Wal::open(disk.clone(), IDENTITY, config).await.map(|(_, recovered)| recovered))
+    open_image_as(disk, IDENTITY, image, config).await
+}
+
+/// Writes a log, as a node, and returns the folder.
+pub(super) async fn written_as<D: Disk>(
+    disk: &D,
+    identity: Identity,
+    requests: &[StoreRequest],
+    config: WalConfig,
+) -> Result<Image, String> {
+    let opened = Wal::open(disk.clone(), identity, config).await;
+    let (mut wal, _) = opened.map_err(|error| format!("the log does not open: {error}"))?;
+    store_all(&mut wal, requests).await?;
+    capture(disk).await
+}
+
+/// Writes a log and returns the folder.
+pub(super) async fn written_in<D: Disk>(
+    disk: &D,
+    requests: &[StoreRequest],
+    config: WalConfig,
+) -> Result<Image, String> {
+    written_as(disk, IDENTITY, requests, config).await
+}
+
+/// The names of the segments in a folder, in order.
+pub(super) fn segments_of(image: &Image) -> Vec<String> {
+    image.keys().filter(|name| name.starts_with("wal-")).cloned().collect()
+}
+
+/// The names of the snapshots in a folder, in order.
+pub(super) fn snapshots_of(image: &Image) -> Vec<String> {
+    image.keys().filter(|name| name.starts_with("snapshot-")).cloned().collect()
 }
 
 /// Stores requests that must succeed.
@@ -107,16 +149,14 @@ pub(super) fn expect_state(
     when: impl FnOnce() -> String,
 ) -> Result<(), String> {
     let expected = state_after(requests);
-    expect(*found == expected, || {
-        format!(
-            "{}: expected {:?} and {} entries, found {:?} and {}",
-            when(),
-            expected.hard_state,
-            expected.entries.len(),
-            found.hard_state,
-            found.entries.len()
-        )
-    })
+    expect(*found == expected, || format!("{}: expected {}, found {}", when(), told(&expected), told(found)))
+}
+
+/// A state in a few words.
+fn told(state: &Recovered) -> String {
+    let snapshot = state.snapshot.as_ref().map(|snapshot| (snapshot.meta.index, snapshot.data.len()));
+    let (first, count) = (state.entries.first().map(|entry| entry.index), state.entries.len());
+    format!("{:?}, snapshot {snapshot:?}, {count} entries from {first:?}", state.hard_state)
 }
 
 /// Fails with a sentence unless something holds.

@@ -5,13 +5,19 @@
 //! expected. Parts that need a power loss run only where the disk can stage one; the report names those
 //! that were skipped, so that nobody takes a short list for a full one.
 
+mod crash_points;
 mod damage;
 mod faulty;
 mod images;
+mod journal;
 mod model;
 mod parts;
+mod snapshot_damage;
+mod snapshots;
 
 use std::fmt;
+
+pub use model::after;
 
 use crate::env::Disk;
 
@@ -92,6 +98,28 @@ pub async fn run_suite<T: DiskUnderTest>(mut fresh: impl FnMut() -> T) -> Result
         damage::a_newer_format_is_refused,
         damage::an_unused_segment_is_replaced,
         damage::remains_of_a_cut_tail_never_return,
+        snapshots::snapshots_and_what_follows_them_are_recovered,
+        snapshots::an_installed_snapshot_takes_the_place_of_any_log,
+        snapshots::a_snapshot_of_many_pieces_comes_back_whole,
+        snapshots::a_superseded_snapshot_leaves_the_folder,
+        snapshots::whole_segments_are_forgotten,
+        snapshots::what_still_counts_outlives_its_segment,
+        snapshots::the_folder_stays_small,
+        snapshots::given_up_files_that_return_are_removed_again,
+        snapshots::snapshots_that_no_record_names_are_removed,
+        snapshots::power_loss_after_any_request_keeps_snapshots_too,
+        snapshot_damage::a_lost_snapshot_is_refused,
+        snapshot_damage::any_change_of_a_snapshot_is_refused,
+        snapshot_damage::a_snapshot_of_another_time_is_refused,
+        snapshot_damage::a_snapshot_of_another_node_is_refused,
+        snapshot_damage::a_newer_snapshot_format_is_refused,
+        snapshot_damage::a_segment_that_was_not_given_up_is_missed,
+        snapshot_damage::a_snapshot_without_a_log_is_refused,
+        snapshot_damage::a_changed_header_is_refused_where_reading_begins,
+        crash_points::a_crash_while_a_snapshot_is_kept_leaves_all_or_nothing,
+        crash_points::a_crash_while_a_snapshot_is_installed_leaves_all_or_nothing,
+        crash_points::a_crash_while_segments_are_removed_loses_none_of_the_others,
+        crash_points::a_crash_amid_a_request_that_does_everything_leaves_all_or_nothing,
     );
     Ok(report)
 }

@@ -52,8 +52,11 @@ pub(super) async fn a_log_spans_many_segments<T: DiskUnderTest>(t: &T) -> Outcom
 }
 
 pub(super) async fn truncation_makes_room_for_other_entries<T: DiskUnderTest>(t: &T) -> Outcome {
-    let script =
-        [append(entries(1, 6, 1)), request(2, None, Some(4), entries(4, 2, 2)), append(entries(6, 3, 2))];
+    let script = [
+        request(1, None, None, entries(1, 6, 1)),
+        request(2, None, Some(4), entries(4, 2, 2)),
+        append(entries(6, 3, 2)),
+    ];
     let (mut wal, _) = open(t.disk(), ONE_SEGMENT).await?;
     store_all(&mut wal, &script).await?;
     expect(wal.last_index().0 == 8, || format!("the log ends at {}", wal.last_index()))?;
@@ -79,7 +82,7 @@ pub(super) async fn preallocated_zeros_are_not_records<T: DiskUnderTest>(t: &T) 
     expect(length == 4096, || format!("the file has {length} bytes"))?;
     let (mut wal, recovered) = open(t.disk(), config).await?;
     expect_state(&recovered, &script, || "after a restart".to_owned())?;
-    let more = [script, vec![append(entries(7, 4, 3))]].concat();
+    let more = [script, vec![append(entries(7, 4, 2))]].concat();
     store_all(&mut wal, &more[more.len() - 1..]).await?;
     drop(wal);
     let (_, recovered) = open(t.disk(), config).await?;

@@ -2,8 +2,9 @@
 //!
 //! The log is a sequence of segments, `wal-<16 hex digits>.log`, each a header and records. One store
 //! request is one batch of records, written with one write and made durable with one sync. Records are
-//! chained by their checksums through all segments; see `record` for the bytes, `segment` for the files,
-//! `recover` for what may be believed after a crash, and why.
+//! chained by their checksums through all segments; see `record` for the bytes, `segment` and `snapshot` for
+//! the files, `state` for what the records add up to, and `recover` for what may be believed after a crash,
+//! and why.
 //!
 //! **Rolling.** The batch that reaches the size of a segment is the segment's last, and says so in its last
 //! record. The next segment is made durable *before* that batch is written: if the batch is there, the
@@ -13,20 +14,38 @@
 //! multiple of [`WalConfig::preallocate_bytes`]. The syncs that follow then change no file size, which on
 //! common filesystems halves their cost. Zeros are no record, so recovery takes them for free space.
 //!
-//! Deliberately absent for now: removal of segments (there are no snapshots yet), and reading entries
-//! back while running (the core keeps the log in memory).
+//! **Snapshots.** The body of a snapshot is made durable in a file of its own, `snapshot-<index>-<batch>.snap`,
+//! before the batch whose record names it. The file of the one before goes after that batch is durable.
+//!
+//! **Forgetting.** Segments go whole, from the oldest on, as soon as every entry in them that is still part
+//! of the log may be forgotten. The batch of the request that allows it says which segment is the first
+//! from now on; the files are removed after it. What lies in a removed segment and still counts (term, vote,
+//! the name of the snapshot) stands in the header of every later one.
+//!
+//! Deliberately absent: reading entries back while running (the core keeps the log in memory), and removing
+//! files beside the writing (a request that lets go of segments waits until their files are unlinked).
 
+mod files;
 mod record;
 mod recover;
+mod replay;
+#[cfg(test)]
+mod replay_tests;
 mod segment;
+mod snapshot;
+mod state;
 
 pub(super) use self::segment::{FORMAT_VERSION, SEGMENT_HEADER_BYTES, read_whole, seal_header, segment_name};
+pub(super) use self::snapshot::{SNAPSHOT_HEADER_BYTES, SNAPSHOT_VERSION, snapshot_name};
 
 use bytes::Bytes;
 
+use self::files::remove_given_up;
 use self::record::BatchDraft;
-use self::recover::LogEnd;
+use self::recover::{Found, LogEnd};
 use self::segment::{FIRST_BATCH, SegmentHeader, create_segment};
+use self::snapshot::write_snapshot;
+use self::state::LogState;
 use super::{Identity, LogStore, StorageError};
 use crate::env::{Disk, File};
 use crate::ids::LogIndex;
@@ -56,6 +75,9 @@ pub struct Wal<D: Disk> {
     config: WalConfig,
     file: D::File,
     end: LogEnd,
+    /// What the log comes to with the request that was last begun.
+    state: LogState,
+    /// The last entry that is durable.
     last_index: LogIndex,
     /// Why it no longer works. Set before a write begins and cleared when all of it is durable, so that a
     /// call which is dropped in between leaves it set.
@@ -74,28 +96,51 @@ impl<D: Disk> Wal<D> {
         identity: Identity,
         config: WalConfig,
     ) -> Result<(Self, Recovered), StorageError> {
-        let (recovered, end) = match recover::recover(&disk, identity).await? {
+        let found = match recover::recover(&disk, identity).await? {
             Some(found) => found,
-            None => (Recovered::default(), Self::begin(&disk, identity).await?),
+            None => Self::begin(&disk, identity).await?,
         };
+        let Found { recovered, state, end } = found;
         let file = disk.open(&segment_name(end.header.segment), false).await?;
-        let last_index = LogIndex(recovered.entries.len() as u64);
-        let wal = Self { disk, config, file, end, last_index, failed: None };
-        Ok((wal, recovered))
+        let last_index = recovered.last_index();
+        Ok((Self { disk, config, file, end, state, last_index, failed: None }, recovered))
     }
 
-    async fn begin(disk: &D, identity: Identity) -> Result<LogEnd, StorageError> {
+    async fn begin(disk: &D, identity: Identity) -> Result<Found, StorageError> {
         let header = SegmentHeader::first(identity);
         create_segment(disk, header).await?;
         let length = SEGMENT_HEADER_BYTES as u64;
         let (chain, next_batch) = (header.start_chain, FIRST_BATCH);
-        Ok(LogEnd { header, offset: length, allocated: length, chain, next_batch })
+        let end = LogEnd { header, offset: length, allocated: length, chain, next_batch };
+        let state = LogState::at_start_of(header.segment, header.checkpoint);
+        Ok(Found { recovered: Recovered::default(), state, end })
     }
 
-    /// The last entry of the log.
+    /// The last entry of the log, or the last that its snapshot covers.
     #[must_use]
     pub const fn last_index(&self) -> LogIndex {
         self.last_index
+    }
+
+    /// Carries a request out: the snapshot's file, then the batch, then what nothing needs any more.
+    async fn carry_out(&mut self, request: &StoreRequest) -> Result<(), StorageError> {
+        let LogEnd { header, next_batch, .. } = self.end;
+        let snapshot = match &request.snapshot {
+            Some(write) => {
+                Some(write_snapshot(&self.disk, header.identity, next_batch, &write.snapshot).await?)
+            }
+            None => None,
+        };
+        let before = self.state.checkpoint();
+        let first_segment = self.state.follow(request, snapshot).unwrap_or_else(|reason| {
+            panic!("the log store is asked for the impossible: {reason}");
+        });
+        if let Some(draft) = BatchDraft::of(request, snapshot, first_segment)? {
+            self.write_batch(draft).await?;
+        }
+        let after = self.state.checkpoint();
+        self.last_index = after.last_index;
+        Ok(remove_given_up(&self.disk, &before, &after).await?)
     }
 
     async fn write_batch(&mut self, draft: BatchDraft) -> Result<(), StorageError> {
@@ -107,6 +152,7 @@ impl<D: Disk> Wal<D> {
             segment: header.segment + 1,
             first_batch: next_batch + 1,
             start_chain: chain,
+            checkpoint: self.state.checkpoint(),
             ..header
         };
         let next_file = if seals { Some(create_segment(&self.disk, next).await?) } else { None };
@@ -121,6 +167,7 @@ impl<D: Disk> Wal<D> {
         if let Some(file) = next_file {
             marks::hit("wal.segment_rolled");
             self.file = file;
+            self.state.begin_segment(next.segment);
             let length = SEGMENT_HEADER_BYTES as u64;
             self.end = LogEnd { header: next, offset: length, allocated: length, ..self.end };
         } else {
@@ -145,36 +192,13 @@ impl<D: Disk> LogStore for Wal<D> {
         if let Some(reason) = &self.failed {
             return Err(StorageError::Failed { reason: reason.clone() });
         }
-        let last_index = end_of_log(self.last_index, request);
-        let drafted = BatchDraft::of(request);
         self.failed = Some("a store was abandoned before it ended".to_owned());
-        let result = match drafted {
-            Ok(Some(draft)) => self.write_batch(draft).await,
-            Ok(None) => Ok(()),
-            Err(error) => Err(error),
+        let result = self.carry_out(request).await;
+        self.failed = match &result {
+            Ok(()) => None,
+            Err(StorageError::Failed { reason }) => Some(reason.clone()),
+            Err(other) => Some(other.to_string()),
         };
-        match &result {
-            Ok(()) => {
-                self.failed = None;
-                self.last_index = last_index;
-            }
-            Err(StorageError::Failed { reason }) => self.failed = Some(reason.clone()),
-            Err(other) => self.failed = Some(other.to_string()),
-        }
         result
     }
-}
-
-/// Where the log ends after a request. Asserts that its entries follow without a gap.
-fn end_of_log(last_index: LogIndex, request: &StoreRequest) -> LogIndex {
-    let mut last = last_index;
-    if let Some(from) = request.truncate_from {
-        assert!(from.0 >= 1, "the log begins at index 1 and cannot be truncated from {from}");
-        last = last.min(from.previous());
-    }
-    for entry in &request.append {
-        assert_eq!(entry.index, last.next(), "an entry does not follow the end of the log");
-        last = entry.index;
-    }
-    last
 }

@@ -17,12 +17,15 @@
 //! before). Recovery needs both: the second to accept a record, the first to recognise that a record
 //! *behind* a bad one was once written, and so that the bad one was once durable.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::ids::LogIndex;
-use crate::raft::{Entry, HardState, Payload, StoreRequest};
+use crate::raft::{Entry, HardState, StoreRequest};
 use crate::storage::StorageError;
+
+use super::snapshot::SnapshotReference;
+use super::state::truncation_of;
 
 /// Length of a record's header.
 pub(in crate::storage) const RECORD_HEADER_BYTES: usize = 28;
@@ -30,12 +33,17 @@ pub(in crate::storage) const RECORD_HEADER_BYTES: usize = 28;
 /// The longest body: 16 MiB, twice the longest frame that could have brought an entry here.
 pub(in crate::storage) const RECORD_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Room for a hard state, a truncation, or an entry without its command.
-const BODY_BYTES_EXPECTED: usize = 24;
+/// Room for what is not an entry, altogether.
+const BODY_BYTES_EXPECTED: usize = 128;
+
+/// The most records of a request that are not entries.
+const OTHER_RECORDS_MAX: usize = 4;
 
 const KIND_HARD_STATE: u8 = 1;
 const KIND_TRUNCATE_FROM: u8 = 2;
 const KIND_ENTRY: u8 = 3;
+const KIND_SNAPSHOT: u8 = 4;
+const KIND_FIRST_SEGMENT: u8 = 5;
 
 const FLAG_LAST_OF_BATCH: u8 = 1;
 const FLAG_LAST_OF_SEGMENT: u8 = 2;
@@ -49,6 +57,19 @@ pub(super) enum Record {
     TruncateFrom(LogIndex),
     /// The log has one more entry.
     Entry(Entry),
+    /// This snapshot is in force.
+    Snapshot(SnapshotRecord),
+    /// Segments before this one have been given up, and may be missing.
+    FirstSegment(u64),
+}
+
+/// What a record says of a snapshot.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct SnapshotRecord {
+    /// Which one.
+    pub(super) reference: SnapshotReference,
+    /// The log begins anew behind it.
+    pub(super) replaces_log: bool,
 }
 
 /// The records of one request, before their headers are known.
@@ -58,22 +79,34 @@ pub(super) struct BatchDraft {
 }
 
 impl BatchDraft {
-    /// Lays out a request: hard state, truncation, entries. `None` if it asks for nothing.
-    pub(super) fn of(request: &StoreRequest) -> Result<Option<Self>, StorageError> {
-        let records = request.append.len() + 2;
-        let bodies: usize = request.append.iter().map(body_bytes_expected).sum();
+    /// Lays out a request: hard state, snapshot, truncation, entries, first segment. `None` if it asks for
+    /// nothing. `snapshot` is what became of the snapshot in the request, and `first_segment` what becomes
+    /// of its wish to forget.
+    pub(super) fn of(
+        request: &StoreRequest,
+        snapshot: Option<SnapshotReference>,
+        first_segment: Option<u64>,
+    ) -> Result<Option<Self>, StorageError> {
+        let records = request.append.len() + OTHER_RECORDS_MAX;
+        let bodies = request.append.weight_bytes() + BODY_BYTES_EXPECTED;
         let mut draft = Self {
-            bytes: Vec::with_capacity(records * RECORD_HEADER_BYTES + bodies + BODY_BYTES_EXPECTED),
+            bytes: Vec::with_capacity(records * RECORD_HEADER_BYTES + bodies),
             records: Vec::with_capacity(records),
         };
         if let Some(hard_state) = &request.hard_state {
             draft.push(KIND_HARD_STATE, hard_state)?;
         }
-        if let Some(from) = &request.truncate_from {
-            draft.push(KIND_TRUNCATE_FROM, from)?;
+        if let (Some(reference), Some(write)) = (snapshot, &request.snapshot) {
+            draft.push(KIND_SNAPSHOT, &SnapshotRecord { reference, replaces_log: write.replaces_log })?;
         }
-        for entry in &request.append {
+        if let Some(from) = truncation_of(request) {
+            draft.push(KIND_TRUNCATE_FROM, &from)?;
+        }
+        for entry in request.append.iter() {
             draft.push(KIND_ENTRY, entry)?;
+        }
+        if let Some(first_segment) = first_segment {
+            draft.push(KIND_FIRST_SEGMENT, &first_segment)?;
         }
         Ok((!draft.records.is_empty()).then_some(draft))
     }
@@ -123,14 +156,6 @@ impl BatchDraft {
             record[..4].copy_from_slice(&chain.to_le_bytes());
         }
         (self.bytes, chain)
-    }
-}
-
-/// About as long as an entry's body will be, seldom less.
-fn body_bytes_expected(entry: &Entry) -> usize {
-    match &entry.payload {
-        Payload::Noop => BODY_BYTES_EXPECTED,
-        Payload::Command(command) => BODY_BYTES_EXPECTED + command.len(),
     }
 }
 
@@ -211,6 +236,8 @@ impl<'a> RawRecord<'a> {
             KIND_HARD_STATE => whole(self.body).map(Record::HardState).ok_or_else(malformed),
             KIND_TRUNCATE_FROM => whole(self.body).map(Record::TruncateFrom).ok_or_else(malformed),
             KIND_ENTRY => whole(self.body).map(Record::Entry).ok_or_else(malformed),
+            KIND_SNAPSHOT => whole(self.body).map(Record::Snapshot).ok_or_else(malformed),
+            KIND_FIRST_SEGMENT => whole(self.body).map(Record::FirstSegment).ok_or_else(malformed),
             kind => Err(newer(format!("record kind {kind} at byte {offset}"))),
         }
     }
@@ -252,9 +279,8 @@ mod tests {
     /// A record of a vote with one byte of its header replaced and a right checksum.
     fn patched(at: usize, value: u8) -> Vec<u8> {
         let hard_state = Some(HardState { term: Term(4), voted_for: None });
-        let token = StoreToken(1);
-        let request = StoreRequest { token, hard_state, truncate_from: None, append: Vec::new() };
-        let draft = BatchDraft::of(&request).unwrap().unwrap();
+        let request = StoreRequest { hard_state, ..StoreRequest::empty(StoreToken(1)) };
+        let draft = BatchDraft::of(&request, None, None).unwrap().unwrap();
         let (mut bytes, _) = draft.finish(SEED, 0, 1, false);
         bytes[at] = value;
         let crc = crc32c::crc32c_append(SEED, &bytes[4..]);

@@ -34,15 +34,41 @@
 //! never reached the disk; and after a failed sync the system may hold its pages to be clean, so that
 //! another sync would do nothing. Opening therefore writes the last batch again, byte for byte, and syncs.
 
-use bytes::Bytes;
+//!
+//! # Why a snapshot may be believed
+//!
+//! Its file is durable under its own name before the batch that names it is written, and nothing else ever
+//! has that name: so if the record is there, the file is there, as long and with the checksum that the
+//! record says. The last record of a snapshot decides. If its file is not all that it should be, opening is
+//! refused, although an earlier snapshot or the entries themselves might still be there: what was durable is
+//! not any more, and what else is gone nobody knows. The batch puts the snapshot, the log that begins anew
+//! behind it, and the vote of the same request in force together, or none of them.
+//!
+//! # Why a segment may be missing
+//!
+//! Segments are given up by a record that says which one is the first now, in the same batch as the request
+//! that allows it. They are removed only after that batch is durable, and are not missed from then on, in
+//! whatever combination a power loss brings them back. Reading begins at the first of the last segments that
+//! are there without a gap; its header holds the state until there. Reading ends with knowing which segment
+//! had to be the first: if reading began behind it, a segment was lost that had not been given up. What was
+//! given up could be: all entries that lie only in missing segments must in the end be covered by the
+//! snapshot in force, or truncated.
+//!
+//! So a missing segment is noticed wherever it is; and if the batch that gave up segments is damaged after
+//! they were removed, the log does not open, rather than open without them.
+//!
+//! # Why removing comes last
+//!
+//! Nothing is removed before everything has been read and found good, and the last batch has been made
+//! durable: a folder that is refused stays as it was found.
 
-use super::record::{RawRecord, Record, find_later_record};
-use super::segment::{
-    FIRST_BATCH, FIRST_SEGMENT, SEGMENT_HEADER_BYTES, SegmentHeader, is_temporary, read_whole, segment_name,
-    segment_of,
-};
+use super::files::LogFiles;
+use super::record::find_later_record;
+use super::replay::{Replay, damaged};
+use super::segment::{FIRST_SEGMENT, SEGMENT_HEADER_BYTES, SegmentHeader, read_whole, segment_name};
+use super::snapshot::read_snapshot;
+use super::state::LogState;
 use crate::env::{Disk, File};
-use crate::ids::LogIndex;
 use crate::marks;
 use crate::raft::Recovered;
 use crate::storage::{Identity, StorageError};
@@ -62,218 +88,140 @@ pub(super) struct LogEnd {
     pub(super) next_batch: u64,
 }
 
+/// A log that was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// What it holds.
+    pub(super) recovered: Recovered,
+    /// What it comes to.
+    pub(super) state: LogState,
+    /// Where it goes on.
+    pub(super) end: LogEnd,
+}
+
 /// Reads the log back and makes durable what it returns. `None` if there is no log yet.
-pub(super) async fn recover<D: Disk>(
-    disk: &D,
-    identity: Identity,
-) -> Result<Option<(Recovered, LogEnd)>, StorageError> {
-    let names = disk.list().await?;
-    for name in names.iter().filter(|name| is_temporary(name)) {
-        marks::hit("wal.interrupted_segment_removed");
-        disk.remove(name).await?;
-    }
-    let segments = sequence(&names)?;
-    if segments.is_empty() {
+pub(super) async fn recover<D: Disk>(disk: &D, identity: Identity) -> Result<Option<Found>, StorageError> {
+    let files = LogFiles::of(disk).await?;
+    let run = files.run()?;
+    let Some(mut reading) = Reading::begin(disk, identity, run).await? else {
         return Ok(None);
-    }
-    let mut replay = Replay::new(identity);
-    for (position, &segment) in segments.iter().enumerate() {
-        let name = segment_name(segment);
-        let bytes = read_whole(&disk.open(&name, false).await?).await?;
-        let header = replay.accept_header(&name, segment, &bytes)?;
-        let Some(offset) = replay.read_segment(&name, header.seed(), &bytes)? else {
-            continue;
-        };
-        remove_leftovers(disk, &replay, &name, offset, &segments[position + 1..]).await?;
-        let end = settle(disk, &replay, header, offset, &bytes).await?;
-        return Ok(Some((replay.recovered, end)));
-    }
-    let missing = segments.last().map_or(FIRST_SEGMENT, |last| last + 1);
-    Err(damaged(&segment_name(missing), 0, "the segment before says that this one exists, and it does not"))
+    };
+    let (reference, entries) = reading.replay.finish()?;
+    let snapshot = match &reference {
+        Some(reference) => Some(read_snapshot(disk, identity, reference).await?),
+        None => None,
+    };
+    let end = reading.settle(disk).await?;
+    let state = reading.replay.state;
+    files.remove_useless(disk, &state.checkpoint()).await?;
+    disk.sync_names().await?;
+    let hard_state = state.checkpoint().hard_state;
+    Ok(Some(Found { recovered: Recovered { hard_state, snapshot, entries }, state, end }))
 }
 
-/// The numbers of the segments present, if none is missing in between.
-fn sequence(names: &[String]) -> Result<Vec<u64>, StorageError> {
-    let mut segments: Vec<u64> = names.iter().filter_map(|name| segment_of(name)).collect();
-    segments.sort_unstable();
-    for (expected, &found) in (FIRST_SEGMENT..).zip(&segments) {
-        if expected != found {
-            return Err(damaged(&segment_name(expected), 0, "the segment is missing, and later ones exist"));
-        }
-    }
-    Ok(segments)
+/// A log that has been read up to its end.
+struct Reading {
+    replay: Replay,
+    /// The segment that is open.
+    header: SegmentHeader,
+    /// Where its last whole batch ends.
+    offset: u64,
+    length: u64,
+    /// Whether there is anything but zeros behind the last whole batch.
+    torn: bool,
+    /// A segment that was prepared behind a batch which then did not get written.
+    unused: Option<String>,
 }
 
-/// The state so far.
-struct Replay {
-    identity: Identity,
-    recovered: Recovered,
-    chain: u32,
-    next_batch: u64,
-    last_batch: Option<(String, u64, Bytes)>,
-}
-
-impl Replay {
-    fn new(identity: Identity) -> Self {
-        let first = SegmentHeader::first(identity);
-        Self {
-            identity,
-            recovered: Recovered::default(),
-            chain: first.start_chain,
-            next_batch: FIRST_BATCH,
-            last_batch: None,
-        }
-    }
-
-    /// Reads a segment's header and checks that it continues the log.
-    fn accept_header(&self, name: &str, segment: u64, bytes: &[u8]) -> Result<SegmentHeader, StorageError> {
-        let header = decode_own(name, self.identity, bytes)?;
-        let expected = SegmentHeader {
-            identity: self.identity,
-            segment,
-            first_batch: self.next_batch,
-            start_chain: self.chain,
-        };
-        if header != expected {
-            return Err(damaged(name, 0, "the segment does not continue the one before"));
-        }
-        Ok(header)
-    }
-
-    /// Replays the whole batches of a segment. Returns where it is open, or `None` if it is complete.
-    fn read_segment(&mut self, name: &str, seed: u32, bytes: &[u8]) -> Result<Option<u64>, StorageError> {
-        let mut offset = SEGMENT_HEADER_BYTES;
-        loop {
-            match self.read_batch(name, seed, bytes, offset)? {
-                BatchRead::Whole { end, ends_segment } => {
-                    let batch = Bytes::copy_from_slice(&bytes[offset..end]);
-                    self.last_batch = Some((name.to_owned(), offset as u64, batch));
-                    self.next_batch += 1;
-                    offset = end;
-                    if ends_segment {
-                        return Ok(None);
-                    }
+impl Reading {
+    /// Reads a run of segments. `None` if it is empty.
+    async fn begin<D: Disk>(disk: &D, identity: Identity, run: &[u64]) -> Result<Option<Self>, StorageError> {
+        let mut so_far: Option<Replay> = None;
+        for (position, &segment) in run.iter().enumerate() {
+            let name = segment_name(segment);
+            let bytes = read_whole(&disk.open(&name, false).await?).await?;
+            let header = decode_own(&name, identity, &bytes)?;
+            let mut replay = match so_far.take() {
+                Some(mut replay) => {
+                    replay.go_on(&name, segment, &header)?;
+                    replay
                 }
-                BatchRead::Broken { at, reason } => {
-                    if let Some(later) = find_later_record(bytes, offset, seed, self.next_batch) {
-                        marks::hit("wal.damage_before_the_end");
-                        let reason = format!("{reason}, yet a later batch is intact at byte {later}");
-                        return Err(damaged(name, at as u64, &reason));
-                    }
-                    return Ok(Some(offset as u64));
-                }
-            }
-        }
-    }
-
-    /// Replays one batch if it is wholly there; changes nothing otherwise.
-    fn read_batch(
-        &mut self,
-        name: &str,
-        seed: u32,
-        bytes: &[u8],
-        start: usize,
-    ) -> Result<BatchRead, StorageError> {
-        let (mut at, mut chain) = (start, self.chain);
-        let mut records = Vec::new();
-        loop {
-            let raw = match RawRecord::read(bytes, at, seed) {
-                Ok(raw) => raw,
-                Err(reason) => return Ok(BatchRead::Broken { at, reason }),
+                None => Replay::begin(first_read(&name, segment, &header)?),
             };
-            if raw.previous != chain || raw.batch != self.next_batch {
-                let reason = "an intact record does not follow the one before";
-                if at == start && raw.batch == self.next_batch {
-                    return Err(damaged(name, at as u64, reason));
-                }
-                return Ok(BatchRead::Broken { at, reason });
-            }
-            records.push((at, raw.decode(name, at)?));
-            (at, chain) = (at + raw.length, raw.crc);
-            if raw.ends_batch() {
-                for (offset, record) in records {
-                    self.apply(name, offset, record)?;
-                }
-                self.chain = chain;
-                return Ok(BatchRead::Whole { end: at, ends_segment: raw.ends_segment() });
-            }
+            let Some(offset) = replay.read_segment(&name, header.seed(), &bytes)? else {
+                so_far = Some(replay);
+                continue;
+            };
+            let unused = unused_segment(disk, identity, &name, offset, &run[position + 1..]).await?;
+            let torn = bytes[offset as usize..].iter().any(|&byte| byte != 0);
+            let length = bytes.len() as u64;
+            return Ok(Some(Self { replay, header, offset, length, torn, unused }));
         }
+        let Some(last) = run.last() else {
+            return Ok(None);
+        };
+        let reason = "the segment before says that this one exists, and it does not";
+        Err(damaged(&segment_name(last.saturating_add(1)), 0, reason))
     }
 
-    fn apply(&mut self, name: &str, offset: usize, record: Record) -> Result<(), StorageError> {
-        let entries = &mut self.recovered.entries;
-        match record {
-            Record::HardState(hard_state) => self.recovered.hard_state = hard_state,
-            Record::TruncateFrom(from) => {
-                entries.truncate(usize::try_from(from.previous().0).unwrap_or(usize::MAX));
-            }
-            Record::Entry(entry) => {
-                let expected = LogIndex(entries.len() as u64 + 1);
-                if entry.index != expected {
-                    let reason = format!("entry {} stands where {expected} belongs", entry.index);
-                    return Err(damaged(name, offset as u64, &reason));
-                }
-                entries.push(entry);
-            }
+    /// Cuts what lies behind the last whole batch, and makes durable all that was read.
+    async fn settle<D: Disk>(&self, disk: &D) -> Result<LogEnd, StorageError> {
+        if let Some(name) = &self.unused {
+            marks::hit("wal.unused_segment_removed");
+            disk.remove(name).await?;
         }
-        Ok(())
+        let file = disk.open(&segment_name(self.header.segment), false).await?;
+        let mut allocated = self.length;
+        if self.torn {
+            marks::hit("wal.torn_tail_cut");
+            file.set_len(self.offset).await?;
+            allocated = self.offset;
+        }
+        file.sync().await?;
+        if let Some((name, start, batch)) = &self.replay.last_batch {
+            let file = disk.open(name, false).await?;
+            file.write_at(*start, batch.clone()).await?;
+            file.sync().await?;
+        }
+        let (chain, next_batch) = (self.replay.chain, self.replay.next_batch);
+        Ok(LogEnd { header: self.header, offset: self.offset, allocated, chain, next_batch })
     }
 }
 
-enum BatchRead {
-    Whole { end: usize, ends_segment: bool },
-    Broken { at: usize, reason: &'static str },
+/// Checks the header at which reading begins.
+fn first_read<'a>(
+    name: &str,
+    segment: u64,
+    header: &'a SegmentHeader,
+) -> Result<&'a SegmentHeader, StorageError> {
+    let begins_log = segment == FIRST_SEGMENT && *header != SegmentHeader::first(header.identity);
+    if header.segment != segment || begins_log {
+        return Err(damaged(name, 0, "the segment is not the one that its name says"));
+    }
+    Ok(header)
 }
 
-/// Removes the segment that was prepared behind a batch which then did not get written. It must be empty:
-/// a record in it proves that the batch was durable.
-async fn remove_leftovers<D: Disk>(
+/// The segment that was prepared behind a batch which then did not get written. It must be empty: a record in
+/// it proves that the batch was durable.
+async fn unused_segment<D: Disk>(
     disk: &D,
-    replay: &Replay,
+    identity: Identity,
     open: &str,
     offset: u64,
     later: &[u64],
-) -> Result<(), StorageError> {
+) -> Result<Option<String>, StorageError> {
     let lost = "the segment breaks off, yet later segments hold records";
     let &[segment] = later else {
-        return if later.is_empty() { Ok(()) } else { Err(damaged(open, offset, lost)) };
+        return if later.is_empty() { Ok(None) } else { Err(damaged(open, offset, lost)) };
     };
     let name = segment_name(segment);
     let bytes = read_whole(&disk.open(&name, false).await?).await?;
-    let header = decode_own(&name, replay.identity, &bytes)?;
+    let header = decode_own(&name, identity, &bytes)?;
     let before = header.first_batch.saturating_sub(1);
     if find_later_record(&bytes, SEGMENT_HEADER_BYTES, header.seed(), before).is_some() {
         return Err(damaged(open, offset, lost));
     }
-    marks::hit("wal.unused_segment_removed");
-    disk.remove(&name).await?;
-    Ok(())
-}
-
-/// Cuts what lies behind the last whole batch, and makes durable all that was read.
-async fn settle<D: Disk>(
-    disk: &D,
-    replay: &Replay,
-    header: SegmentHeader,
-    offset: u64,
-    bytes: &[u8],
-) -> Result<LogEnd, StorageError> {
-    let file = disk.open(&segment_name(header.segment), false).await?;
-    let mut allocated = bytes.len() as u64;
-    if bytes[offset as usize..].iter().any(|&byte| byte != 0) {
-        marks::hit("wal.torn_tail_cut");
-        file.set_len(offset).await?;
-        allocated = offset;
-    }
-    file.sync().await?;
-    if let Some((name, start, batch)) = &replay.last_batch {
-        let file = disk.open(name, false).await?;
-        file.write_at(*start, batch.clone()).await?;
-        file.sync().await?;
-    }
-    disk.sync_names().await?;
-    let (chain, next_batch) = (replay.chain, replay.next_batch);
-    Ok(LogEnd { header, offset, allocated, chain, next_batch })
+    Ok(Some(name))
 }
 
 /// Decodes a header and refuses another node's.
@@ -284,8 +232,4 @@ fn decode_own(name: &str, identity: Identity, bytes: &[u8]) -> Result<SegmentHea
     }
     let file = name.to_owned();
     Err(StorageError::WrongIdentity { file, expected: identity, found: header.identity })
-}
-
-fn damaged(file: &str, offset: u64, reason: &str) -> StorageError {
-    StorageError::Damaged { file: file.to_owned(), offset, reason: reason.to_owned() }
 }
