@@ -7,7 +7,8 @@ use thiserror::Error;
 
 use crate::ids::{LogIndex, NodeId, Term};
 use crate::machine::{Command, Outcome, Query};
-use crate::raft::{Role, Status};
+use crate::raft::Role;
+use crate::raft::membership::{Membership, MembershipChange};
 
 /// A client's own name for one of its requests, echoed in the response. A client does not reuse one while
 /// a response to it may still arrive; two clients may use the same.
@@ -40,6 +41,19 @@ pub enum RequestBody {
     Query(Query),
     /// How are you? Answered with [`ResponseBody::Status`] by every node, at once, from what it knows.
     Status,
+    /// As `Query`, answered by any node that has a leader: a follower asks its leader how far it must have
+    /// applied (thesis 6.4).
+    QueryAnywhere(Query),
+    /// Change the members. Answered with [`ResponseBody::Members`] once the change is in force, by the leader
+    /// only. A joint change is in force when both halves are; the leader ends that state by itself unless
+    /// told otherwise.
+    ChangeMembers(MembershipChange),
+    /// Hand the leadership to this node, or to whoever is furthest. Answered with
+    /// [`ResponseBody::Transferred`], by the leader only.
+    Transfer {
+        /// To whom.
+        to: Option<NodeId>,
+    },
 }
 
 /// What a node answers.
@@ -58,6 +72,10 @@ pub enum ResponseBody {
     Outcome(Outcome),
     /// The node's state.
     Status(NodeStatus),
+    /// The members in force.
+    Members(Membership),
+    /// The node leads no more.
+    Transferred,
 }
 
 /// Why a node has no answer, and with it what the client may do.
@@ -83,6 +101,22 @@ pub enum ApiError {
     /// Definite. This version does not know what it was asked. Retrying is of no use.
     #[error("not supported by this node: {0}")]
     Unsupported(String),
+    /// Definite. The leadership is being handed over. Wait a little, then retry.
+    #[error("the leadership is being handed over to {to}")]
+    Transferring {
+        /// To whom.
+        to: NodeId,
+    },
+    /// Definite. Another change of the members is under way, or the leader is too new. Wait a little, then
+    /// retry.
+    #[error("another change of the members is under way, or the leader has not committed anything yet")]
+    ChangePending,
+    /// Definite. The change makes no sense of the members as they are.
+    #[error("the members cannot be changed so: {0}")]
+    ImpossibleChange(String),
+    /// The leadership was not handed over: there is no such voter, or it did not take over in time.
+    #[error("the leadership was not handed over: {0}")]
+    NotTransferred(String),
 }
 
 impl ApiError {
@@ -93,8 +127,13 @@ impl ApiError {
     #[must_use]
     pub const fn is_definite(&self) -> bool {
         match self {
-            Self::NotLeader { .. } | Self::Overloaded | Self::Unsupported(_) => true,
-            Self::LeadershipLost | Self::Stopping => false,
+            Self::NotLeader { .. }
+            | Self::Overloaded
+            | Self::Unsupported(_)
+            | Self::Transferring { .. }
+            | Self::ChangePending
+            | Self::ImpossibleChange(_) => true,
+            Self::LeadershipLost | Self::Stopping | Self::NotTransferred(_) => false,
         }
     }
 }
@@ -104,7 +143,7 @@ fn leader_name(leader: Option<NodeId>) -> String {
 }
 
 /// What a node knows of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeStatus {
     /// The node.
     pub id: NodeId,
@@ -120,13 +159,14 @@ pub struct NodeStatus {
     pub applied_index: LogIndex,
     /// Its last log entry.
     pub last_index: LogIndex,
-}
-
-impl From<Status> for NodeStatus {
-    fn from(status: Status) -> Self {
-        let Status { id, role, term, leader, commit_index, applied_index, last_index, .. } = status;
-        Self { id, role, term, leader, commit_index, applied_index, last_index }
-    }
+    /// The first log entry that it holds in memory, or would.
+    pub first_index: LogIndex,
+    /// The last entry that its latest snapshot covers; 0 without one.
+    pub snapshot_index: LogIndex,
+    /// The members that it goes by.
+    pub members: Membership,
+    /// The version that it takes the cluster to speak.
+    pub version: u16,
 }
 
 #[cfg(test)]

@@ -21,6 +21,19 @@ pub struct ClientConfig {
     /// No two clocks of the cluster and its clients run further apart than this, in parts per million of
     /// true time each. Safety of beliefs rests on it; that of fencing tokens does not. Default 1,000.
     pub drift_ppm_max: u64,
+    /// Who is asked to answer reads. Default the leader.
+    pub read_from: ReadFrom,
+}
+
+/// Who answers reads. They are linearizable in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// The leader: fewest messages.
+    #[default]
+    Leader,
+    /// This member of [`ClientConfig::nodes`], by position, as long as it answers: spares the leader the work
+    /// of reading.
+    Node(usize),
 }
 
 impl ClientConfig {
@@ -35,6 +48,7 @@ impl ClientConfig {
             backoff_us: 10_000,
             lease_us: 3_000_000,
             drift_ppm_max: 1_000,
+            read_from: ReadFrom::Leader,
         }
     }
 

@@ -15,8 +15,12 @@
 //! * Once that moment has passed without renewal the session is lost to this client for ever, even if the
 //!   cluster still holds it.
 //!
-//! Deliberately absent: reads from followers, and retries beyond the operation's own deadline.
+//! Reads go to the leader, or, if so configured, to any node, which asks its leader how far it must have
+//! applied: they are linearizable either way.
+//!
+//! Deliberately absent: retries beyond the operation's own deadline.
 
+mod admin;
 mod config;
 mod error;
 mod inbox;
@@ -29,7 +33,7 @@ mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-pub use config::ClientConfig;
+pub use config::{ClientConfig, ReadFrom};
 pub use error::ClientError;
 pub use locks::LockGuard;
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Client, ClientError};
+use super::{Client, ClientError, ReadFrom};
 use crate::api::RequestBody;
 use crate::env::Env;
 use crate::ids::LogIndex;
@@ -69,9 +69,12 @@ impl<E: Env> Client<E> {
 
     /// Asks a read-only question, linearizably.
     pub(super) async fn query(&self, query: Query) -> Result<Reply, ClientError> {
-        let timeout_us = self.config.operation_timeout_us;
-        let call = self.call(RequestBody::Query(query), self.config.attempt_timeout_us, timeout_us);
-        match call.await {
+        let (attempt_us, timeout_us) = (self.config.attempt_timeout_us, self.config.operation_timeout_us);
+        let call = match self.config.read_from {
+            ReadFrom::Leader => self.call(RequestBody::Query(query), attempt_us, timeout_us).await,
+            ReadFrom::Node(position) => self.call_at(position, query, attempt_us, timeout_us).await,
+        };
+        match call {
             Ok(completed) => completed.outcome.map_err(ClientError::Refused),
             Err(_) => Err(ClientError::NotDone("the read was not answered in time")),
         }

@@ -1,10 +1,12 @@
 //! One operation as a bounded sequence of attempts.
 
+use std::collections::BTreeMap;
+
 use super::{Client, ClientError};
 use crate::api::{ApiError, Request, RequestBody, RequestId, Response, ResponseBody};
 use crate::env::{Env, Net};
-use crate::ids::{Address, LocalTime, NodeId};
-use crate::machine::{MachineError, Outcome, Reply};
+use crate::ids::{Address, LocalTime};
+use crate::machine::{MachineError, Outcome, Query, Reply};
 use crate::marks;
 use crate::transport::Frame;
 
@@ -20,17 +22,16 @@ pub(super) struct Completed {
     pub(super) sent_at: LocalTime,
 }
 
+/// Refusals by one node within a call, after which others' word that it leads counts for nothing.
+const REFUSALS_MAX: u32 = 3;
+
 enum Attempt {
-    Answered(Result<ResponseBody, ApiError>),
+    Answered(Box<Result<ResponseBody, ApiError>>),
     TimedOut,
 }
 
 impl<E: Env> Client<E> {
-    /// Asks until somebody answers for the machine or `timeout_us` is over.
-    ///
-    /// A refusal by a node that does not lead is definite for the frame that it answers, not for the
-    /// operation: the network may hold a second copy, and that node may lead when the copy arrives. So an
-    /// operation that nobody took is still one of unknown outcome.
+    /// Asks until the machine has answered or `timeout_us` is over.
     ///
     /// # Errors
     /// [`ClientError::Unknown`] when the time is over.
@@ -40,7 +41,54 @@ impl<E: Env> Client<E> {
         attempt_timeout_us: u64,
         timeout_us: u64,
     ) -> Result<Completed, ClientError> {
+        match self.ask(body, attempt_timeout_us, timeout_us).await? {
+            (ResponseBody::Outcome(outcome), sent_at) => Ok(Completed { outcome, sent_at }),
+            _ => Err(ClientError::Unknown("answered another question")),
+        }
+    }
+
+    /// Reads at the node at `position`, and at the leader if that one does not answer in time.
+    ///
+    /// # Errors
+    /// [`ClientError::Unknown`] when the time is over.
+    pub(super) async fn call_at(
+        &self,
+        position: usize,
+        query: Query,
+        attempt_timeout_us: u64,
+        timeout_us: u64,
+    ) -> Result<Completed, ClientError> {
+        let sent_at = self.env.now();
+        let deadline = sent_at.plus_us(attempt_timeout_us.min(timeout_us));
+        let position = position % self.config.nodes.len();
+        let attempt = self.attempt(position, RequestBody::QueryAnywhere(query.clone()), deadline);
+        if let Attempt::Answered(answer) = attempt.await
+            && let Ok(ResponseBody::Outcome(outcome)) = *answer
+        {
+            return Ok(Completed { outcome, sent_at });
+        }
+        marks::hit("client.read_falls_back_on_the_leader");
+        let left_us = timeout_us.saturating_sub(self.env.now().since_us(sent_at));
+        self.call(RequestBody::Query(query), attempt_timeout_us, left_us).await
+    }
+
+    /// Asks until somebody answers or `timeout_us` is over; says also when the attempt that was answered
+    /// had been sent.
+    ///
+    /// A refusal by a node that does not lead is definite for the frame that it answers, not for the
+    /// operation: the network may hold a second copy, and that node may lead when the copy arrives. So an
+    /// operation that nobody took is still one of unknown outcome.
+    ///
+    /// # Errors
+    /// [`ClientError::Unknown`] when the time is over.
+    pub(super) async fn ask(
+        &self,
+        body: RequestBody,
+        attempt_timeout_us: u64,
+        timeout_us: u64,
+    ) -> Result<(ResponseBody, LocalTime), ClientError> {
         let give_up_at = self.env.now().plus_us(timeout_us);
+        let mut refusals_of = BTreeMap::new();
         let mut refusals = 0;
         loop {
             let sent_at = self.env.now();
@@ -50,15 +98,18 @@ impl<E: Env> Client<E> {
             let deadline = give_up_at.min(sent_at.plus_us(attempt_timeout_us));
             let tried = self.state().target;
             match self.attempt(tried, body.clone(), deadline).await {
-                Attempt::Answered(Ok(ResponseBody::Outcome(outcome))) => {
-                    return Ok(Completed { outcome, sent_at });
-                }
-                Attempt::Answered(Ok(ResponseBody::Status(_))) => {
-                    return Err(ClientError::Unknown("answered another question"));
-                }
-                Attempt::Answered(Err(error)) => {
-                    self.follow(&error, tried);
-                    self.back_off(refusals, give_up_at).await;
+                Attempt::Answered(answer) => {
+                    let error = match *answer {
+                        Ok(answer) => return Ok((answer, sent_at)),
+                        Err(ApiError::ImpossibleChange(why)) => return Err(ClientError::Impossible(why)),
+                        Err(error) => error,
+                    };
+                    *refusals_of.entry(tried).or_default() += 1;
+                    // The first word of where the leader is costs no pause: it is right nearly always.
+                    let is_redirected = self.follow(&error, tried, &refusals_of);
+                    if refusals > 0 || !is_redirected {
+                        self.back_off(refusals, give_up_at).await;
+                    }
                     refusals += 1;
                 }
                 Attempt::TimedOut => {
@@ -78,27 +129,34 @@ impl<E: Env> Client<E> {
         tokio::select! {
             biased;
             response = response => match response {
-                Ok(Response { result, .. }) => Attempt::Answered(result),
+                Ok(Response { result, .. }) => Attempt::Answered(Box::new(result)),
                 Err(_) => Attempt::TimedOut,
             },
             () = self.env.sleep_until(deadline) => Attempt::TimedOut,
         }
     }
 
-    /// Turns to the leader that a refusal names, or else to the next node.
-    fn follow(&self, error: &ApiError, tried: usize) {
+    /// Turns to the leader that a refusal names, or else to the next node. Says whether one was named.
+    ///
+    /// Whoever has refused a few times within this call is not asked again on another node's word: members
+    /// that have left the cluster know only of leaders of old, and could send a client around in circles for
+    /// ever.
+    fn follow(&self, error: &ApiError, tried: usize, refusals_of: &BTreeMap<usize, u32>) -> bool {
+        let leader = match error {
+            ApiError::NotLeader { leader } => *leader,
+            _ => None,
+        };
+        let position = leader.and_then(|leader| self.config.nodes.iter().position(|node| *node == leader));
+        let is_believed = |at| refusals_of.get(&at).is_none_or(|&refusals| refusals < REFUSALS_MAX);
         match error {
-            ApiError::NotLeader { leader: Some(leader) } if self.knows(*leader) => {
-                let position = self.config.nodes.iter().position(|node| node == leader);
-                self.state().target = position.expect("a known node has a position");
+            ApiError::NotLeader { .. } if position.is_some_and(is_believed) => {
+                self.state().target = position.unwrap_or(tried);
+                return true;
             }
-            ApiError::Overloaded => {}
+            ApiError::Overloaded | ApiError::ChangePending | ApiError::Transferring { .. } => {}
             _ => self.try_another_than(tried),
         }
-    }
-
-    fn knows(&self, node: NodeId) -> bool {
-        self.config.nodes.contains(&node)
+        false
     }
 
     /// Turns to the next node, unless another operation of this client has turned away meanwhile: as many

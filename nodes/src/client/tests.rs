@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 
 use super::{Client, ClientConfig, ClientError, LockGuard};
-use crate::api::{Request, RequestBody, Response, ResponseBody};
+use crate::api::{ApiError, Request, RequestBody, Response, ResponseBody};
 use crate::env::Env;
 use crate::fake_env::FakeEnv;
 use crate::ids::{Address, ClientId, ClusterTime, LogIndex, NodeId};
@@ -190,4 +190,26 @@ fn a_lock_that_is_being_given_back_is_no_longer_believed_in() {
     assert_eq!(done(&released), Some(Ok(())));
     assert!(!bench.client.believes(&guard));
     assert!(bench.client.has_session());
+}
+
+#[test]
+fn stale_hints_in_a_circle_do_not_keep_a_client_from_the_leader() {
+    let bench = Bench::new(1);
+    let _opened = bench.begin(|client| async move { client.open_session().await });
+    let mut asked = Vec::new();
+    for _ in 0..40 {
+        for (to, request) in bench.requests() {
+            asked.push(to);
+            // The first two nodes have left the cluster long ago, and each takes the other for the leader.
+            let leader = match to {
+                Address::Node(NodeId(1)) => Some(NodeId(2)),
+                Address::Node(NodeId(2)) => Some(NodeId(1)),
+                _ => continue,
+            };
+            let refused = Response { id: request.id, result: Err(ApiError::NotLeader { leader }) };
+            bench.env.deliver(to, Frame::Response(refused).encode());
+        }
+        bench.env.advance_us(50_000);
+    }
+    assert!(asked.contains(&Address::Node(NodeId(3))), "{asked:?}");
 }

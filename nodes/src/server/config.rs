@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::ids::NodeId;
+use crate::machine::RestoreError;
 use crate::raft;
 use crate::storage::{Identity, StorageError, WalConfig};
 
@@ -21,6 +22,8 @@ pub struct NodeConfig {
     /// Frames taken from the network before effects are carried out, at most: the batch that one write and
     /// one round of appends may serve. Default 128.
     pub frames_per_turn_max: usize,
+    /// A snapshot of the machine is taken after so many applied entries. 1 or more; default 10,000.
+    pub snapshot_every_entries: u64,
 }
 
 impl NodeConfig {
@@ -33,6 +36,7 @@ impl NodeConfig {
             wal: WalConfig::default(),
             pending_requests_max: 65_536,
             frames_per_turn_max: 128,
+            snapshot_every_entries: 10_000,
         }
     }
 }
@@ -46,4 +50,17 @@ pub enum NodeError {
     /// The storage task is gone.
     #[error("the node stops because its storage task ended")]
     StorageTaskEnded,
+    /// The snapshot on disk, or one that a leader sent, cannot be read by this program.
+    #[error("the node stops because it cannot read a snapshot: {0}")]
+    Snapshot(#[from] RestoreError),
+    /// The cluster speaks a later version than this program.
+    #[error(
+        "the node stops because the cluster speaks version {cluster} and this program only up to {own}: start a newer program on the same folder"
+    )]
+    TooOld {
+        /// What the cluster speaks.
+        cluster: u16,
+        /// What this program speaks.
+        own: u16,
+    },
 }

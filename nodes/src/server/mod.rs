@@ -18,16 +18,19 @@
 //! Deliberately absent: any timer of its own besides the core's and the machine's next deadline, and any
 //! knowledge of where it runs.
 
+mod applying;
 mod config;
 mod driver;
 mod guard;
 mod pending;
 mod probe;
 mod replica;
+mod requests;
+mod snapshots;
 #[cfg(test)]
 mod tests;
 
 pub use config::{NodeConfig, NodeError};
-pub use driver::run;
+pub use driver::{run, run_until};
 pub use guard::DurabilityGuard;
 pub use probe::{Observed, Probe, Silent};

@@ -21,6 +21,10 @@ pub(super) struct Pending {
     proposals: BTreeMap<u64, Asker>,
     /// Appended at this index in this term, to be applied.
     appended: BTreeMap<LogIndex, (Term, Asker)>,
+    /// Appended changes of the members, to be applied.
+    changing: BTreeMap<LogIndex, (Term, Asker)>,
+    /// Who wants the leadership handed over.
+    transfer: Option<Asker>,
     /// Applied and standing in line for a lock.
     queued: BTreeMap<(SessionId, Sequence), Asker>,
     /// Reads whose leadership round is under way.
@@ -37,6 +41,8 @@ impl Pending {
     pub(super) fn len(&self) -> usize {
         self.proposals.len()
             + self.appended.len()
+            + self.changing.len()
+            + usize::from(self.transfer.is_some())
             + self.queued.len()
             + self.reads.len()
             + self.confirmed.len()
@@ -54,6 +60,39 @@ impl Pending {
         if let Some(asker) = self.proposals.remove(&id) {
             self.appended.insert(index, (term, asker));
         }
+    }
+
+    /// The core has appended the change of the members.
+    pub(super) fn changing(&mut self, id: u64, index: LogIndex, term: Term) {
+        if let Some(asker) = self.proposals.remove(&id) {
+            self.changing.insert(index, (term, asker));
+        }
+    }
+
+    /// Everything up to `applied` is: who waited for a change of the members, and whether it is the entry
+    /// waited for, by the term of the entry that is there.
+    pub(super) fn changed(
+        &mut self,
+        applied: LogIndex,
+        term_of: impl Fn(LogIndex) -> Option<Term>,
+    ) -> Vec<(Asker, bool)> {
+        let later = self.changing.split_off(&applied.next());
+        let due = std::mem::replace(&mut self.changing, later);
+        due.into_iter().map(|(index, (term, asker))| (asker, term_of(index) == Some(term))).collect()
+    }
+
+    /// Registers who wants the leadership handed over; `false` if somebody else waits for that already.
+    pub(super) fn transfer(&mut self, asker: Asker) -> bool {
+        if self.transfer.is_some() {
+            return false;
+        }
+        self.transfer = Some(asker);
+        true
+    }
+
+    /// The transfer has come to an end.
+    pub(super) fn transferred(&mut self) -> Option<Asker> {
+        self.transfer.take()
     }
 
     /// The core has refused the proposal.
@@ -106,6 +145,7 @@ impl Pending {
         let proposals = std::mem::take(&mut self.proposals).into_values();
         let appended = std::mem::take(&mut self.appended).into_values().map(|(_, asker)| asker);
         let queued = std::mem::take(&mut self.queued).into_values();
-        proposals.chain(appended).chain(queued).collect()
+        let changing = std::mem::take(&mut self.changing).into_values().map(|(_, asker)| asker);
+        proposals.chain(appended).chain(changing).chain(queued).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! The window through which a testbed watches a node. A production node has a [`Silent`] one.
 
-use crate::ids::LogIndex;
-use crate::raft::{self, Entry, HardState};
+use crate::ids::{LogIndex, Term};
+use crate::raft::{self, Entry, HardState, SnapshotMeta};
 
 /// Something that the node did, reported before anything that depends on it leaves the node.
 #[derive(Clone, Copy, Debug)]
@@ -10,12 +10,28 @@ pub enum Observed<'a> {
     Recovered(&'a raft::Recovered),
     /// The core changed.
     Raft(&'a raft::Event),
-    /// A write completed: this is durable now.
+    /// A write begins: once it has completed, the log as the core has it now is durable.
+    WriteBegan,
+    /// That write completed: this is durable now.
     Durable {
         /// The durable hard state.
         hard_state: HardState,
         /// The end of the durable log.
         last_index: LogIndex,
+    },
+    /// The node is about to tell a leader that its log is durable here up to this index.
+    Acknowledges {
+        /// The term of the leader.
+        term: Term,
+        /// How far.
+        match_index: LogIndex,
+    },
+    /// A leader's snapshot took the machine's place.
+    Installed {
+        /// What it stands for.
+        meta: &'a SnapshotMeta,
+        /// The state hash, as in `Applied`, after the last entry that it covers.
+        state: u64,
     },
     /// An entry was applied.
     Applied {

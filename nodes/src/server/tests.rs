@@ -3,16 +3,17 @@
 use bytes::Bytes;
 
 use super::replica::Replica;
-use super::{NodeConfig, Silent};
+use super::{NodeConfig, NodeError, Silent};
 use crate::api::{Request, RequestBody, RequestId, ResponseBody};
 use crate::env::{Env, FRAME_BYTES_MAX};
 use crate::fake_env::FakeEnv;
 use crate::ids::{Address, ClientId, ClusterTime, LogIndex, NodeId, Sequence, SessionId, Term};
 use crate::machine::{
-    Action, Command, LEASE_US_MIN, LockAction, LockMode, MachineError, NAME_BYTES_MAX, Query, RegisterAction,
-    Reply, VALUE_BYTES_MAX,
+    Action, Command, LEASE_US_MIN, LockAction, LockMode, Machine, MachineError, NAME_BYTES_MAX, Query,
+    RegisterAction, Reply, VALUE_BYTES_MAX,
 };
-use crate::raft::{Body, Entry, Message, Payload, Recovered};
+use crate::raft::membership::Membership;
+use crate::raft::{Body, Entry, HardState, Message, Payload, Recovered, Snapshot, SnapshotMeta};
 use crate::transport::Frame;
 
 const CLIENT: Address = Address::Client(ClientId(1));
@@ -28,7 +29,8 @@ impl Node {
         let env = FakeEnv::with_entropy(1);
         let mut config = NodeConfig::new(1, NodeId(1), vec![NodeId(1)]);
         adjust(&mut config);
-        let replica = Replica::new(env.clone(), Silent, &config, Recovered::default());
+        let replica = Replica::new(env.clone(), Silent, &config, Recovered::default())
+            .expect("an empty disk is no obstacle");
         let mut node = Self { env, replica };
         node.env.advance_us(1_000_000);
         node.turn();
@@ -89,14 +91,14 @@ fn the_longest_command_that_is_taken_fits_a_frame_to_a_peer() {
         Action::Register(RegisterAction::CompareAndSet { key: name, expected: Some(value.clone()), value });
     let (session, sequence) = (SessionId(u64::MAX), Sequence(u64::MAX));
     let command = Command::Once { session, sequence, lowest_open: sequence, action }.encode();
-    assert!(command.len() <= super::replica::COMMAND_BYTES_MAX);
+    assert!(command.len() <= super::requests::COMMAND_BYTES_MAX);
     let longest = LogIndex(u64::MAX);
-    let payload = Payload::Command(Bytes::from(vec![7; super::replica::COMMAND_BYTES_MAX]));
+    let payload = Payload::Command(Bytes::from(vec![7; super::requests::COMMAND_BYTES_MAX]));
     let entry = Entry { index: longest, term: Term(u64::MAX), time: ClusterTime(u64::MAX), payload };
     let body = Body::AppendRequest {
         prev_index: longest,
         prev_term: Term(u64::MAX),
-        entries: vec![entry],
+        entries: vec![entry].into(),
         commit_index: longest,
     };
     let message = Message { from: NodeId(u64::MAX), to: NodeId(u64::MAX), term: Term(u64::MAX), body };
@@ -166,4 +168,22 @@ fn a_tick_refused_for_overload_is_proposed_again_once_there_is_room() {
     node.turn();
     node.turn();
     assert_eq!(node.replica.next_expiry(), None);
+}
+
+#[test]
+fn a_program_too_old_for_the_snapshot_on_its_disk_does_not_start() {
+    let mut data = vec![0; super::applying::STATE_HASH_BYTES];
+    let mut frozen = Machine::new().snapshot();
+    while let Some(piece) = frozen.next_piece(1024) {
+        data.extend_from_slice(&piece);
+    }
+    let membership = Membership::new(vec![NodeId(1)], Vec::new());
+    let meta =
+        SnapshotMeta { index: LogIndex(5), term: Term(1), membership, version: 2, ..SnapshotMeta::default() };
+    let snapshot = Some(Snapshot { meta, data: data.into() });
+    let hard_state = HardState { term: Term(1), voted_for: None };
+    let recovered = Recovered { hard_state, snapshot, entries: Vec::new() };
+    let config = NodeConfig::new(1, NodeId(1), vec![NodeId(1)]);
+    let started = Replica::new(FakeEnv::with_entropy(1), Silent, &config, recovered);
+    assert!(matches!(started.err(), Some(NodeError::TooOld { cluster: 2, own: 1 })));
 }

@@ -12,7 +12,8 @@ use crate::machine::{
     Action, Command, LockAction, LockHolder, LockMode, LockState, LockWaiter, MachineError, Outcome, Query,
     RegisterAction, Reply, Versioned,
 };
-use crate::raft::{Body, Entry, Message, Payload, Role};
+use crate::raft::membership::{MemberChange, Membership, MembershipChange, Transition};
+use crate::raft::{Body, Entry, Message, Payload, Reconfiguration, Role, SnapshotChunk, SnapshotMeta};
 
 fn bytes() -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), 0..40).prop_map(Bytes::from)
@@ -46,8 +47,56 @@ fn node() -> impl Strategy<Value = NodeId> {
     any::<u64>().prop_map(NodeId)
 }
 
+fn members() -> impl Strategy<Value = Membership> {
+    let list = || vec(node(), 0..4);
+    (list(), list(), list(), list(), list(), any::<bool>()).prop_map(
+        |(voters, outgoing, learners, learners_next, promotable, auto_leave)| Membership {
+            voters,
+            outgoing,
+            learners,
+            learners_next,
+            promotable,
+            auto_leave,
+        },
+    )
+}
+
+fn change() -> impl Strategy<Value = MembershipChange> {
+    let transition =
+        prop_oneof![Just(Transition::Auto), Just(Transition::JointImplicit), Just(Transition::JointExplicit)];
+    let member = prop_oneof![
+        node().prop_map(MemberChange::AddVoter),
+        node().prop_map(MemberChange::AddLearner),
+        node().prop_map(MemberChange::AddVoterOnceCaughtUp),
+        node().prop_map(MemberChange::Remove),
+    ];
+    (transition, vec(member, 0..4), bytes()).prop_map(|(transition, changes, context)| MembershipChange {
+        transition,
+        changes,
+        context,
+    })
+}
+
+fn meta() -> impl Strategy<Value = SnapshotMeta> {
+    (index(), term(), any::<u64>(), members(), any::<u16>()).prop_map(
+        |(index, term, time, membership, version)| SnapshotMeta {
+            index,
+            term,
+            time: ClusterTime(time),
+            membership,
+            version,
+        },
+    )
+}
+
 fn entry() -> impl Strategy<Value = Entry> {
-    let payload = prop_oneof![Just(Payload::Noop), bytes().prop_map(Payload::Command)];
+    let payload = prop_oneof![
+        Just(Payload::Noop),
+        bytes().prop_map(Payload::Command),
+        (change(), members())
+            .prop_map(|(change, after)| Payload::Membership(Box::new(Reconfiguration { change, after }))),
+        any::<u16>().prop_map(Payload::Version),
+    ];
     (index(), term(), any::<u64>(), payload).prop_map(|(index, term, time, payload)| Entry {
         index,
         term,
@@ -58,15 +107,28 @@ fn entry() -> impl Strategy<Value = Entry> {
 
 fn body() -> impl Strategy<Value = Body> {
     prop_oneof![
-        (index(), term()).prop_map(|(last_index, last_term)| Body::PreVoteRequest { last_index, last_term }),
-        any::<bool>().prop_map(|granted| Body::PreVoteResponse { granted }),
-        (index(), term()).prop_map(|(last_index, last_term)| Body::VoteRequest { last_index, last_term }),
-        any::<bool>().prop_map(|granted| Body::VoteResponse { granted }),
+        (index(), term(), index(), term()).prop_map(|(last_index, last_term, at, of)| Body::PreVoteRequest {
+            last_index,
+            last_term,
+            committed: (at, of)
+        }),
+        (any::<bool>(), index(), term())
+            .prop_map(|(granted, at, of)| Body::PreVoteResponse { granted, committed: (at, of) }),
+        (index(), term(), any::<bool>(), index(), term()).prop_map(
+            |(last_index, last_term, by_transfer, at, of)| Body::VoteRequest {
+                last_index,
+                last_term,
+                by_transfer,
+                committed: (at, of)
+            }
+        ),
+        (any::<bool>(), index(), term())
+            .prop_map(|(granted, at, of)| Body::VoteResponse { granted, committed: (at, of) }),
         (index(), term(), vec(entry(), 0..5), index()).prop_map(
             |(prev_index, prev_term, entries, commit_index)| Body::AppendRequest {
                 prev_index,
                 prev_term,
-                entries,
+                entries: entries.into(),
                 commit_index
             }
         ),
@@ -76,9 +138,29 @@ fn body() -> impl Strategy<Value = Body> {
             hint_index,
             hint_term
         }),
+        (index(), any::<u64>(), any::<bool>()).prop_map(|(commit_index, read_round, quiesce)| {
+            Body::Heartbeat { commit_index, read_round, quiesce }
+        }),
+        (any::<u64>(), any::<bool>(), any::<u16>(), any::<u8>()).prop_map(
+            |(read_round, quiesced, version, priority)| Body::HeartbeatResponse {
+                read_round,
+                quiesced,
+                version,
+                priority
+            }
+        ),
+        (meta(), any::<u64>(), any::<u64>(), any::<u64>(), bytes()).prop_map(
+            |(meta, total_bytes, checksum, offset_bytes, data)| Body::SnapshotChunk(Box::new(
+                SnapshotChunk { meta, total_bytes, checksum, offset_bytes, data }
+            ))
+        ),
         (index(), any::<u64>())
-            .prop_map(|(commit_index, read_round)| Body::Heartbeat { commit_index, read_round }),
-        any::<u64>().prop_map(|read_round| Body::HeartbeatResponse { read_round }),
+            .prop_map(|(index, received_bytes)| Body::SnapshotReceived { index, received_bytes }),
+        Just(Body::TimeoutNow),
+        any::<u64>().prop_map(|read| Body::ReadIndexRequest { read }),
+        (any::<u64>(), proptest::option::of(index()))
+            .prop_map(|(read, index)| Body::ReadIndexResponse { read, index }),
+        Just(Body::Wake),
     ]
 }
 
@@ -163,15 +245,20 @@ fn status() -> impl Strategy<Value = NodeStatus> {
         Just(Role::Candidate),
         Just(Role::Leader)
     ];
-    (node(), role, term(), proptest::option::of(node()), index(), index(), index()).prop_map(
-        |(id, role, term, leader, commit_index, applied_index, last_index)| NodeStatus {
+    let indexes = (index(), index(), index(), index(), index());
+    (node(), role, term(), proptest::option::of(node()), indexes, members(), any::<u16>()).prop_map(
+        |(id, role, term, leader, indexes, members, version)| NodeStatus {
             id,
             role,
             term,
             leader,
-            commit_index,
-            applied_index,
-            last_index,
+            commit_index: indexes.0,
+            applied_index: indexes.1,
+            last_index: indexes.2,
+            first_index: indexes.3,
+            snapshot_index: indexes.4,
+            members,
+            version,
         },
     )
 }
@@ -180,6 +267,12 @@ fn result() -> impl Strategy<Value = Result<ResponseBody, ApiError>> {
     prop_oneof![
         outcome().prop_map(|outcome| Ok(ResponseBody::Outcome(outcome))),
         status().prop_map(|status| Ok(ResponseBody::Status(status))),
+        members().prop_map(|members| Ok(ResponseBody::Members(members))),
+        Just(Ok(ResponseBody::Transferred)),
+        node().prop_map(|to| Err(ApiError::Transferring { to })),
+        Just(Err(ApiError::ChangePending)),
+        any::<String>().prop_map(|why| Err(ApiError::ImpossibleChange(why))),
+        any::<String>().prop_map(|why| Err(ApiError::NotTransferred(why))),
         proptest::option::of(node()).prop_map(|leader| Err(ApiError::NotLeader { leader })),
         Just(Err(ApiError::Overloaded)),
         Just(Err(ApiError::LeadershipLost)),
@@ -194,6 +287,9 @@ fn frame() -> impl Strategy<Value = Frame> {
         any::<String>().prop_map(|key| RequestBody::Query(Query::Register { key })),
         any::<String>().prop_map(|resource| RequestBody::Query(Query::Lock { resource })),
         Just(RequestBody::Status),
+        any::<String>().prop_map(|key| RequestBody::QueryAnywhere(Query::Register { key })),
+        change().prop_map(RequestBody::ChangeMembers),
+        proptest::option::of(node()).prop_map(|to| RequestBody::Transfer { to }),
     ];
     prop_oneof![
         (node(), node(), term(), body()).prop_map(|(from, to, term, body)| Frame::Peer(Message {

@@ -1,0 +1,136 @@
+//! What is committed takes effect here: entries on the machine, snapshots in its place.
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::NodeError;
+use super::probe::{Observed, Probe};
+use super::replica::Replica;
+use crate::api::{ApiError, ResponseBody};
+use crate::env::Env;
+use crate::ids::{ClusterTime, LogIndex, Sequence, SessionId};
+use crate::machine::{Command, Machine, MachineError, MachineEvent, Outcome, Reply, RestoreError};
+use crate::marks;
+use crate::raft::{Entries, Entry, Input, Payload, Snapshot};
+
+/// Every how many entries the machine's whole state enters the state hash.
+const DIGEST_INTERVAL: u64 = 64;
+/// A snapshot's data begin with the state hash, then comes the machine's own format.
+pub(super) const STATE_HASH_BYTES: usize = 8;
+
+/// The machine and the state hash that a snapshot holds.
+pub(super) fn restore(snapshot: &Snapshot) -> Result<(Machine, u64), NodeError> {
+    let Some((hash, machine)) = snapshot.data.split_first_chunk::<STATE_HASH_BYTES>() else {
+        return Err(NodeError::Snapshot(RestoreError::Damaged("it is cut short")));
+    };
+    Ok((Machine::restore(machine)?, u64::from_le_bytes(*hash)))
+}
+
+impl<E: Env, P: Probe> Replica<E, P> {
+    /// Applies entries, and tells the core.
+    pub(super) fn apply_all(&mut self, entries: &Entries) {
+        if entries.is_empty() {
+            return;
+        }
+        for entry in entries {
+            self.apply(entry);
+        }
+        if std::mem::take(&mut self.tick_refused) {
+            self.ticked_at = ClusterTime(0);
+        }
+        self.core.step(Input::Applied(self.applied_index), self.env.now());
+        for (asker, is_its_entry) in
+            self.pending.changed(self.applied_index, |index| self.core.term_of(index))
+        {
+            let members = self.core.membership().clone();
+            let answer =
+                if is_its_entry { Ok(ResponseBody::Members(members)) } else { Err(ApiError::LeadershipLost) };
+            self.answer(asker, answer);
+        }
+    }
+
+    /// A leader's snapshot, durable here, takes the machine's place. Nobody waits for an entry that it
+    /// covers: only a leader's clients wait, and a leader is sent none.
+    pub(super) fn install(&mut self, snapshot: &Snapshot) {
+        marks::hit("server.snapshot_installed");
+        match restore(snapshot) {
+            Ok((machine, state_hash)) => {
+                self.machine = machine;
+                self.state_hash = state_hash;
+                self.applied_index = snapshot.meta.index;
+                self.snapshots.installed(snapshot.meta.index);
+                self.probe.observe(Observed::Installed { meta: &snapshot.meta, state: state_hash });
+                self.core.step(Input::Installed(snapshot.meta.index), self.env.now());
+            }
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    /// The cluster speaks this version from now on; so must this program.
+    pub(super) fn on_version(&mut self, version: u16) {
+        if version > self.version_max {
+            marks::hit("server.too_old_for_the_cluster");
+            self.failed = Some(NodeError::TooOld { cluster: version, own: self.version_max });
+        }
+    }
+
+    fn apply(&mut self, entry: &Entry) {
+        assert_eq!(entry.index, self.applied_index.next(), "entries are applied in order, each once");
+        let (asked, outcome, events) = match &entry.payload {
+            Payload::Noop | Payload::Membership(_) | Payload::Version(_) => {
+                self.apply_command(entry, Ok(Command::Tick))
+            }
+            Payload::Command(bytes) => self.apply_command(entry, Command::decode(bytes)),
+        };
+        self.applied_index = entry.index;
+        if P::WATCHING {
+            self.state_hash = self.hash_after(entry.index, &outcome, &events);
+            self.probe.observe(Observed::Applied { entry, state: self.state_hash });
+        }
+        if let Some((asker, is_its_entry)) = self.pending.applied(entry.index, entry.term) {
+            match (is_its_entry, outcome, asked) {
+                (false, ..) => self.answer(asker, Err(ApiError::LeadershipLost)),
+                (true, Ok(Reply::LockQueued { .. }), Some((session, sequence))) => {
+                    self.pending.queue(session, sequence, asker);
+                }
+                (true, outcome, _) => self.answer(asker, Ok(ResponseBody::Outcome(outcome))),
+            }
+        }
+        for event in events {
+            if let MachineEvent::Completed { session, sequence, outcome } = event
+                && let Some(asker) = self.pending.completed(session, sequence)
+            {
+                self.answer(asker, Ok(ResponseBody::Outcome(outcome)));
+            }
+        }
+    }
+
+    /// Applies a command; one that this version cannot read changes nothing but the time, on every node.
+    fn apply_command(
+        &mut self,
+        entry: &Entry,
+        command: Result<Command, MachineError>,
+    ) -> (Option<(SessionId, Sequence)>, Outcome, Vec<MachineEvent>) {
+        let (command, refused) = match command {
+            Ok(command) => (command, None),
+            Err(error) => (Command::Tick, Some(error)),
+        };
+        let applied = self.machine.apply(entry.index, entry.time, &command);
+        let asked = match command {
+            Command::Once { session, sequence, .. } => Some((session, sequence)),
+            _ => None,
+        };
+        (asked, refused.map_or(applied.outcome, Err), applied.events)
+    }
+
+    fn hash_after(&mut self, index: LogIndex, outcome: &Outcome, events: &[MachineEvent]) -> u64 {
+        let mut bytes = std::mem::take(&mut self.hashed);
+        bytes.clear();
+        bytes = postcard::to_extend(&(outcome, events), bytes).expect("outcomes and events serialize");
+        if index.0.is_multiple_of(DIGEST_INTERVAL) {
+            bytes.extend_from_slice(&self.machine.digest().to_le_bytes());
+        }
+        let hash = xxh3_64_with_seed(&bytes, self.state_hash);
+        self.hashed = bytes;
+        hash
+    }
+}

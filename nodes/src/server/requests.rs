@@ -1,0 +1,188 @@
+//! What clients ask, and what they are answered.
+
+use super::pending::{Asker, NOBODY};
+use super::probe::Probe;
+use super::replica::Replica;
+use crate::api::{ApiError, NodeStatus, Request, RequestBody, ResponseBody};
+use crate::env::Env;
+use crate::ids::{ClientId, LogIndex};
+use crate::machine::{Action, Command, LockAction, MachineError, NAME_BYTES_MAX, Query, VALUE_BYTES_MAX};
+use crate::marks;
+use crate::raft::membership::MemberChange;
+use crate::raft::{ChangeOutcome, Input, ProposalOutcome, ReadOutcome, Refusal, TransferOutcome};
+
+/// Requests that make room are refused only beyond this many times the bound of the others.
+const MAKING_ROOM_FACTOR: usize = 2;
+
+/// The longest command that is taken, encoded: two values and a name, as in a compare-and-set, and room for
+/// the rest. A longer one is refused before it enters the log: the network would drop every append that
+/// carries it, and nothing behind it would ever commit.
+pub(super) const COMMAND_BYTES_MAX: usize = 2 * VALUE_BYTES_MAX + NAME_BYTES_MAX + 128;
+
+impl<E: Env, P: Probe> Replica<E, P> {
+    pub(super) fn on_request(&mut self, client: ClientId, request: Request) {
+        let asker = Asker { client, request: request.id };
+        let factor = if makes_room(&request.body) { MAKING_ROOM_FACTOR } else { 1 };
+        if self.pending.len() >= self.pending_requests_max.saturating_mul(factor) {
+            marks::hit("server.too_many_pending_requests");
+            return self.answer(asker, Err(ApiError::Overloaded));
+        }
+        match request.body {
+            RequestBody::Command(command) => {
+                let command = self.encode(&command);
+                if command.len() > COMMAND_BYTES_MAX {
+                    marks::hit("server.command_too_long");
+                    let why =
+                        format!("a command has at most {COMMAND_BYTES_MAX} bytes, not {}", command.len());
+                    let refused = Err(MachineError::InvalidArgument(why));
+                    return self.answer(asker, Ok(ResponseBody::Outcome(refused)));
+                }
+                let id = self.pending.propose(asker);
+                self.core.step(Input::Propose { id, command }, self.env.now());
+            }
+            // The same from every state, so there is no need to keep it until the state is known to be fresh.
+            RequestBody::Query(query) | RequestBody::QueryAnywhere(query)
+                if name_of(&query).len() > NAME_BYTES_MAX =>
+            {
+                self.answer(asker, Ok(ResponseBody::Outcome(self.machine.query(&query))));
+            }
+            RequestBody::Query(query) => {
+                let id = self.pending.read(asker, query);
+                self.core.step(Input::Read { id }, self.env.now());
+            }
+            RequestBody::QueryAnywhere(query) => {
+                let id = self.pending.read(asker, query);
+                self.core.step(Input::ReadAnywhere { id }, self.env.now());
+            }
+            RequestBody::ChangeMembers(change) => {
+                let weight = change.changes.len() * size_of::<MemberChange>() + change.context.len();
+                if weight > COMMAND_BYTES_MAX {
+                    marks::hit("server.change_too_long");
+                    let why = format!("a change has at most {COMMAND_BYTES_MAX} bytes, not {weight}");
+                    return self.answer(asker, Err(ApiError::ImpossibleChange(why)));
+                }
+                let id = self.pending.propose(asker);
+                self.core.step(Input::ChangeMembership { id, change }, self.env.now());
+            }
+            RequestBody::Transfer { to } => {
+                if self.pending.transfer(asker) {
+                    self.core.step(Input::Transfer { to }, self.env.now());
+                } else {
+                    self.answer(asker, Err(ApiError::Overloaded));
+                }
+            }
+            RequestBody::Status => self.answer(asker, Ok(ResponseBody::Status(self.status()))),
+        }
+    }
+
+    pub(super) fn on_proposal_outcome(&mut self, outcome: ProposalOutcome) {
+        match outcome {
+            ProposalOutcome::Appended { id, index, term } => self.pending.appended(id, index, term),
+            ProposalOutcome::Refused { id: NOBODY, .. } => {
+                marks::hit("server.tick_refused");
+                self.tick_refused = true;
+            }
+            ProposalOutcome::Refused { id, reason } => {
+                if let Some(asker) = self.pending.refused(id) {
+                    self.answer(asker, Err(refusal(reason)));
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_read_outcome(&mut self, outcome: ReadOutcome) {
+        match outcome {
+            ReadOutcome::Ready { id, index } => self.pending.read_confirmed(id, index),
+            ReadOutcome::Refused { id, reason } => {
+                if let Some(asker) = self.pending.read_refused(id) {
+                    self.answer(asker, Err(refusal(reason)));
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_change_outcome(&mut self, outcome: ChangeOutcome) {
+        match outcome {
+            ChangeOutcome::Appended { id, index, term } => self.pending.changing(id, index, term),
+            ChangeOutcome::Refused { id, reason } => {
+                if let Some(asker) = self.pending.refused(id) {
+                    self.answer(asker, Err(refusal(reason)));
+                }
+            }
+            ChangeOutcome::Impossible { id, reason } => {
+                if let Some(asker) = self.pending.refused(id) {
+                    self.answer(asker, Err(ApiError::ImpossibleChange(reason.to_string())));
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_transfer_outcome(&mut self, outcome: TransferOutcome) {
+        let Some(asker) = self.pending.transferred() else { return };
+        let answer = match outcome {
+            TransferOutcome::Done => Ok(ResponseBody::Transferred),
+            TransferOutcome::TimedOut => {
+                Err(ApiError::NotTransferred("it did not take over in time".to_owned()))
+            }
+            TransferOutcome::Refused(Refusal::NoSuchVoter) => {
+                Err(ApiError::NotTransferred("there is no such voter".to_owned()))
+            }
+            TransferOutcome::Refused(reason) => Err(refusal(reason)),
+        };
+        self.answer(asker, answer);
+    }
+
+    /// A command as it is to stand in the log: in the format that the whole cluster speaks.
+    pub(super) fn encode(&self, command: &Command) -> bytes::Bytes {
+        command.encode_as(self.core.status().version)
+    }
+
+    pub(super) fn status(&self) -> NodeStatus {
+        let status = self.core.status();
+        NodeStatus {
+            id: status.id,
+            role: status.role,
+            term: status.term,
+            leader: status.leader,
+            commit_index: status.commit_index,
+            applied_index: self.applied_index,
+            last_index: status.last_index,
+            first_index: status.first_index,
+            snapshot_index: self.core.snapshot().map_or(LogIndex(0), |snapshot| snapshot.meta.index),
+            members: self.core.membership().clone(),
+            version: status.version,
+        }
+    }
+}
+
+fn name_of(query: &Query) -> &str {
+    match query {
+        Query::Register { key } => key,
+        Query::Lock { resource } => resource,
+    }
+}
+
+/// Whether a request keeps a session alive or gives up what others wait for. Who stands in line for a lock
+/// is among the pending requests: they must not shut out what ends their waiting.
+fn makes_room(body: &RequestBody) -> bool {
+    match body {
+        RequestBody::Command(Command::KeepAlive { .. } | Command::CloseSession { .. }) => true,
+        RequestBody::Command(Command::Once { action: Action::Lock(LockAction::Release { .. }), .. }) => true,
+        // What an operator asks for mends things.
+        RequestBody::ChangeMembers(_) | RequestBody::Transfer { .. } => true,
+        RequestBody::Command(_)
+        | RequestBody::Query(_)
+        | RequestBody::QueryAnywhere(_)
+        | RequestBody::Status => false,
+    }
+}
+
+fn refusal(reason: Refusal) -> ApiError {
+    match reason {
+        Refusal::NotLeader { leader } => ApiError::NotLeader { leader },
+        Refusal::Overloaded => ApiError::Overloaded,
+        Refusal::Transferring { to } => ApiError::Transferring { to },
+        Refusal::ChangePending => ApiError::ChangePending,
+        Refusal::NoSuchVoter => ApiError::NotTransferred("there is no such voter".to_owned()),
+    }
+}
