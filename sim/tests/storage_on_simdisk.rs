@@ -26,7 +26,7 @@ use support::{Ledger, Machine, random_request};
 /// Runs of each test, from seeds of their own.
 const SEEDS: u64 = 6;
 /// Parts of the suite, each of which gets a machine of its own.
-const PARTS: u64 = 22;
+const PARTS: u64 = 44;
 /// Lives of the process in one run of the workload.
 const LIVES: u64 = 60;
 /// The process dies within this time of its start: between none and some twenty requests.
@@ -101,7 +101,16 @@ fn a_log_under_random_power_losses_recovers_exactly_what_was_acknowledged() {
     // Every kind of end must have been seen, or the test has shown less than it says.
     assert!(total.survived > 0 && total.withdrawn > 0, "requests in flight go either way: {total:?}");
     assert!(total.lost.unsynced_bytes_lost > 0 && total.lost.writes_torn > 0, "{total:?}");
-    for mark in ["wal.torn_tail_cut", "wal.unused_segment_removed", "wal.segment_rolled"] {
+    for mark in [
+        "wal.torn_tail_cut",
+        "wal.unused_segment_removed",
+        "wal.segment_rolled",
+        "wal.segment_removed",
+        "wal.returned_segment_removed",
+        "wal.snapshot_superseded",
+        "wal.nameless_snapshot_removed",
+        "wal.interrupted_file_removed",
+    ] {
         assert!(total.marks.contains_key(mark), "never reached {mark}: {total:?}");
     }
 }

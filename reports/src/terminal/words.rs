@@ -6,8 +6,16 @@ use crate::Counter;
 /// Processes with consecutive numbers are named one by one up to this many, by their ends from there on.
 const NAMED_SINGLY_MAX: usize = 2;
 
-/// The counters that are known here, in the order in which they are told: harm first, elections last.
-const KNOWN: [&str; 15] = [
+/// The counters that are known here, in the order in which they are told: what was done
+/// first, then harm, then elections, and last how long they were felt.
+const KNOWN: [&str; 24] = [
+    "orders_done",
+    "leaders_replaced",
+    "members_changes",
+    "disks_lost",
+    "voters_replaced",
+    "nodes_upgraded",
+    "version_raised_to",
     "processes_killed",
     "processes_restarted",
     "unsynced_bytes_lost",
@@ -23,6 +31,8 @@ const KNOWN: [&str; 15] = [
     "clock_strayed_us_max",
     "campaigns",
     "leaders_elected",
+    "leaderless_us",
+    "unserved_us",
 ];
 
 /// Measured effects as a reader says them: `killed 1, restarted 1, 2 elections`. A counter that is not known
@@ -54,6 +64,15 @@ fn effect(name: &str, value: u64) -> String {
         "cuts" => format!("cut {} times", grouped(value)),
         "clocks_strayed" => format!("{} strayed", counted(value, "clock")),
         "clock_strayed_us_max" => format!("by up to {}", short_duration(value)),
+        "orders_done" => format!("{} carried out", counted(value, "order")),
+        "leaders_replaced" => format!("{} replaced", counted(value, "leader")),
+        "members_changes" => format!("members changed {}", counted(value, "time")),
+        "disks_lost" => format!("{} lost", counted(value, "disk")),
+        "voters_replaced" => format!("{} replaced", counted(value, "voter")),
+        "nodes_upgraded" => format!("{} upgraded", counted(value, "node")),
+        "version_raised_to" => format!("version raised to {value}"),
+        "leaderless_us" => format!("no leader for {}", short_duration(value)),
+        "unserved_us" => format!("nothing served for {}", short_duration(value)),
         "campaigns" => counted(value, "campaign"),
         "leaders_elected" => counted(value, "election"),
         other => format!("{} {}", other.replace('_', " "), grouped(value)),

@@ -7,6 +7,10 @@
 //! operation whose time runs beyond the end of the run is not judged, and a run in which none succeeded
 //! after the faults has shown nothing.
 //!
+//! What is judged is what clients are served, by whoever are the members then. A node that was removed, or
+//! has not joined yet, owes nothing; that no client is left asking such nodes for ever is the cluster's and
+//! the client library's business.
+//!
 //! Nor may a client be kept from beginning anything: one that cannot so much as open a session leaves no
 //! operation to judge. So each client begins its next operation within `recover_within` and the longest
 //! time that a client which is served stays idle.

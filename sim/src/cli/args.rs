@@ -30,6 +30,8 @@ pub(super) enum Command {
     Run(Run),
     /// Run again what a failing run left behind
     Replay(Replay),
+    /// Run a scenario over many seeds and show how long nobody led and nobody was served
+    Measure(Measure),
     /// Prove that runs repeat: the same seeds twice in this process and once more in another
     Meta(Meta),
     /// Show the planted bugs, for builds with `--features planted-bugs`
@@ -121,6 +123,21 @@ pub(super) struct Replay {
     pub(super) plant: Option<String>,
     #[command(flatten)]
     pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Measure {
+    /// Name from the catalogue, or path of a scenario file, in which leaders are lost or hand over
+    #[arg(value_name = "SCENARIO")]
+    pub(super) scenario: String,
+    /// The seeds to measure over, first to last, both included
+    #[arg(long, value_name = "A..B", default_value = "1..1000")]
+    pub(super) seeds: SeedRange,
+    /// Runs at a time [default: one for each core]
+    #[arg(long, value_name = "N")]
+    pub(super) jobs: Option<usize>,
+    #[command(flatten)]
+    pub(super) catalog: Catalog,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@
 mod args;
 mod bugs;
 mod list;
+mod measure;
 mod meta;
 mod output;
 mod replay;
@@ -70,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::List(list) => list::list(&list),
         Command::Run(run) => run::run(&run),
         Command::Replay(replay) => replay::replay(&replay),
+        Command::Measure(measure) => measure::measure(&measure),
         Command::Meta(meta) => meta::meta(&meta),
         Command::Bugs => Ok(bugs::bugs()),
     };

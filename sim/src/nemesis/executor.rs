@@ -7,9 +7,9 @@ use super::family::{self, Active, Ends, Reach};
 use super::holds::Holds;
 use super::target::{self, resolve};
 use super::timeline::{FaultRecord, Timeline};
-use super::{Counters, Effect, Process, Surface};
+use super::{Counters, Effect, Operator, Process, Surface};
 use crate::history::VirtualTime;
-use crate::plan::{Action, Schedule, ScheduledFault};
+use crate::plan::{Action, Schedule, ScheduledFault, Selector};
 
 /// Longest that a fault waits for a leader to appear, and never more than half of its own time.
 pub const LEADER_WAIT_US_MAX: u64 = 1_000_000;
@@ -48,9 +48,10 @@ struct Running {
     counters_before: Counters,
 }
 
-struct Executor<'a, S> {
+struct Executor<'a, S, O> {
     schedule: &'a Schedule,
     surface: &'a S,
+    operator: &'a O,
     holds: Holds,
     agenda: BTreeSet<(u64, Step, usize)>,
     running: BTreeMap<usize, Running>,
@@ -62,10 +63,16 @@ struct Executor<'a, S> {
 /// Fires and heals every fault of the schedule at its time, then says what each one did. Returns 2 s of
 /// virtual time after the last fault's end. A run that is cut short ends at once: the record then has the
 /// faults that had begun, with what they had done.
-pub async fn execute<S: Surface + Sync, P: Pacer>(schedule: &Schedule, surface: &S, pacer: &P) -> Timeline {
+pub async fn execute<S: Surface + Sync, O: Operator + Sync, P: Pacer>(
+    schedule: &Schedule,
+    surface: &S,
+    operator: &O,
+    pacer: &P,
+) -> Timeline {
     let mut executor = Executor {
         schedule,
         surface,
+        operator,
         holds: Holds::default(),
         agenda: BTreeSet::new(),
         running: BTreeMap::new(),
@@ -91,7 +98,7 @@ pub async fn execute<S: Surface + Sync, P: Pacer>(schedule: &Schedule, surface: 
     executor.judge()
 }
 
-impl<S: Surface> Executor<'_, S> {
+impl<S: Surface, O: Operator> Executor<'_, S, O> {
     fn carry_out(&mut self, step: Step, number: usize, now: VirtualTime) {
         match step {
             Step::Begin => self.begin(number, now),
@@ -122,16 +129,19 @@ impl<S: Surface> Executor<'_, S> {
             until: now,
             targets: ends.first.clone(),
             towards: ends.second.clone(),
+            leader: self.surface.leader(),
             effect: Effect::default(),
             had_effect: false,
             absorbed: false,
-            note: if found_no_leader {
-                "nobody led: another node was taken".to_owned()
-            } else {
-                String::new()
-            },
+            note: note(&fault.action, &ends, found_no_leader),
         };
-        let mut reach = Reach { surface: self.surface, holds: &mut self.holds, now_us };
+        let mut reach = Reach {
+            surface: self.surface,
+            operator: self.operator,
+            holds: &mut self.holds,
+            now_us,
+            until_us: fault.until_us(),
+        };
         let mut active = family::begin(number, &fault.action, ends, &mut reach);
         if let Some(next_us) = active.turn(&mut reach)
             && next_us < fault.until_us()
@@ -149,7 +159,7 @@ impl<S: Surface> Executor<'_, S> {
                 let other_pick = fault.pick.rotate_left(16) ^ 1;
                 let resolve_from = |other_end| resolve(from, fault.pick, self.surface, &is_fit, other_end);
                 let resolve_to = |other_end| resolve(to, other_pick, self.surface, &is_fit, other_end);
-                let (first, second) = if *from == crate::plan::Selector::Others {
+                let (first, second) = if *from == Selector::Others {
                     let second = resolve_to(&nobody);
                     (resolve_from(&second.processes), second)
                 } else {
@@ -159,6 +169,25 @@ impl<S: Surface> Executor<'_, S> {
                 };
                 let leaderless = first.leaderless || second.leaderless;
                 (Ends { first: first.processes, second: second.processes }, leaderless)
+            }
+            // Who comes must not be who goes, nor who leads already the one to lead.
+            Action::Transfer { to } => {
+                let leader = self.surface.leader().map(Process::Node).into_iter().collect();
+                let resolved = to.as_ref().map(|to| resolve(to, fault.pick, self.surface, &is_fit, &leader));
+                let resolved = resolved.unwrap_or_default();
+                (Ends { first: leader, second: resolved.processes }, resolved.leaderless)
+            }
+            Action::Members { add, remove, .. } => {
+                let find = |who: &Option<Selector>| {
+                    let who = who.as_ref();
+                    who.map(|who| resolve(who, fault.pick, self.surface, &is_fit, &nobody))
+                        .unwrap_or_default()
+                };
+                let (added, mut removed) = (find(add), find(remove));
+                if add.is_some() && added.processes.is_empty() {
+                    removed.processes.clear();
+                }
+                (Ends { first: removed.processes, second: added.processes }, removed.leaderless)
             }
             action => {
                 let mut ends = Ends::default();
@@ -175,9 +204,16 @@ impl<S: Surface> Executor<'_, S> {
 
     fn turn(&mut self, number: usize, now: VirtualTime) {
         let Some(running) = self.running.get_mut(&number) else { return };
-        let mut reach = Reach { surface: self.surface, holds: &mut self.holds, now_us: now.as_us() };
+        let until_us = self.schedule.faults[number].until_us();
+        let mut reach = Reach {
+            surface: self.surface,
+            operator: self.operator,
+            holds: &mut self.holds,
+            now_us: now.as_us(),
+            until_us,
+        };
         if let Some(next_us) = running.active.turn(&mut reach)
-            && next_us < self.schedule.faults[number].until_us()
+            && next_us < until_us
         {
             self.agenda.insert((next_us, Step::Turn, number));
         }
@@ -185,7 +221,13 @@ impl<S: Surface> Executor<'_, S> {
 
     fn heal(&mut self, number: usize, now: VirtualTime) {
         let Some(mut running) = self.running.remove(&number) else { return };
-        let mut reach = Reach { surface: self.surface, holds: &mut self.holds, now_us: now.as_us() };
+        let mut reach = Reach {
+            surface: self.surface,
+            operator: self.operator,
+            holds: &mut self.holds,
+            now_us: now.as_us(),
+            until_us: now.as_us(),
+        };
         let (effect, had_effect) = running.active.heal(&mut reach);
         running.record.until = now;
         running.record.effect = effect;
@@ -205,7 +247,7 @@ impl<S: Surface> Executor<'_, S> {
 
     fn calm(&mut self) {
         for node in 1..=self.surface.nodes() {
-            if self.surface.restart(node) {
+            if !self.holds.is_lost(node) && self.surface.restart(node) {
                 self.timeline.died_by_themselves.insert(node);
             }
         }
@@ -224,7 +266,7 @@ impl<S: Surface> Executor<'_, S> {
         assert!(all_ended || self.is_cut_short, "a fault was lost");
         self.timeline.faults.sort_by_key(|record| record.number);
         let faults = self.timeline.faults.clone();
-        let (nodes, clients) = (self.surface.nodes(), self.surface.clients());
+        let (nodes, clients) = (self.surface.voters().len() as u64, self.surface.clients());
         for record in &mut self.timeline.faults {
             let is_explained = faults.iter().any(|other| record.is_absorbed_by(other))
                 || record.has_nothing_to_harm(nodes, clients, &faults);
@@ -235,7 +277,7 @@ impl<S: Surface> Executor<'_, S> {
     }
 }
 
-impl<S: Surface> Executor<'_, S> {
+impl<S, O> Executor<'_, S, O> {
     /// Stalls of one disk that overlap are one long stall, and what it held up counts for the last of them
     /// alone. So whatever explains a later one explains the one before it.
     fn follow_chains_of_stalls(&mut self) {
@@ -249,6 +291,17 @@ impl<S: Surface> Executor<'_, S> {
                 return;
             }
         }
+    }
+}
+
+fn note(action: &Action, ends: &Ends, found_no_leader: bool) -> String {
+    let is_unmanned = matches!(action, Action::Members { add: Some(_), .. }) && ends.second.is_empty();
+    if is_unmanned {
+        "nobody was left to be added".to_owned()
+    } else if found_no_leader {
+        "nobody led: another node was taken".to_owned()
+    } else {
+        String::new()
     }
 }
 

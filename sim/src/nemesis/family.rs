@@ -3,15 +3,30 @@
 use std::collections::BTreeSet;
 
 use super::holds::Holds;
-use super::{Effect, Process, Surface, clock_drift, crash, degrade, disk_stall, flap, partition, pause};
+use super::operator::Operator;
+use super::{
+    Effect, Process, Surface, clock_drift, crash, degrade, disk_stall, flap, members, partition, pause,
+    replace, transfer, upgrade,
+};
+use crate::history::VirtualTime;
 use crate::plan::Action;
 
 /// What a fault may touch.
 pub(super) struct Reach<'a> {
     pub(super) surface: &'a dyn Surface,
+    pub(super) operator: &'a dyn Operator,
     pub(super) holds: &'a mut Holds,
     /// True time, in microseconds since the run began.
     pub(super) now_us: u64,
+    /// When the fault ends, in the same terms.
+    pub(super) until_us: u64,
+}
+
+impl Reach<'_> {
+    /// When the fault ends.
+    pub(super) const fn until(&self) -> VirtualTime {
+        VirtualTime(self.until_us.saturating_mul(1_000))
+    }
 }
 
 /// The two ends of a fault's links, or in `first` alone whom it hits.
@@ -53,6 +68,14 @@ pub(super) fn begin(number: usize, action: &Action, ends: Ends, reach: &mut Reac
             Box::new(degrade::begin(&ends.first, wanted, reach))
         }
         Action::DiskStall { .. } => Box::new(disk_stall::begin(&ends.first, reach)),
+        Action::Transfer { .. } => Box::new(transfer::begin(number, ends.second.first().copied(), reach)),
+        Action::Members { learner, once_caught_up, joint, .. } => {
+            let manner =
+                members::Manner { learner: *learner, once_caught_up: *once_caught_up, joint: *joint };
+            Box::new(members::begin(number, &ends, manner, reach))
+        }
+        Action::Replace { .. } => Box::new(replace::begin(number, &ends.first, reach)),
+        Action::Upgrade { .. } => Box::new(upgrade::begin(&ends.first, reach)),
         Action::ClockDrift { ppm, .. } => Box::new(clock_drift::begin(number, ends.first, *ppm, reach)),
     }
 }
@@ -69,5 +92,5 @@ pub(super) fn nodes_of(processes: &BTreeSet<Process>) -> Vec<u64> {
 /// Every process of the cluster.
 pub(super) fn everyone(surface: &dyn Surface) -> BTreeSet<Process> {
     let nodes = (1..=surface.nodes()).map(Process::Node);
-    nodes.chain((1..=surface.clients()).map(Process::Client)).collect()
+    nodes.chain((1..=surface.clients()).map(Process::Client)).chain(surface.operator()).collect()
 }

@@ -1,6 +1,6 @@
 //! Which processes are harmed at present, and by how many faults at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{CrashEffect, Process, Surface};
 
@@ -12,6 +12,7 @@ pub(super) struct Holds {
     paused: BTreeMap<Process, u32>,
     stalled: BTreeMap<u64, u32>,
     drifting: BTreeMap<Process, Vec<(usize, i64)>>,
+    lost: BTreeSet<u64>,
 }
 
 impl Holds {
@@ -21,9 +22,26 @@ impl Holds {
         surface.crash(node, power_loss)
     }
 
-    /// Starts a node again unless another fault still holds it down. Says whether it started it.
+    /// Kills a node whose disk is lost: it is never started again.
+    pub(super) fn destroy(&mut self, surface: &dyn Surface, node: u64) -> CrashEffect {
+        self.lost.insert(node);
+        surface.destroy(node)
+    }
+
+    /// Whether a node's disk is lost.
+    pub(super) fn is_lost(&self, node: u64) -> bool {
+        self.lost.contains(&node)
+    }
+
+    /// Takes note that a node is to go down by itself, and stay down until it is restarted.
+    pub(super) fn keep_down(&mut self, node: u64) {
+        *self.down.entry(node).or_default() += 1;
+    }
+
+    /// Starts a node again unless another fault still holds it down, or its disk is lost. Says whether it
+    /// started it.
     pub(super) fn restart(&mut self, surface: &dyn Surface, node: u64) -> bool {
-        if !release(&mut self.down, &node) {
+        if !release(&mut self.down, &node) || self.is_lost(node) {
             return false;
         }
         let started = surface.restart(node);
@@ -76,7 +94,9 @@ impl Holds {
     /// Whether some fault holds a process down, paused, or its disk stalled.
     pub(super) fn is_held(&self, process: Process) -> bool {
         let node_held = match process {
-            Process::Node(node) => self.down.contains_key(&node) || self.stalled.contains_key(&node),
+            Process::Node(node) => {
+                self.down.contains_key(&node) || self.stalled.contains_key(&node) || self.is_lost(node)
+            }
             Process::Client(_) => false,
         };
         node_held || self.paused.contains_key(&process)

@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Mutex;
 
-use super::{Counters, CrashEffect, LinkAction, Pacer, Process, RuleEffect, RuleId, Surface};
-use crate::history::VirtualTime;
+use super::{
+    Counters, CrashEffect, LinkAction, MembersInForce, Operator, Order, Pacer, Process, RuleEffect, RuleId,
+    Surface,
+};
+use crate::history::{MembersSeen, VirtualTime};
 
 /// What a test can set and read.
 #[derive(Debug, Default)]
@@ -25,6 +28,13 @@ pub(super) struct State {
     /// Whether rules and stalls find something to harm.
     pub(super) inert: bool,
     pub(super) counters: Counters,
+    /// The nodes above this number are spares. 0: there are none.
+    pub(super) founders: u64,
+    pub(super) members: Option<MembersInForce>,
+    pub(super) applied: BTreeMap<u64, u64>,
+    pub(super) version: u16,
+    pub(super) upgraded: BTreeSet<u64>,
+    pub(super) done: BTreeSet<usize>,
     pub(super) log: Vec<String>,
 }
 
@@ -57,6 +67,49 @@ impl ModelCluster {
     }
 }
 
+impl Operator for ModelCluster {
+    /// The cluster does at once what it is asked, unless it is inert.
+    fn order(&self, number: usize, order: Order, _give_up_at: VirtualTime) {
+        self.note(&format!("{order:?}"));
+        let mut now = self.members();
+        self.with(|state| {
+            if state.inert {
+                return;
+            }
+            state.done.insert(number);
+            match order {
+                Order::Transfer { to } => state.leader = to.or(Some(self.nodes)),
+                Order::Members(steps) => {
+                    for step in steps {
+                        let comes = [&step.add[..], &step.add_once_caught_up].concat();
+                        now.members.voters.retain(|node| !step.remove.contains(node));
+                        now.members.voters.extend(&comes);
+                        now.members.learners.extend(step.add_learners);
+                        (now.index, now.changes) = (now.index + 10, now.changes + 1);
+                        state.applied.extend(comes.into_iter().map(|node| (node, now.index)));
+                    }
+                    state.members = Some(now);
+                }
+            }
+        });
+    }
+
+    fn is_done(&self, number: usize) -> bool {
+        self.with(|state| state.done.contains(&number))
+    }
+
+    /// The node stops at once; once all have, the version rises.
+    fn stop_for_upgrade(&self, node: u64) {
+        self.note(&format!("stop n{node}"));
+        self.with(|state| {
+            if !state.inert {
+                state.down.insert(node);
+                state.upgraded.insert(node);
+            }
+        });
+    }
+}
+
 impl Surface for ModelCluster {
     fn nodes(&self) -> u64 {
         self.nodes
@@ -68,6 +121,33 @@ impl Surface for ModelCluster {
 
     fn leader(&self) -> Option<u64> {
         self.with(|state| state.leader.filter(|leader| !state.down.contains(leader)))
+    }
+
+    fn members(&self) -> MembersInForce {
+        self.with(|state| {
+            state.members.clone().unwrap_or_else(|| {
+                let founders = if state.founders == 0 { self.nodes } else { state.founders };
+                let members = MembersSeen { voters: (1..=founders).collect(), ..MembersSeen::default() };
+                MembersInForce { members, ..MembersInForce::default() }
+            })
+        })
+    }
+
+    fn applied(&self, node: u64) -> u64 {
+        self.with(|state| state.applied.get(&node).copied().unwrap_or(0))
+    }
+
+    fn version(&self) -> u16 {
+        self.with(|state| state.version)
+    }
+
+    fn operator(&self) -> Option<Process> {
+        None
+    }
+
+    fn destroy(&self, node: u64) -> CrashEffect {
+        self.note(&format!("destroy n{node}"));
+        CrashEffect { killed: self.with(|state| state.down.insert(node)), ..CrashEffect::default() }
     }
 
     fn is_up(&self, node: u64) -> bool {
@@ -84,6 +164,11 @@ impl Surface for ModelCluster {
         let was_down = self.with(|state| state.down.remove(&node));
         if was_down {
             self.note(&format!("restart n{node}"));
+            self.with(|state| {
+                if state.upgraded.len() as u64 == self.nodes {
+                    state.version = 2;
+                }
+            });
         }
         was_down
     }

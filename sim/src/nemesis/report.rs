@@ -103,6 +103,7 @@ mod tests {
             until: Default::default(),
             targets: [Process::Node(2)].into(),
             towards: [Process::Node(1), Process::Node(3)].into(),
+            leader: None,
             effect: Effect { cuts: 1, ..Effect::default() },
             had_effect: false,
             absorbed: false,

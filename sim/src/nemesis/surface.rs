@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::history::MembersSeen;
+
 /// A process that can be harmed: a node or a client, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Process {
@@ -70,19 +72,45 @@ pub struct Counters {
     pub syncs: u64,
 }
 
+/// Who belongs to the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MembersInForce {
+    /// The entry that brought them; 0 for those of the beginning.
+    pub index: u64,
+    /// The members.
+    pub members: MembersSeen,
+    /// How many times members came into force since the beginning.
+    pub changes: u64,
+}
+
 /// The levers.
 pub trait Surface {
-    /// Number of nodes; they are 1 to this.
+    /// Number of nodes, spares included; they are 1 to this.
     fn nodes(&self) -> u64;
     /// Number of clients; they are 1 to this.
     fn clients(&self) -> u64;
     /// The live node that leads in the highest term, if any believes to.
     fn leader(&self) -> Option<u64>;
+    /// The members that came into force last, as far as any node has told.
+    fn members(&self) -> MembersInForce;
+    /// The last entry that a node's machine has applied in this life, as far as it has told.
+    fn applied(&self, node: u64) -> u64;
+    /// The version that the cluster speaks, as far as any node has told.
+    fn version(&self) -> u16;
+    /// Who votes, outgoing voters of a joint state included.
+    fn voters(&self) -> BTreeSet<u64> {
+        let MembersInForce { members, .. } = self.members();
+        members.voters.into_iter().chain(members.outgoing).collect()
+    }
+    /// The operator's process, if there is one.
+    fn operator(&self) -> Option<Process>;
     /// Whether a node's process runs (paused or not).
     fn is_up(&self, node: u64) -> bool;
     /// Kills a node's process. With `power_loss` the machine too: what was not synced is lost, in whole,
     /// in part, or not at all, write by write.
     fn crash(&self, node: u64, power_loss: bool) -> CrashEffect;
+    /// Kills a node's process and destroys its disk.
+    fn destroy(&self, node: u64) -> CrashEffect;
     /// Starts a crashed node again. False if it was up.
     fn restart(&self, node: u64) -> bool;
     /// Stops a process where it stands, as SIGSTOP does; its clock goes on. False if it was not running.

@@ -50,6 +50,17 @@ pub(super) fn is_fit(surface: &dyn Surface, holds: &Holds, process: Process) -> 
     is_up && !holds.is_held(process)
 }
 
+/// The nodes that are no members now and whose disks are not lost, by number.
+pub(super) fn outsiders(surface: &dyn Surface, holds: &Holds) -> Vec<u64> {
+    strangers(surface).into_iter().filter(|node| is_fit(surface, holds, Process::Node(*node))).collect()
+}
+
+fn strangers(surface: &dyn Surface) -> Vec<u64> {
+    let members = surface.members().members;
+    let known = [members.voters, members.outgoing, members.learners].concat();
+    (1..=surface.nodes()).filter(|node| !known.contains(node)).collect()
+}
+
 /// A number that differs with every bit of both (the finalizer of SplitMix64).
 fn mix(pick: u64, position: u64) -> u64 {
     let mut value = pick.wrapping_add(position.wrapping_add(1).wrapping_mul(PICK_STEP));
@@ -75,11 +86,17 @@ impl Chooser<'_> {
     }
 
     fn nodes(&self) -> Vec<Process> {
-        (1..=self.surface.nodes()).map(Process::Node).collect()
+        self.surface.voters().into_iter().map(Process::Node).collect()
     }
 
     fn clients(&self) -> Vec<Process> {
         (1..=self.surface.clients()).map(Process::Client).collect()
+    }
+
+    /// Nodes that are up and belong to nothing.
+    fn outsiders(&self) -> Vec<Process> {
+        let candidates = strangers(self.surface).into_iter().map(Process::Node);
+        candidates.filter(|process| (self.is_fit)(*process)).collect()
     }
 
     fn nodes_but_leader(&self) -> Vec<Process> {
@@ -88,9 +105,9 @@ impl Chooser<'_> {
     }
 
     fn choose(&self, part: &Selector, other_end: &BTreeSet<Process>) -> Vec<Process> {
-        let node_count = self.surface.nodes() as usize;
+        let node_count = self.surface.voters().len();
         let majority = node_count / 2 + 1;
-        let minority = (node_count - 1) / 2;
+        let minority = node_count.saturating_sub(1) / 2;
         match part {
             Selector::Leader => {
                 self.leader().map_or_else(|| self.some(self.nodes(), 1), |leader| vec![leader])
@@ -108,6 +125,7 @@ impl Chooser<'_> {
                 chosen
             }
             Selector::MajorityWithoutLeader => self.some(self.nodes_but_leader(), majority),
+            Selector::Spare => self.some(self.outsiders(), 1),
             Selector::Others => self.nodes().into_iter().filter(|node| !other_end.contains(node)).collect(),
             Selector::Node(number) => vec![Process::Node(*number)],
             Selector::OneClient => self.some(self.clients(), 1),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Process, RuleEffect};
+use super::{ATTRIBUTION_US, Process, RuleEffect};
 use crate::history::VirtualTime;
 use crate::plan::FaultKind;
 
@@ -37,6 +37,26 @@ pub struct Effect {
     pub clocks_strayed: u64,
     /// Furthest that a clock strayed because of it, in microseconds either way.
     pub clock_strayed_us_max: u64,
+    /// Orders of the operator that the cluster answered to be done.
+    pub orders_done: u64,
+    /// Leaders that handed over.
+    pub leaders_replaced: u64,
+    /// Times that other members came into force.
+    pub members_changes: u64,
+    /// Disks lost for good.
+    pub disks_lost: u64,
+    /// Spares that vote in the place of lost nodes, and have caught up.
+    pub voters_replaced: u64,
+    /// Nodes that stopped by themselves and run again as newer programs, and have caught up.
+    pub nodes_upgraded: u64,
+    /// The version that the cluster came to speak.
+    pub version_raised_to: u64,
+    /// How long nobody led, in microseconds: from the moment at which the leader was lost to the next
+    /// election. 0 if no leader was lost.
+    pub leaderless_us: u64,
+    /// How long nobody was served, in microseconds: from the same moment, or, where the leader handed over,
+    /// from the last operation completed before it, to the first completed under the next leader.
+    pub unserved_us: u64,
     /// Campaigns for votes that began in its span or the 2 s after it.
     pub campaigns: u64,
     /// Leaders elected in its span or the 2 s after it.
@@ -67,6 +87,15 @@ impl Effect {
             ("disk_operations_held", self.disk_operations_held),
             ("clocks_strayed", self.clocks_strayed),
             ("clock_strayed_us_max", self.clock_strayed_us_max),
+            ("orders_done", self.orders_done),
+            ("leaders_replaced", self.leaders_replaced),
+            ("members_changes", self.members_changes),
+            ("disks_lost", self.disks_lost),
+            ("voters_replaced", self.voters_replaced),
+            ("nodes_upgraded", self.nodes_upgraded),
+            ("version_raised_to", self.version_raised_to),
+            ("leaderless_us", self.leaderless_us),
+            ("unserved_us", self.unserved_us),
             ("campaigns", self.campaigns),
             ("leaders_elected", self.leaders_elected),
         ];
@@ -89,8 +118,10 @@ pub struct FaultRecord {
     pub until: VirtualTime,
     /// Whom it hit.
     pub targets: BTreeSet<Process>,
-    /// `one-way`: the receivers. Empty for others.
+    /// `one-way`: the receivers; `transfer`: who is to lead; `members`: who is added. Empty for others.
     pub towards: BTreeSet<Process>,
+    /// Who led when it took hold.
+    pub leader: Option<u64>,
     /// What it did.
     pub effect: Effect,
     /// Whether it did what it is there to do, by its family's rule.
@@ -105,20 +136,25 @@ impl FaultRecord {
     /// Whether a disk or a link had nothing to do, because other faults with effect at that time left the
     /// cluster of `nodes` no quorum: then nothing is agreed on and nothing is written, and who is left says
     /// little but, now and then, that it would campaign. Disks have nothing to do either if none of `clients`
-    /// is left that could ask for a write.
+    /// is left that could ask for a write. Where nobody leads, that goes on for a while after the others end.
     pub(super) fn has_nothing_to_harm(&self, nodes: u64, clients: u64, faults: &[Self]) -> bool {
+        // Nodes that have just come back wait for their timers: as long as nobody leads they say nothing.
+        let lasts_us = if self.leader.is_none() { ATTRIBUTION_US } else { 0 };
         let overlapping = faults.iter().filter(|other| {
-            other.number != self.number && other.had_effect && self.at < other.until && other.at < self.until
+            let until_us = other.until.as_us().saturating_add(lasts_us);
+            let at_the_same_time = self.at.as_us() < until_us && other.at < self.until;
+            other.number != self.number && other.had_effect && at_the_same_time
         });
         let takes_away = overlapping.filter(|other| {
-            !matches!(other.kind, FaultKind::ClockDrift | FaultKind::Degrade | FaultKind::DiskStall)
+            use FaultKind::{ClockDrift, Degrade, DiskStall, Members, Transfer, Upgrade};
+            !matches!(other.kind, ClockDrift | Degrade | DiskStall | Transfer | Members | Upgrade)
         });
         let away: BTreeSet<&Process> = takes_away
             .flat_map(|other| &other.targets)
             .filter(|process| !self.targets.contains(process))
             .collect();
         let clients_away = away.iter().filter(|process| matches!(process, Process::Client(_))).count() as u64;
-        let nodes_left = nodes - (away.len() as u64 - clients_away);
+        let nodes_left = nodes.saturating_sub(away.len() as u64 - clients_away);
         let no_quorum = nodes_left <= nodes / 2;
         match self.kind {
             FaultKind::DiskStall => no_quorum || clients_away == clients,
@@ -141,11 +177,18 @@ impl FaultRecord {
     pub(super) fn is_absorbed_by(&self, other: &Self) -> bool {
         use FaultKind::{Crash, DiskStall, PowerLoss};
         let overlaps = other.number != self.number && self.at < other.until && other.at < self.until;
+        if self.kind.is_operation() {
+            // What an operator wants takes a leader, a quorum, and time, of which any harm may deprive it.
+            return other.had_effect && overlaps && other.kind != FaultKind::ClockDrift;
+        }
         let mut mine = self.targets.union(&self.towards);
         let shares = mine.any(|process| other.targets.contains(process) || other.towards.contains(process));
         let explains = match (self.kind, other.kind) {
             (FaultKind::ClockDrift, theirs) => theirs == FaultKind::ClockDrift,
-            (_, FaultKind::ClockDrift | FaultKind::Degrade) => false,
+            (_, FaultKind::ClockDrift | FaultKind::Degrade | FaultKind::Transfer | FaultKind::Members) => {
+                false
+            }
+            (_, FaultKind::Replace | FaultKind::Upgrade) => true,
             (_, Crash | PowerLoss | DiskStall | FaultKind::Pause) => true,
             (Crash | PowerLoss | FaultKind::Pause, _) => false,
             _ => true,
@@ -193,6 +236,7 @@ mod tests {
             until: VirtualTime(20),
             targets: [Process::Node(node)].into(),
             towards: BTreeSet::new(),
+            leader: None,
             effect: Effect::default(),
             had_effect,
             absorbed: false,

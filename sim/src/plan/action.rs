@@ -5,8 +5,6 @@ use thiserror::Error;
 
 use super::{FaultKind, FaultSpec, Selector};
 
-/// Longest delay that a degraded link may add: a minute.
-const DELAY_US_MAX: u64 = 60_000_000;
 /// How long a flapping link is cut, and whole, by default.
 const FLAP_MS_DEFAULT: u64 = 200;
 
@@ -83,6 +81,37 @@ pub enum Action {
         /// Whether more than the stated bound is meant.
         beyond_bound: bool,
     },
+    /// An operator has the leadership handed over.
+    Transfer {
+        /// To whom; absent: to whoever is furthest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<Selector>,
+    },
+    /// An operator changes the members.
+    Members {
+        /// Who is added.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        add: Option<Selector>,
+        /// Who is removed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remove: Option<Selector>,
+        /// Whether who is added does not vote.
+        learner: bool,
+        /// Whether who is added votes only once it has caught up.
+        once_caught_up: bool,
+        /// Whether all of it is one change, through a joint state.
+        joint: bool,
+    },
+    /// Nodes lose their disks for good; an operator puts spares in their places.
+    Replace {
+        /// The nodes.
+        target: Selector,
+    },
+    /// An operator stops node after node and starts it again as a newer program.
+    Upgrade {
+        /// The nodes.
+        target: Selector,
+    },
 }
 
 /// What is wrong with a fault's settings, and with which one.
@@ -97,7 +126,11 @@ pub struct ActionError {
     pub hint: String,
 }
 
-fn wrong(setting: &'static str, message: impl Into<String>, hint: impl Into<String>) -> ActionError {
+pub(super) fn wrong(
+    setting: &'static str,
+    message: impl Into<String>,
+    hint: impl Into<String>,
+) -> ActionError {
     ActionError { setting, message: message.into(), hint: hint.into() }
 }
 
@@ -113,7 +146,11 @@ impl Action {
         {
             let takes = kind.settings().join(", ");
             let message = format!("`{stray}` means nothing to a fault of kind {}", kind.name());
-            return Err(wrong(stray, message, format!("it takes at_ms, for_ms, repeat, {takes}")));
+            return Err(wrong(
+                stray,
+                message,
+                format!("it takes at_ms, for_ms, repeat, serves_within_ms, {takes}"),
+            ));
         }
         let need = |setting: &'static str, selector: &Option<Selector>| {
             selector.clone().ok_or_else(|| {
@@ -153,6 +190,16 @@ impl Action {
                 })?,
                 beyond_bound: spec.beyond_bound.unwrap_or(false),
             },
+            FaultKind::Transfer => Self::Transfer { to: spec.to.clone() },
+            FaultKind::Members => Self::Members {
+                add: spec.add.clone(),
+                remove: spec.remove.clone(),
+                learner: spec.learner.unwrap_or(false),
+                once_caught_up: spec.once_caught_up.unwrap_or(false),
+                joint: spec.joint.unwrap_or(false),
+            },
+            FaultKind::Replace => Self::Replace { target: target()? },
+            FaultKind::Upgrade => Self::Upgrade { target: target_or(Selector::All) },
         })
     }
 
@@ -170,6 +217,10 @@ impl Action {
             Self::DisconnectClients { .. } => FaultKind::DisconnectClients,
             Self::DiskStall { .. } => FaultKind::DiskStall,
             Self::ClockDrift { .. } => FaultKind::ClockDrift,
+            Self::Transfer { .. } => FaultKind::Transfer,
+            Self::Members { .. } => FaultKind::Members,
+            Self::Replace { .. } => FaultKind::Replace,
+            Self::Upgrade { .. } => FaultKind::Upgrade,
         }
     }
 
@@ -178,6 +229,11 @@ impl Action {
     pub fn selectors(&self) -> Vec<(&'static str, &Selector)> {
         match self {
             Self::OneWay { from, to } => vec![("from", from), ("to", to)],
+            Self::Transfer { to } => to.iter().map(|to| ("to", to)).collect(),
+            Self::Members { add, remove, .. } => {
+                let added = add.iter().map(|add| ("add", add));
+                added.chain(remove.iter().map(|remove| ("remove", remove))).collect()
+            }
             Self::Crash { target }
             | Self::PowerLoss { target }
             | Self::Pause { target }
@@ -186,6 +242,8 @@ impl Action {
             | Self::Degrade { target, .. }
             | Self::DisconnectClients { target }
             | Self::DiskStall { target }
+            | Self::Replace { target }
+            | Self::Upgrade { target }
             | Self::ClockDrift { target, .. } => vec![("target", target)],
         }
     }
@@ -202,6 +260,8 @@ impl Action {
                 replace(from);
                 replace(to);
             }
+            Self::Transfer { to } => to.iter_mut().for_each(replace),
+            Self::Members { add, remove, .. } => add.iter_mut().chain(remove).for_each(replace),
             Self::Crash { target }
             | Self::PowerLoss { target }
             | Self::Pause { target }
@@ -210,165 +270,9 @@ impl Action {
             | Self::Degrade { target, .. }
             | Self::DisconnectClients { target }
             | Self::DiskStall { target }
+            | Self::Replace { target }
+            | Self::Upgrade { target }
             | Self::ClockDrift { target, .. } => replace(target),
         }
     }
-
-    /// Judges values and targets in a cluster of so many nodes and clients whose clocks are said to drift
-    /// by at most `drift_ppm_max`.
-    ///
-    /// # Errors
-    /// The first setting that is wrong.
-    pub fn check(&self, nodes: u64, clients: u64, drift_ppm_max: u64) -> Result<(), ActionError> {
-        for (setting, selector) in self.selectors() {
-            self.check_selector(setting, selector, nodes, clients)?;
-        }
-        match self {
-            Self::Flap { down_ms, up_ms, .. } => {
-                positive("down_ms", *down_ms)?;
-                positive("up_ms", *up_ms)
-            }
-            Self::Degrade { loss, duplicate, delay_us, jitter_us, .. } => {
-                probability("loss", *loss)?;
-                probability("duplicate", *duplicate)?;
-                delay("delay_us", *delay_us)?;
-                delay("jitter_us", *jitter_us)?;
-                if *loss == 0.0 && *duplicate == 0.0 && *delay_us == 0 && *jitter_us == 0 {
-                    let hint = "give at least one of loss, duplicate, delay_us, jitter_us";
-                    return Err(wrong("kind", "this degrade changes nothing", hint));
-                }
-                Ok(())
-            }
-            Self::ClockDrift { ppm, beyond_bound, .. } => check_drift(*ppm, *beyond_bound, drift_ppm_max),
-            _ => Ok(()),
-        }
-    }
-
-    fn check_selector(
-        &self,
-        setting: &'static str,
-        selector: &Selector,
-        nodes: u64,
-        clients: u64,
-    ) -> Result<(), ActionError> {
-        let kind = self.kind();
-        for part in selector.parts() {
-            let missing = match part {
-                Selector::Node(number) if !(1..=nodes).contains(number) => Some(("nodes", "node", nodes)),
-                Selector::Client(number) if !(1..=clients).contains(number) => {
-                    Some(("clients", "client", clients))
-                }
-                _ => None,
-            };
-            if let Some((plural, singular, count)) = missing {
-                let message = format!("{part} does not exist: the cluster has {count} {plural}");
-                return Err(wrong(setting, message, format!("use {singular}-1 to {singular}-{count}")));
-            }
-        }
-        check_size(setting, selector, nodes)?;
-        let parts = selector.parts();
-        if parts.contains(&Selector::Others) && (kind != FaultKind::OneWay || parts.len() > 1) {
-            return Err(wrong(
-                setting,
-                "`others` stands alone, in `from` or `to` of a one-way fault",
-                TARGETS,
-            ));
-        }
-        if parts.contains(&Selector::Each) && parts.len() > 1 {
-            return Err(wrong(setting, "`each` stands alone", TARGETS));
-        }
-        let nodes_only = matches!(kind, FaultKind::Crash | FaultKind::PowerLoss | FaultKind::DiskStall);
-        if nodes_only && selector.has_clients() {
-            let message = format!("a fault of kind {} hits nodes only, not `{selector}`", kind.name());
-            return Err(wrong(setting, message, "to stop a client, use kind = \"pause\""));
-        }
-        if kind == FaultKind::DisconnectClients && selector.has_nodes() {
-            let message = format!("a fault of kind disconnect-clients hits clients only, not `{selector}`");
-            return Err(wrong(setting, message, "to cut off nodes, use kind = \"partition\""));
-        }
-        if matches!(kind, FaultKind::Partition | FaultKind::Flap) {
-            check_sides(setting, selector, nodes)?;
-        }
-        if let Self::OneWay { from: Selector::Others, to: Selector::Others | Selector::All }
-        | Self::OneWay { from: Selector::All, to: Selector::Others } = self
-        {
-            return Err(wrong("from", "one end leaves nobody for the other", TARGETS));
-        }
-        Ok(())
-    }
-}
-
-const TARGETS: &str = "targets are leader, follower, followers, any, each, all, minority, majority, \
-                       leader-and-minority, majority-without-leader, node-N, client, clients, \
-                       half-of-clients, client-N, or some joined by +";
-
-/// Some selectors are empty in a very small cluster.
-fn check_size(setting: &'static str, selector: &Selector, nodes: u64) -> Result<(), ActionError> {
-    for part in selector.parts() {
-        let nodes_min = match part {
-            Selector::Minority => 3,
-            Selector::Follower | Selector::Followers | Selector::MajorityWithoutLeader => 2,
-            _ => 1,
-        };
-        if nodes < nodes_min {
-            let message = format!("`{part}` is empty in a cluster of {nodes}");
-            return Err(wrong(setting, message, format!("give the cluster {nodes_min} nodes or more")));
-        }
-    }
-    Ok(())
-}
-
-/// A partition needs somebody on each side.
-fn check_sides(setting: &'static str, selector: &Selector, nodes: u64) -> Result<(), ActionError> {
-    let parts = selector.parts();
-    let named = (1..=nodes).all(|number| parts.contains(&Selector::Node(number)));
-    let whole = parts.contains(&Selector::All) || named;
-    if whole || (nodes == 1 && selector.has_nodes()) {
-        let hint = "name some of the nodes, such as minority; the rest are the other side";
-        return Err(wrong(setting, format!("`{selector}` leaves nobody on the other side"), hint));
-    }
-    if nodes == 2 && parts == [Selector::Majority] {
-        let hint = "in a cluster of two, use leader or follower";
-        return Err(wrong(setting, "a majority of two nodes is both of them", hint));
-    }
-    Ok(())
-}
-
-fn positive(setting: &'static str, ms: u64) -> Result<(), ActionError> {
-    if ms == 0 {
-        return Err(wrong(setting, format!("`{setting}` cannot be 0"), "give 1 millisecond or more"));
-    }
-    Ok(())
-}
-
-fn probability(setting: &'static str, chance: f64) -> Result<(), ActionError> {
-    if (0.0..=1.0).contains(&chance) {
-        return Ok(());
-    }
-    let message = format!("`{setting}` is a probability, and {chance} is not from 0 to 1");
-    Err(wrong(setting, message, "1 % is 0.01"))
-}
-
-fn delay(setting: &'static str, us: u64) -> Result<(), ActionError> {
-    if us > DELAY_US_MAX {
-        let message = format!("`{setting}` is {us} us: more than a minute");
-        return Err(wrong(
-            setting,
-            message,
-            "the unit is microseconds; for a longer silence use a partition",
-        ));
-    }
-    Ok(())
-}
-
-fn check_drift(ppm: i64, beyond_bound: bool, drift_ppm_max: u64) -> Result<(), ActionError> {
-    if ppm == 0 || ppm.unsigned_abs() > super::PPM_MAX {
-        let message = format!("`ppm` is {ppm}: a drift is from 1 to {} either way", super::PPM_MAX);
-        return Err(wrong("ppm", message, "1,000 ppm is a millisecond per second"));
-    }
-    if ppm.unsigned_abs() > drift_ppm_max && !beyond_bound {
-        let message = format!("`ppm` is {ppm}, beyond the stated bound of {drift_ppm_max} ppm");
-        return Err(wrong("ppm", message, "raise clocks.drift_ppm_max, or say beyond_bound = true"));
-    }
-    Ok(())
 }

@@ -22,7 +22,7 @@ pub fn expand(scenario: &Scenario, seed: u64) -> Schedule {
     if let Some(spec) = &scenario.swarm {
         let mut stream = streams.stream("nemesis/swarm");
         let drift_ppm_max = scenario.clocks.drift_ppm_max;
-        faults.extend(swarm::draw(spec, &scenario.timing, nodes, drift_ppm_max, &mut stream));
+        faults.extend(swarm::draw(spec, &scenario.timing, &scenario.cluster, drift_ppm_max, &mut stream));
     }
     faults.sort_by_key(|fault| fault.at_us);
     Schedule {
@@ -37,6 +37,8 @@ pub fn expand(scenario: &Scenario, seed: u64) -> Schedule {
         workload: scenario.workload.clone(),
         timing: scenario.timing.clone(),
         election: scenario.election.clone(),
+        snapshots: scenario.snapshots,
+        reads: scenario.reads,
         faults,
     }
 }
@@ -60,6 +62,7 @@ fn expand_one(
             at_us,
             for_us: spec.for_ms.draw_us(stream).min(longest_us),
             pick: stream.random_range(0..=u32::MAX),
+            serves_within_us: spec.serves_within_ms.map(|ms| ms * 1_000),
             action,
         });
     }

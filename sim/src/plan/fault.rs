@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MsSpan, Selector};
+use super::{MsSpan, Selector, selector};
 
 /// The families of faults. Each has a file in `nemesis/` that says what is legal and what counts as effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -28,11 +28,19 @@ pub enum FaultKind {
     DiskStall,
     /// A clock runs fast or slow.
     ClockDrift,
+    /// An operator has the leadership handed over.
+    Transfer,
+    /// An operator changes the members.
+    Members,
+    /// A node loses its disk for good, and an operator puts a spare in its place.
+    Replace,
+    /// An operator stops node after node and starts it again as a newer program.
+    Upgrade,
 }
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Crash,
         Self::PowerLoss,
         Self::Pause,
@@ -43,7 +51,17 @@ impl FaultKind {
         Self::DisconnectClients,
         Self::DiskStall,
         Self::ClockDrift,
+        Self::Transfer,
+        Self::Members,
+        Self::Replace,
+        Self::Upgrade,
     ];
+
+    /// Whether an operator does it: it wants something of the cluster, instead of harming it.
+    #[must_use]
+    pub const fn is_operation(self) -> bool {
+        matches!(self, Self::Transfer | Self::Members | Self::Replace | Self::Upgrade)
+    }
 
     /// Its name in a scenario.
     #[must_use]
@@ -59,10 +77,14 @@ impl FaultKind {
             Self::DisconnectClients => "disconnect-clients",
             Self::DiskStall => "disk-stall",
             Self::ClockDrift => "clock-drift",
+            Self::Transfer => "transfer",
+            Self::Members => "members",
+            Self::Replace => "replace",
+            Self::Upgrade => "upgrade",
         }
     }
 
-    /// The settings that it takes besides `at_ms`, `for_ms` and `repeat`.
+    /// The settings that it takes besides `at_ms`, `for_ms`, `serves_within_ms` and `repeat`.
     #[must_use]
     pub const fn settings(self) -> &'static [&'static str] {
         match self {
@@ -71,11 +93,15 @@ impl FaultKind {
             | Self::Pause
             | Self::Partition
             | Self::DisconnectClients
-            | Self::DiskStall => &["target"],
+            | Self::DiskStall
+            | Self::Replace
+            | Self::Upgrade => &["target"],
             Self::OneWay => &["from", "to"],
             Self::Flap => &["target", "down_ms", "up_ms"],
             Self::Degrade => &["target", "loss", "duplicate", "delay_us", "jitter_us"],
             Self::ClockDrift => &["target", "ppm", "beyond_bound"],
+            Self::Transfer => &["to"],
+            Self::Members => &["add", "remove", "learner", "once_caught_up", "joint"],
         }
     }
 }
@@ -90,13 +116,14 @@ pub struct FaultSpec {
     pub at_ms: MsSpan,
     /// How long it lasts, in milliseconds, 1 or more.
     pub for_ms: MsSpan,
-    /// Whom it hits. Default: `all` for `degrade`, `clients` for `disconnect-clients`; required elsewhere.
+    /// Whom it hits. Default: `all` for `degrade` and `upgrade`, `clients` for `disconnect-clients`; required
+    /// elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Selector>,
     /// `one-way`: whose frames are lost. Required there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Selector>,
-    /// `one-way`: on the way to whom. Default `others`.
+    /// `one-way`: on the way to whom; default `others`. `transfer`: who is to lead; default whoever is furthest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Selector>,
     /// `flap`: how long the links are cut each time, in milliseconds, 1 or more. Default 200.
@@ -125,6 +152,33 @@ pub struct FaultSpec {
     /// Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beyond_bound: Option<bool>,
+    /// `members`: who is added; numbers in a list, or a target.
+    #[serde(
+        default,
+        deserialize_with = "selector::numbers_or_target",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub add: Option<Selector>,
+    /// `members`: who is removed; numbers in a list, or a target.
+    #[serde(
+        default,
+        deserialize_with = "selector::numbers_or_target",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub remove: Option<Selector>,
+    /// `members`: who is added does not vote. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learner: Option<bool>,
+    /// `members`: who is added votes once it has caught up, and not at once. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub once_caught_up: Option<bool>,
+    /// `members`: all in one change through a joint state, and not one by one. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joint: Option<bool>,
+    /// The cluster serves although the fault lasts: from so many milliseconds after its begin on, and as long
+    /// as it lasts, each operation is answered within the same time. Default: that is not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serves_within_ms: Option<u64>,
     /// Makes it happen again. Default: once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeat: Option<Repeat>,
@@ -159,6 +213,12 @@ impl FaultSpec {
             jitter_us: None,
             ppm: None,
             beyond_bound: None,
+            add: None,
+            remove: None,
+            learner: None,
+            once_caught_up: None,
+            joint: None,
+            serves_within_ms: None,
             repeat: None,
         }
     }
@@ -184,6 +244,11 @@ impl FaultSpec {
             ("jitter_us", self.jitter_us.is_some()),
             ("ppm", self.ppm.is_some()),
             ("beyond_bound", self.beyond_bound.is_some()),
+            ("add", self.add.is_some()),
+            ("remove", self.remove.is_some()),
+            ("learner", self.learner.is_some()),
+            ("once_caught_up", self.once_caught_up.is_some()),
+            ("joint", self.joint.is_some()),
         ];
         all.into_iter().filter_map(|(name, present)| present.then_some(name)).collect()
     }

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::{
-    ClusterSpec, FaultKind, FaultSpec, Mix, MsSpan, Repeat, Scenario, Selector, SwarmSpec, WorkloadKind,
-    WorkloadSpec,
+    ClusterSpec, FaultKind, FaultSpec, Mix, MsSpan, ReadsAt, ReadsSpec, Repeat, Scenario, Selector,
+    SnapshotSpec, SwarmSpec, WorkloadKind, WorkloadSpec,
 };
 
 fn span(min_ms: u64, max_ms: u64) -> impl Strategy<Value = MsSpan> {
@@ -49,6 +49,14 @@ fn fault() -> impl Strategy<Value = FaultSpec> {
                     spec.target = Some(target);
                     spec.ppm = Some(ppm);
                 }
+                FaultKind::Transfer => spec.to = (number % 2 == 0).then_some(target),
+                FaultKind::Members => {
+                    spec.add = Some(if number % 3 == 0 { Selector::Spare } else { Selector::Node(4) });
+                    spec.remove = (number % 2 == 0).then_some(target);
+                    spec.joint = Some(number % 5 == 0);
+                    spec.once_caught_up = Some(number % 7 == 0);
+                }
+                FaultKind::Replace if target == Selector::Minority => spec.target = Some(Selector::Any),
                 _ => spec.target = Some(target),
             }
             spec
@@ -74,16 +82,36 @@ fn workload() -> impl Strategy<Value = WorkloadSpec> {
 
 /// Any valid scenario, nearly.
 pub(crate) fn scenario() -> impl Strategy<Value = Scenario> {
-    let swarm = prop::option::of((prop::sample::subsequence(FaultKind::ALL.to_vec(), 1..=10), 1..=20_u64));
-    let cluster = (3..=9_u64, 1..=20_u64).prop_map(|(nodes, clients)| ClusterSpec { nodes, clients });
+    let swarm = prop::option::of((prop::sample::subsequence(SwarmSpec::default().kinds, 1..=13), 1..=20_u64));
+    let cluster = (
+        3..=9_u64,
+        1..=20_u64,
+        2..=4_u64,
+        prop::option::of(1..9_u32),
+        prop::collection::vec(1..=2_u16, 0..3),
+    )
+        .prop_map(|(nodes, clients, spares, quiesce_after_intervals, versions)| ClusterSpec {
+            nodes,
+            clients,
+            spares,
+            quiesce_after_intervals,
+            versions,
+        });
+    let snapshots = (prop::option::of(1..999_u64), prop::option::of(0..999_u64))
+        .prop_map(|(every_entries, trailing_entries)| SnapshotSpec { every_entries, trailing_entries });
+    let at = prop::sample::select(vec![ReadsAt::Leader, ReadsAt::Any]);
+    let reads = (at, prop::option::of(0..900_u32))
+        .prop_map(|(at, lease_drift_ppm)| ReadsSpec { at, lease_drift_ppm });
     let faults = prop::collection::vec(fault(), 0..8);
-    ("[a-zA-Z\"\\\\ ä]{1,20}\\.", cluster, workload(), faults, swarm).prop_map(
-        |(claim, cluster, workload, faults, swarm)| Scenario {
+    ("[a-zA-Z\"\\\\ ä]{1,20}\\.", cluster, workload(), faults, swarm, snapshots, reads).prop_map(
+        |(claim, cluster, workload, faults, swarm, snapshots, reads)| Scenario {
             name: "generated".to_owned(),
             claim,
             cluster,
             workload,
             faults,
+            snapshots,
+            reads,
             swarm: swarm.map(|(kinds, faults_max)| SwarmSpec { kinds, faults_min: 1, faults_max }),
             ..Scenario::default()
         },

@@ -16,6 +16,7 @@
 //! and is resolved when the fault fires, by the cluster's state at that time and a number drawn here.
 
 mod action;
+mod action_check;
 mod error;
 mod expand;
 mod fault;
@@ -46,7 +47,11 @@ pub use profile::{ClockProfile, DiskProfile, NetworkProfile};
 pub use scenario::Scenario;
 pub use schedule::{SCHEDULE_FORMAT, Schedule, ScheduledFault};
 pub use selector::{Selector, SelectorError};
-pub use settings::{ClusterSpec, ElectionSpec, Mix, TimingSpec, WorkloadKind, WorkloadSpec};
+pub use settings::{
+    ClusterSpec, ElectionSpec, Mix, ReadsAt, ReadsSpec, SnapshotSpec, TimingSpec, WorkloadKind, WorkloadSpec,
+};
 pub use span::MsSpan;
 pub use swarm::{FAULTS_OF_SWARM_MAX, SwarmSpec};
-pub use validate::{CLIENTS_MAX, END_MS_MAX, FAULTS_MAX, KEYS_MAX, NODES_MAX, PPM_MAX, Problem, RATE_HZ_MAX};
+pub use validate::{
+    CLIENTS_MAX, END_MS_MAX, FAULTS_MAX, KEYS_MAX, NODES_MAX, PPM_MAX, Problem, RATE_HZ_MAX, VERSION_MAX,
+};

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::generators::scenario;
 use super::{
-    Action, FaultKind, FaultSpec, MsSpan, Repeat, Scenario, Schedule, Selector, SwarmSpec, expand,
-    parse_scenario, parse_schedule,
+    Action, ClusterSpec, FaultKind, FaultSpec, MsSpan, Repeat, Scenario, Schedule, Selector, SwarmSpec,
+    expand, parse_scenario, parse_schedule,
 };
 
 proptest! {
@@ -111,7 +111,8 @@ fn each_goes_round_all_nodes() {
 
 /// How many of 300 seeds of the default swarm used each kind.
 fn swarm_use() -> (BTreeMap<FaultKind, u32>, Vec<Schedule>) {
-    let scenario = Scenario { swarm: Some(SwarmSpec::default()), ..with_faults(Vec::new()) };
+    let cluster = ClusterSpec { spares: 3, ..ClusterSpec::default() };
+    let scenario = Scenario { swarm: Some(SwarmSpec::default()), cluster, ..with_faults(Vec::new()) };
     let schedules: Vec<Schedule> = (0..300).map(|seed| expand(&scenario, seed)).collect();
     let mut seeds_with = BTreeMap::new();
     for schedule in &schedules {
@@ -126,10 +127,37 @@ fn swarm_use() -> (BTreeMap<FaultKind, u32>, Vec<Schedule>) {
 #[test]
 fn a_swarm_uses_every_kind_in_some_seeds_and_leaves_it_out_in_others() {
     let (seeds_with, _) = swarm_use();
-    for kind in FaultKind::ALL {
+    for kind in SwarmSpec::default().kinds {
         let seeds = seeds_with.get(&kind).copied().unwrap_or(0);
         assert!((60..240).contains(&seeds), "{} in {seeds} of 300 seeds", kind.name());
     }
+}
+
+/// Whoever leaves makes room for whoever comes, and fewer disks are lost than there are spares.
+#[test]
+fn a_swarm_leaves_a_quorum_of_disks_and_a_spare_for_every_change() {
+    for schedule in swarm_use().1 {
+        let replaced =
+            schedule.faults.iter().filter(|fault| fault.action.kind() == FaultKind::Replace).count();
+        assert!(replaced < 3, "{replaced} of 3 spares");
+        let operations = schedule.faults.iter().filter(|fault| fault.action.kind().is_operation());
+        let spans: Vec<(u64, u64)> = operations.map(|fault| (fault.at_us, fault.until_us())).collect();
+        assert!(spans.is_sorted_by(|one, next| one.1 <= next.0), "an operator does one thing at a time");
+        for fault in &schedule.faults {
+            if let Action::Members { add, remove, .. } = &fault.action {
+                assert!(add.is_some() && remove.is_some(), "{fault:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_swarm_without_spares_changes_no_members() {
+    let scenario = Scenario { swarm: Some(SwarmSpec::default()), ..with_faults(Vec::new()) };
+    let kinds: BTreeSet<FaultKind> =
+        (0..100).flat_map(|seed| expand(&scenario, seed).faults).map(|fault| fault.action.kind()).collect();
+    assert!(kinds.contains(&FaultKind::Transfer));
+    assert!(!kinds.contains(&FaultKind::Members) && !kinds.contains(&FaultKind::Replace));
 }
 
 #[test]

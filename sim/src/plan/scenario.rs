@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ClockProfile, ClusterSpec, DiskProfile, ElectionSpec, FaultSpec, NetworkProfile, SwarmSpec, TimingSpec,
-    WorkloadSpec, swarm,
+    ClockProfile, ClusterSpec, DiskProfile, ElectionSpec, FaultSpec, NetworkProfile, ReadsSpec, SnapshotSpec,
+    SwarmSpec, TimingSpec, WorkloadSpec, swarm,
 };
 
 /// A fault scenario, as kept in `scenarios/catalog/NAME.toml`. Everything but the claim has a default.
@@ -40,6 +40,12 @@ pub struct Scenario {
     /// The nodes' election timers.
     #[serde(default)]
     pub election: ElectionSpec,
+    /// When nodes take snapshots.
+    #[serde(default)]
+    pub snapshots: SnapshotSpec,
+    /// How reads are answered.
+    #[serde(default)]
+    pub reads: ReadsSpec,
     /// The faults, in any order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultSpec>,

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, ClockProfile, ClusterSpec, DiskProfile, ElectionSpec, NetworkProfile, TimingSpec, WorkloadSpec,
-    seed,
+    Action, ClockProfile, ClusterSpec, DiskProfile, ElectionSpec, NetworkProfile, ReadsSpec, SnapshotSpec,
+    TimingSpec, WorkloadSpec, seed,
 };
 
 /// The version of the schedule's format that this code writes and reads.
@@ -46,6 +46,12 @@ pub struct Schedule {
     /// The nodes' election timers.
     #[serde(default)]
     pub election: ElectionSpec,
+    /// When nodes take snapshots.
+    #[serde(default)]
+    pub snapshots: SnapshotSpec,
+    /// How reads are answered.
+    #[serde(default)]
+    pub reads: ReadsSpec,
     /// The faults, by begin.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<ScheduledFault>,
@@ -61,6 +67,10 @@ pub struct ScheduledFault {
     pub for_us: u64,
     /// Decides wherever the target leaves a choice.
     pub pick: u32,
+    /// While it lasts, from so many microseconds after its begin on, each operation is answered within the same
+    /// time. Absent: that is not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serves_within_us: Option<u64>,
     /// What it does.
     pub action: Action,
 }

@@ -16,6 +16,7 @@
 //! | `majority` | the least number of nodes that is a majority, chosen freely |
 //! | `leader-and-minority` | the leader and others, together as many as `minority` |
 //! | `majority-without-leader` | a majority, none of them the leader; all others if that is fewer |
+//! | `spare` | one node that belongs to no configuration now, and whose disk is not lost; for `add` |
 //! | `others` | in `from` or `to` only: every node that is not on the other end |
 //! | `node-3` | node 3 |
 //! | `client` | one client |
@@ -27,6 +28,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -59,6 +61,8 @@ pub enum Selector {
     LeaderAndMinority,
     /// A majority without the leader.
     MajorityWithoutLeader,
+    /// One node that does not belong to the cluster now, and whose disk is not lost.
+    Spare,
     /// Every node that is not on the other end.
     Others,
     /// One node, by number.
@@ -76,7 +80,7 @@ pub enum Selector {
 }
 
 /// The selectors that are one fixed word.
-const WORDS: [(&str, Selector); 14] = [
+const WORDS: [(&str, Selector); 15] = [
     ("leader", Selector::Leader),
     ("follower", Selector::Follower),
     ("followers", Selector::Followers),
@@ -87,6 +91,7 @@ const WORDS: [(&str, Selector); 14] = [
     ("majority", Selector::Majority),
     ("leader-and-minority", Selector::LeaderAndMinority),
     ("majority-without-leader", Selector::MajorityWithoutLeader),
+    ("spare", Selector::Spare),
     ("others", Selector::Others),
     ("client", Selector::OneClient),
     ("clients", Selector::Clients),
@@ -163,6 +168,42 @@ impl Selector {
     }
 }
 
+/// Reads `[4, 5]` as `node-4+node-5`, and a string as a target.
+pub(super) fn numbers_or_target<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Selector>, D::Error> {
+    deserializer.deserialize_any(NumbersOrTarget).map(Some)
+}
+
+struct NumbersOrTarget;
+
+impl<'de> Visitor<'de> for NumbersOrTarget {
+    type Value = Selector;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("numbers of nodes in a list, or a target")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Selector, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut numbers: A) -> Result<Selector, A::Error> {
+        let mut parts = Vec::new();
+        while let Some(number) = numbers.next_element::<u64>()? {
+            if parts.len() == PARTS_MAX {
+                return Err(A::Error::custom(format!("the list has more than {PARTS_MAX} nodes")));
+            }
+            parts.push(Selector::Node(number));
+        }
+        match parts.len() {
+            0 => Err(A::Error::custom("the list names no node")),
+            1 => Ok(parts.remove(0)),
+            _ => Ok(Selector::Union(parts)),
+        }
+    }
+}
+
 impl FromStr for Selector {
     type Err = SelectorError;
 
@@ -219,6 +260,22 @@ impl From<Selector> for String {
 #[cfg(test)]
 mod tests {
     use super::{Selector, WORDS};
+    use crate::plan::{FaultSpec, parse_scenario};
+
+    #[test]
+    fn members_are_named_by_number_or_by_target() {
+        let added = |text: &str| {
+            let text = format!(
+                "claim = \"X.\"\ncluster.spares = 2\n[[faults]]\nkind = \"members\"\nadd = {text}\nat_ms = 6000\nfor_ms = 9"
+            );
+            parse_scenario("x.toml", "x", &text).map(|scenario| scenario.faults[0].clone())
+        };
+        let add = |text: &str| added(text).map(|FaultSpec { add, .. }| add.unwrap().to_string());
+        assert_eq!(add("[6, 7]").as_deref(), Ok("node-6+node-7"));
+        assert_eq!(add("[6]").as_deref(), Ok("node-6"));
+        assert_eq!(add("\"spare\"").as_deref(), Ok("spare"));
+        assert!(add("[]").is_err() && add("7").is_err() && add("[8]").is_err());
+    }
 
     #[test]
     fn every_word_parses_to_what_prints_it() {

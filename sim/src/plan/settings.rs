@@ -12,12 +12,66 @@ pub struct ClusterSpec {
     pub nodes: u64,
     /// Number of clients, 1 to [`super::CLIENTS_MAX`]. Default 8.
     pub clients: u64,
+    /// Further nodes, numbered after the others: they run with empty disks, belong to nothing, and join when
+    /// an operator adds them. With `nodes` at most [`super::NODES_MAX`]. Default 0.
+    pub spares: u64,
+    /// After so many heartbeat intervals without anything to do the nodes fall silent; 1 or more. Default:
+    /// they never do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quiesce_after_intervals: Option<u32>,
+    /// The version that each node speaks at first, by number, spares last; 1 to [`super::VERSION_MAX`]. Who is
+    /// not named speaks version 1. Default: nobody is named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<u16>,
 }
 
 impl Default for ClusterSpec {
     fn default() -> Self {
-        Self { nodes: 5, clients: 8 }
+        Self { nodes: 5, clients: 8, spares: 0, quiesce_after_intervals: None, versions: Vec::new() }
     }
+}
+
+impl ClusterSpec {
+    /// How many nodes there are, spares included.
+    #[must_use]
+    pub const fn nodes_in_all(&self) -> u64 {
+        self.nodes.saturating_add(self.spares)
+    }
+}
+
+/// `[snapshots]`: when nodes take snapshots. What is not said here follows from the seed, as other bounds do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SnapshotSpec {
+    /// A snapshot is taken after so many applied entries; 1 or more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every_entries: Option<u64>,
+    /// So many entries before a snapshot stay in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trailing_entries: Option<u64>,
+}
+
+/// Who is asked to answer reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReadsAt {
+    /// The leader.
+    #[default]
+    Leader,
+    /// Each client asks a node of its own, and the leader only if that one does not answer.
+    Any,
+}
+
+/// `[reads]`: how reads are answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReadsSpec {
+    /// Who is asked. Default the leader.
+    pub at: ReadsAt,
+    /// Leaders answer from a lease, trusting that no clock runs faster than another by more than this, in parts
+    /// per million, up to [`super::PPM_MAX`]. Default: no lease, every read takes a round.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_drift_ppm: Option<u32>,
 }
 
 /// What the clients do.
@@ -138,10 +192,14 @@ pub struct ElectionSpec {
     /// Interval of a leader's heartbeats in milliseconds: above 0, at most half of the least election
     /// timeout. Default 50.
     pub heartbeat_ms: u64,
+    /// How much each node is wanted as leader, by number, spares last, 0 to 255; who is not named, 0. Default:
+    /// nobody is named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub priorities: Vec<u8>,
 }
 
 impl Default for ElectionSpec {
     fn default() -> Self {
-        Self { timeout_ms: MsSpan::between(300, 600), heartbeat_ms: 50 }
+        Self { timeout_ms: MsSpan::between(300, 600), heartbeat_ms: 50, priorities: Vec::new() }
     }
 }

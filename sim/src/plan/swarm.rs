@@ -9,7 +9,7 @@
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, FaultKind, ScheduledFault, Selector, TimingSpec};
+use super::{Action, ClusterSpec, FaultKind, ScheduledFault, Selector, TimingSpec};
 use crate::rng::StreamRng;
 
 /// Most faults that a swarm may ask for.
@@ -26,13 +26,17 @@ const FAULT_US_MIN: u64 = 700_000;
 /// Shortest fault that cuts clients off: even one that waits in line for a lock says something every second,
 /// so that the cut has something to drop.
 const CLIENTS_CUT_OFF_US_MIN: u64 = 1_200_000;
-const LANES: usize = 4;
+const LANES: usize = 5;
+/// Changes of the members follow one another, so that one lost disk is replaced before the next is lost.
+const OPERATOR_LANE: usize = 4;
+/// Least time for an operator to carry out what it wants, while other faults go on.
+const OPERATION_US_MIN: u64 = 1_500_000;
 
 /// `[swarm]`: how random the faults are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SwarmSpec {
-    /// The kinds from which each seed enables some. Default: all.
+    /// The kinds from which each seed enables some. Default: all but `upgrade`, of which there is one at most.
     pub kinds: Vec<FaultKind>,
     /// Least number of faults, 1 or more. Default 4.
     pub faults_min: u64,
@@ -42,7 +46,8 @@ pub struct SwarmSpec {
 
 impl Default for SwarmSpec {
     fn default() -> Self {
-        Self { kinds: FaultKind::ALL.to_vec(), faults_min: 4, faults_max: 12 }
+        let kinds = FaultKind::ALL.into_iter().filter(|kind| *kind != FaultKind::Upgrade).collect();
+        Self { kinds, faults_min: 4, faults_max: 12 }
     }
 }
 
@@ -50,12 +55,12 @@ impl Default for SwarmSpec {
 pub(super) fn draw(
     spec: &SwarmSpec,
     timing: &TimingSpec,
-    nodes: u64,
+    cluster: &ClusterSpec,
     drift_ppm_max: u64,
     stream: &mut StreamRng,
 ) -> Vec<ScheduledFault> {
     let possible: Vec<FaultKind> =
-        spec.kinds.iter().copied().filter(|kind| is_possible(*kind, nodes, drift_ppm_max)).collect();
+        spec.kinds.iter().copied().filter(|kind| is_possible(*kind, cluster, drift_ppm_max)).collect();
     if possible.is_empty() {
         return Vec::new();
     }
@@ -65,20 +70,32 @@ pub(super) fn draw(
     }
     let count = stream.random_range(spec.faults_min..=spec.faults_max);
     let mut lanes: [Vec<FaultKind>; LANES] = Default::default();
+    let mut disks_to_lose = cluster.spares.saturating_sub(1);
     for _ in 0..count {
-        let kind = enabled[stream.random_range(0..enabled.len())];
+        let mut kind = enabled[stream.random_range(0..enabled.len())];
+        if kind == FaultKind::Replace {
+            kind = if disks_to_lose > 0 { kind } else { FaultKind::Transfer };
+            disks_to_lose = disks_to_lose.saturating_sub(1);
+        }
         lanes[lane_of(kind, stream)].push(kind);
     }
     let mut faults = Vec::new();
     for lane in lanes {
-        fill_lane(&lane, timing, nodes, drift_ppm_max, stream, &mut faults);
+        fill_lane(&lane, timing, cluster.nodes, drift_ppm_max, stream, &mut faults);
     }
     faults
 }
 
 /// Whether a cluster this small, with clocks this good, can suffer the kind at all.
-pub(super) fn is_possible(kind: FaultKind, nodes: u64, drift_ppm_max: u64) -> bool {
+pub(super) fn is_possible(kind: FaultKind, cluster: &ClusterSpec, drift_ppm_max: u64) -> bool {
+    let nodes = cluster.nodes;
     match kind {
+        FaultKind::Transfer => nodes >= 2,
+        FaultKind::Members => nodes >= 3 && cluster.spares >= 1,
+        // One spare is left for changes of the members.
+        FaultKind::Replace => nodes >= 3 && cluster.spares >= 2,
+        // A version is raised once in a run, after the last node is new.
+        FaultKind::Upgrade => false,
         FaultKind::Partition | FaultKind::OneWay | FaultKind::Flap => nodes >= 3,
         FaultKind::ClockDrift => drift_ppm_max > 0,
         _ => true,
@@ -96,6 +113,7 @@ fn lane_of(kind: FaultKind, stream: &mut StreamRng) -> usize {
         | FaultKind::Degrade
         | FaultKind::DisconnectClients => 2,
         FaultKind::ClockDrift => 3,
+        FaultKind::Transfer | FaultKind::Members | FaultKind::Replace | FaultKind::Upgrade => OPERATOR_LANE,
     }
 }
 
@@ -123,6 +141,7 @@ fn fill_lane(
             at_us: from_us + slot_us * slot as u64 + begin_us,
             for_us,
             pick: stream.random_range(0..=u32::MAX),
+            serves_within_us: None,
             action,
         });
     }
@@ -131,6 +150,7 @@ fn fill_lane(
 const fn shortest_us(action: &Action) -> u64 {
     match action {
         Action::DisconnectClients { .. } => CLIENTS_CUT_OFF_US_MIN,
+        Action::Transfer { .. } | Action::Members { .. } | Action::Replace { .. } => OPERATION_US_MIN,
         _ => FAULT_US_MIN,
     }
 }
@@ -193,6 +213,27 @@ fn draw_action(kind: FaultKind, nodes: u64, drift_ppm_max: u64, stream: &mut Str
             let ppm = if stream.random_bool(0.5) { bound } else { -bound };
             Action::ClockDrift { target, ppm, beyond_bound: false }
         }
+        FaultKind::Transfer => {
+            let to = one_of(&[Follower, Follower, Any]);
+            Action::Transfer { to: (to == Follower).then_some(to) }
+        }
+        FaultKind::Members => draw_members(stream),
+        FaultKind::Replace => Action::Replace { target: one_of(&[Follower, Leader, Any]) },
+        FaultKind::Upgrade => unreachable!("a swarm does not upgrade"),
+    }
+}
+
+/// Changes that keep as many voters as there were: who leaves makes room for who comes, or comes back.
+fn draw_members(stream: &mut StreamRng) -> Action {
+    let remove = if stream.random_bool(0.5) { Selector::Follower } else { Selector::Leader };
+    let once_caught_up = stream.random_bool(0.5);
+    let joint = stream.random_bool(0.5);
+    Action::Members {
+        add: Some(Selector::Spare),
+        remove: Some(remove),
+        learner: false,
+        once_caught_up,
+        joint,
     }
 }
 

@@ -5,8 +5,8 @@
 
 use super::swarm::{FAULTS_OF_SWARM_MAX, SLOT_MS_MIN, is_possible};
 use super::{
-    Action, ClockProfile, ClusterSpec, DiskProfile, ElectionSpec, FaultSpec, NetworkProfile, SCHEDULE_FORMAT,
-    Scenario, Schedule, TimingSpec, WorkloadSpec,
+    Action, ClockProfile, ClusterSpec, DiskProfile, ElectionSpec, FaultSpec, NetworkProfile, ReadsSpec,
+    SCHEDULE_FORMAT, Scenario, Schedule, SnapshotSpec, TimingSpec, WorkloadSpec,
 };
 
 /// Most nodes of a cluster.
@@ -27,6 +27,10 @@ pub const PPM_MAX: u64 = 900_000;
 const LATENCY_US_MAX: u64 = 60_000_000;
 /// Shortest and longest lease of a session, in milliseconds.
 const LEASE_MS: (u64, u64) = (100, 3_600_000);
+/// The latest version that a node can speak.
+pub const VERSION_MAX: u16 = 2;
+/// Most entries between two snapshots, or behind one.
+const SNAPSHOT_ENTRIES_MAX: u64 = 1_000_000_000;
 
 /// Something wrong with a scenario or schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +56,8 @@ pub(super) fn scenario(scenario: &Scenario) -> Judgement {
     profiles(&scenario.network, &scenario.disk, &scenario.clocks)?;
     workload(&scenario.workload)?;
     timing(&scenario.timing)?;
-    election(&scenario.election)?;
+    election(&scenario.election, &scenario.cluster)?;
+    snapshots_and_reads(&scenario.snapshots, &scenario.reads)?;
     let mut count: u64 = 0;
     for (position, spec) in scenario.faults.iter().enumerate() {
         fault(scenario, position, spec)?;
@@ -77,7 +82,8 @@ pub(super) fn schedule(schedule: &Schedule) -> Judgement {
     profiles(&schedule.network, &schedule.disk, &schedule.clocks)?;
     workload(&schedule.workload)?;
     timing(&schedule.timing)?;
-    election(&schedule.election)?;
+    election(&schedule.election, &schedule.cluster)?;
+    snapshots_and_reads(&schedule.snapshots, &schedule.reads)?;
     if schedule.faults.len() as u64 > FAULTS_MAX {
         return problem("faults", format!("more than {FAULTS_MAX} faults"), "keep fewer");
     }
@@ -122,7 +128,41 @@ fn claim(claim: &str) -> Judgement {
 
 fn cluster(cluster: &ClusterSpec) -> Judgement {
     within("cluster.nodes", cluster.nodes, 1, NODES_MAX)?;
-    within("cluster.clients", cluster.clients, 1, CLIENTS_MAX)
+    within("cluster.clients", cluster.clients, 1, CLIENTS_MAX)?;
+    within("cluster.spares", cluster.spares, 0, NODES_MAX - cluster.nodes)?;
+    if let Some(intervals) = cluster.quiesce_after_intervals {
+        within("cluster.quiesce_after_intervals", u64::from(intervals), 1, u64::from(u32::MAX))?;
+    }
+    one_for_each_node("cluster.versions", cluster.versions.len(), cluster)?;
+    for (position, version) in cluster.versions.iter().enumerate() {
+        if !(1..=VERSION_MAX).contains(version) {
+            let key = format!("cluster.versions.{position}");
+            let message = format!("there is no version {version}");
+            return problem(key, message, format!("it is a number from 1 to {VERSION_MAX}"));
+        }
+    }
+    Ok(())
+}
+
+fn one_for_each_node(key: &str, count: usize, cluster: &ClusterSpec) -> Judgement {
+    let nodes = cluster.nodes_in_all();
+    if count as u64 <= nodes {
+        return Ok(());
+    }
+    let name = key.rsplit('.').next().unwrap_or(key);
+    let message = format!("`{name}` has {count} numbers for {nodes} nodes");
+    problem(key, message, "give one for each node, spares last, or fewer")
+}
+
+fn snapshots_and_reads(snapshots: &SnapshotSpec, reads: &ReadsSpec) -> Judgement {
+    if let Some(entries) = snapshots.every_entries {
+        within("snapshots.every_entries", entries, 1, SNAPSHOT_ENTRIES_MAX)?;
+    }
+    if let Some(entries) = snapshots.trailing_entries {
+        within("snapshots.trailing_entries", entries, 0, SNAPSHOT_ENTRIES_MAX)?;
+    }
+    let drift_ppm = u64::from(reads.lease_drift_ppm.unwrap_or(0));
+    within("reads.lease_drift_ppm", drift_ppm, 0, PPM_MAX)
 }
 
 fn within(key: &str, value: u64, least: u64, most: u64) -> Judgement {
@@ -190,7 +230,8 @@ fn timing(timing: &TimingSpec) -> Judgement {
     Ok(())
 }
 
-fn election(election: &ElectionSpec) -> Judgement {
+fn election(election: &ElectionSpec, cluster: &ClusterSpec) -> Judgement {
+    one_for_each_node("election.priorities", election.priorities.len(), cluster)?;
     within("election.timeout_ms", election.timeout_ms.min_ms, 2, END_MS_MAX)?;
     within("election.timeout_ms", election.timeout_ms.max_ms, 2, END_MS_MAX)?;
     if election.heartbeat_ms == 0 || election.heartbeat_ms.saturating_mul(2) > election.timeout_ms.min_ms {
@@ -205,7 +246,7 @@ fn election(election: &ElectionSpec) -> Judgement {
 }
 
 fn action(action: &Action, prefix: &str, cluster: &ClusterSpec, clocks: &ClockProfile) -> Judgement {
-    action.check(cluster.nodes, cluster.clients, clocks.drift_ppm_max).map_err(|error| Problem {
+    action.check(cluster, clocks).map_err(|error| Problem {
         key: format!("{prefix}.{}", error.setting),
         message: error.message,
         hint: error.hint,
@@ -221,6 +262,14 @@ fn fault(scenario: &Scenario, position: usize, spec: &FaultSpec) -> Judgement {
     if let Some(repeat) = spec.repeat {
         within(&key("repeat.times"), repeat.times, 1, FAULTS_MAX)?;
         within(&key("repeat.every_ms"), repeat.every_ms, 1, END_MS_MAX)?;
+    }
+    if let Some(within_ms) = spec.serves_within_ms {
+        let name = key("serves_within_ms");
+        within(&name, within_ms, 1, END_MS_MAX)?;
+        if within_ms.saturating_mul(2) >= spec.for_ms.min_ms {
+            let message = format!("the fault may be over before {within_ms} ms have passed twice");
+            return problem(name, message, "let the fault last longer, or ask for an earlier answer");
+        }
     }
     let typed = Action::from_spec(spec).map_err(|error| Problem {
         key: key(error.setting),
@@ -252,7 +301,7 @@ fn fault(scenario: &Scenario, position: usize, spec: &FaultSpec) -> Judgement {
 fn swarm(scenario: &Scenario) -> Judgement {
     let Some(spec) = &scenario.swarm else { return Ok(()) };
     let drift_ppm_max = scenario.clocks.drift_ppm_max;
-    if !spec.kinds.iter().any(|kind| is_possible(*kind, scenario.cluster.nodes, drift_ppm_max)) {
+    if !spec.kinds.iter().any(|kind| is_possible(*kind, &scenario.cluster, drift_ppm_max)) {
         let hint = "name kinds that this cluster can suffer, such as \"crash\"";
         return problem("swarm.kinds", "no kind of fault is left to choose from", hint);
     }

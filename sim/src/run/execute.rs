@@ -10,12 +10,14 @@ use stormglass_nodes::marks;
 use stormglass_nodes::plant::Bug;
 use tokio::sync::Notify;
 
-use super::program;
+use super::gaps::Reigns;
+use super::operator::Desk;
 use super::service::NodesService;
+use super::{operator, program, served};
 use crate::check::invariants::{InvariantSet, Violation};
 use crate::check::{self, CheckReport, Evidence, Subject, Verdict, linearizability, liveness};
 use crate::history::{History, NodeEvent, NodeRole, VirtualTime};
-use crate::nemesis::{self, Pacer, Process, Timeline};
+use crate::nemesis::{self, Pacer, Process, Surface, Timeline};
 use crate::plan::{Schedule, WorkloadKind};
 use crate::rng::Streams;
 use crate::workload::{Record, Worker};
@@ -86,6 +88,7 @@ struct Watch {
     invariants: InvariantSet,
     elections: Vec<VirtualTime>,
     campaigns: u64,
+    reigns: Reigns,
     latest: VirtualTime,
 }
 
@@ -104,6 +107,7 @@ pub fn execute(schedule: &Schedule, options: Options) -> Outcome {
             invariants: InvariantSet::new(1..=schedule.cluster.nodes),
             elections: Vec::new(),
             campaigns: 0,
+            reigns: Reigns::default(),
             latest: VirtualTime::default(),
         })),
         violated: Arc::default(),
@@ -135,23 +139,30 @@ fn select_bug(bug: Option<Bug>) {
 async fn storm(schedule: &Schedule, options: Options, witnesses: Witnesses) -> Harvest {
     let world = World::new(WorldConfig {
         seed: schedule.seed,
-        nodes: schedule.cluster.nodes,
+        nodes: schedule.cluster.nodes_in_all(),
+        spares: schedule.cluster.spares,
         clients: schedule.cluster.clients,
+        operators: u64::from(needs_operator(schedule)),
         network: schedule.network,
         disk: schedule.disk,
         clocks: schedule.clocks,
         keep_trace: options.keep_trace,
     });
     watch(&world, &witnesses);
-    for node in 1..=schedule.cluster.nodes {
-        world.set_program(Process::Node(node), program::node(world.clone(), node, schedule));
+    let desk = Desk::default();
+    for node in 1..=schedule.cluster.nodes_in_all() {
+        world.set_program(Process::Node(node), program::node(world.clone(), node, schedule, desk.clone()));
         world.start(Process::Node(node));
     }
     for client in 1..=schedule.cluster.clients {
         world.set_program(Process::Client(client), client_program(&world, client, schedule, &witnesses));
         world.start(Process::Client(client));
     }
-    let timeline = weather(schedule, &world, &witnesses).await;
+    if let Some(operator) = world.operator() {
+        world.set_program(operator, operator::program(world.clone(), desk.clone(), schedule));
+        world.start(operator);
+    }
+    let timeline = weather(schedule, &world, &desk, &witnesses).await;
     Harvest {
         timeline,
         statistics: world.statistics(),
@@ -162,13 +173,13 @@ async fn storm(schedule: &Schedule, options: Options, witnesses: Witnesses) -> H
 }
 
 /// Faults, calm, and the end of the clients' work; all of it only until an invariant is violated.
-async fn weather(schedule: &Schedule, world: &World, witnesses: &Witnesses) -> Timeline {
+async fn weather(schedule: &Schedule, world: &World, desk: &Desk, witnesses: &Witnesses) -> Timeline {
     let pacer = WorldPacer {
         world: world.clone(),
         violated: Arc::clone(&witnesses.violated),
         is_cut_short: AtomicBool::new(false),
     };
-    let timeline = nemesis::execute(schedule, world, &pacer).await;
+    let timeline = nemesis::execute(schedule, world, desk, &pacer).await;
     if !pacer.is_cut_short() {
         tokio::select! {
             biased;
@@ -193,11 +204,17 @@ async fn calm(schedule: &Schedule, world: &World, finished: &AtomicU64) {
     }
 }
 
+/// Runs in which nobody asks for anything have no operator.
+fn needs_operator(schedule: &Schedule) -> bool {
+    schedule.faults.iter().any(|fault| fault.action.kind().is_operation())
+}
+
 fn watch(world: &World, witnesses: &Witnesses) {
     let witnesses = witnesses.clone();
     world.set_observer(Box::new(move |at, node, event| {
         let mut watch = witnesses.watch();
         watch.latest = at;
+        watch.reigns.note(at, node, event);
         match event {
             NodeEvent::RoleChanged { role: NodeRole::Leader, .. } => watch.elections.push(at),
             NodeEvent::RoleChanged { role: NodeRole::Candidate, .. } => watch.campaigns += 1,
@@ -268,7 +285,8 @@ fn judge(
     let history = witnesses.record.history();
     let watch = witnesses.watch();
     let ended = harvest.as_ref().map_or(watch.latest, |harvest| harvest.ended);
-    let timeline = harvest.as_ref().map(|harvest| harvest.timeline.clone()).unwrap_or_default();
+    let mut timeline = harvest.as_ref().map(|harvest| harvest.timeline.clone()).unwrap_or_default();
+    watch.reigns.measure(&mut timeline, &history);
     let mut checks = check::judge(&Evidence {
         history: &history,
         invariants: &watch.invariants,
@@ -283,9 +301,10 @@ fn judge(
         },
         budget_steps: linearizability::STEPS_MAX,
     });
+    checks.extend(served::check(schedule, &timeline, &history));
     let violation = watch.invariants.report().into_iter().find_map(|report| report.violation);
     if violation.is_some() || broken.is_some() {
-        let liveness = checks.iter_mut().filter(|check| check.name == "liveness");
+        let liveness = checks.iter_mut().filter(|check| check.name.starts_with("liveness"));
         liveness.for_each(|check| {
             check.verdict = Verdict::Unknown;
             check.counterexample = None;

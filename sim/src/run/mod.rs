@@ -9,10 +9,13 @@
 
 mod execute;
 mod folder;
+mod gaps;
 mod gate;
+mod operator;
 mod program;
 mod report;
 mod seeds;
+mod served;
 mod service;
 
 pub use execute::{Options, Outcome, execute};

@@ -5,11 +5,13 @@ use std::pin::Pin;
 
 use rand::RngExt;
 use stormglass_nodes::ids::NodeId;
-use stormglass_nodes::raft::{self, Entry, Payload, Role};
+use stormglass_nodes::raft::membership::Membership;
+use stormglass_nodes::raft::{self, Entry, Payload, Role, SnapshotMeta};
 use stormglass_nodes::server::{self, NodeConfig, Observed, Probe};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::history::{LogSlot, NodeEvent, NodeRole};
+use super::operator::Desk;
+use crate::history::{Change, LogSlot, MembersSeen, NodeEvent, NodeRole, SnapshotSeen};
 use crate::plan::Schedule;
 use crate::rng::Streams;
 use crate::world::{SimEnv, World};
@@ -26,9 +28,29 @@ pub(super) fn node(
     world: World,
     id: u64,
     schedule: &Schedule,
+    desk: Desk,
 ) -> impl Fn(SimEnv) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync + 'static {
-    let voters = (1..=schedule.cluster.nodes).map(NodeId).collect();
-    let mut config = NodeConfig::new(CLUSTER, NodeId(id), voters);
+    let config = configured(id, schedule);
+    move |env| {
+        let mut config = config.clone();
+        config.raft.version = desk.version_of(id).unwrap_or(config.raft.version);
+        let probe = WorldProbe { world: world.clone(), node: id, version_max: config.raft.version };
+        let switch = desk.new_switch(id);
+        Box::pin(async move {
+            // A node that refuses to start or stops by itself is a finding: the disks of this world lose
+            // only what a correct node never relies on.
+            if let Err(error) = server::run_until(env, config, probe, switch.notified()).await {
+                panic!("node {id} stopped: {error}");
+            }
+        })
+    }
+}
+
+/// How node `id` runs. Spares know of no cluster.
+fn configured(id: u64, schedule: &Schedule) -> NodeConfig {
+    let cluster = &schedule.cluster;
+    let founders = if id <= cluster.nodes { cluster.nodes } else { 0 };
+    let mut config = NodeConfig::new(CLUSTER, NodeId(id), (1..=founders).map(NodeId).collect());
     config.raft.election_timeout_us = schedule.election.timeout_ms.min_ms * 1_000;
     config.raft.election_timeout_us_max = schedule.election.timeout_ms.max_ms * 1_000;
     config.wal.preallocate_bytes = PREALLOCATE_BYTES;
@@ -36,20 +58,20 @@ pub(super) fn node(
     if Streams::new(schedule.seed).stream("bounds").random_bool(0.5) {
         tighten(&mut config);
     }
-    move |env| {
-        let probe = WorldProbe { world: world.clone(), node: id };
-        let config = config.clone();
-        Box::pin(async move {
-            // A node that refuses to start or stops by itself is a finding: the disks of this world lose
-            // only what a correct node never relies on.
-            let Err(error) = server::run(env, config, probe).await;
-            panic!("node {id} stopped: {error}");
-        })
-    }
+    let place = (id - 1) as usize;
+    config.raft.priority = schedule.election.priorities.get(place).copied().unwrap_or(0);
+    config.raft.version = cluster.versions.get(place).copied().unwrap_or(1);
+    config.raft.quiesce_after_intervals = cluster.quiesce_after_intervals;
+    config.raft.lease_drift_ppm_max = schedule.reads.lease_drift_ppm;
+    let snapshots = &schedule.snapshots;
+    config.snapshot_every_entries = snapshots.every_entries.unwrap_or(config.snapshot_every_entries);
+    config.raft.trailing_entries = snapshots.trailing_entries.unwrap_or(config.raft.trailing_entries);
+    config
 }
 
-/// Bounds so small that a run of a minute reaches them: several segments of the log, appends that carry a
-/// few entries each, full windows. Production's are beyond any run. Each seed has the ones or the others.
+/// Bounds so small that a run of a minute reaches them: several segments of the log, snapshots every few
+/// seconds of which followers miss some, appends that carry a few entries each, full windows. Production's
+/// are beyond any run. Each seed has the ones or the others.
 const fn tighten(config: &mut NodeConfig) {
     config.wal.segment_bytes = 32 * 1024;
     config.wal.preallocate_bytes = 4 * 1024;
@@ -57,6 +79,8 @@ const fn tighten(config: &mut NodeConfig) {
     config.raft.inflight_messages_max = 8;
     config.raft.inflight_bytes_max = 4 * 1024;
     config.frames_per_turn_max = 4;
+    config.snapshot_every_entries = 50;
+    config.raft.trailing_entries = 10;
 }
 
 /// Reports what a node does to the world.
@@ -64,28 +88,47 @@ const fn tighten(config: &mut NodeConfig) {
 struct WorldProbe {
     world: World,
     node: u64,
+    /// The latest version that the node's program speaks.
+    version_max: u16,
 }
 
 impl Probe for WorldProbe {
     const WATCHING: bool = true;
 
     fn observe(&self, observed: Observed<'_>) {
-        self.world.record_event(self.node, event_of(observed));
+        // A run of entries is reported one by one, as the checks follow it.
+        if let Observed::Raft(raft::Event::Appended(entries)) = observed {
+            for entry in entries {
+                let event = NodeEvent::Appended { index: entry.index.0, slot: slot(entry) };
+                self.world.record_event(self.node, event);
+            }
+            return;
+        }
+        if let Some(event) = event_of(self.version_max, observed) {
+            self.world.record_event(self.node, event);
+        }
     }
 }
 
-fn event_of(observed: Observed<'_>) -> NodeEvent {
-    match observed {
+fn event_of(version_max: u16, observed: Observed<'_>) -> Option<NodeEvent> {
+    Some(match observed {
         Observed::Recovered(recovered) => NodeEvent::Started {
+            version: version_max,
             term: recovered.hard_state.term.0,
             voted_for: recovered.hard_state.voted_for.map(|node| node.0),
+            snapshot: recovered.snapshot.as_ref().map(|snapshot| snapshot_of(&snapshot.meta)),
             log: recovered.entries.iter().map(slot).collect(),
         },
+        Observed::WriteBegan => NodeEvent::WriteBegan,
         Observed::Durable { hard_state, last_index } => NodeEvent::Durable {
             term: hard_state.term.0,
             voted_for: hard_state.voted_for.map(|node| node.0),
             last_index: last_index.0,
         },
+        Observed::Acknowledges { term, match_index } => {
+            NodeEvent::Acknowledges { term: term.0, index: match_index.0 }
+        }
+        Observed::Installed { meta, state } => NodeEvent::Installed { index: meta.index.0, state },
         Observed::Applied { entry, state } => {
             NodeEvent::Applied { index: entry.index.0, slot: slot(entry), state }
         }
@@ -97,10 +140,28 @@ fn event_of(observed: Observed<'_>) -> NodeEvent {
                 NodeEvent::Voted { term: term.0, candidate: candidate.0 }
             }
             raft::Event::Truncated { from } => NodeEvent::Truncated { from: from.0 },
-            raft::Event::Appended(entry) => NodeEvent::Appended { index: entry.index.0, slot: slot(entry) },
             raft::Event::Committed { index } => NodeEvent::Committed { index: index.0 },
+            raft::Event::MembershipChanged { index, membership } => {
+                NodeEvent::MembershipChanged { index: index.0, members: members_of(membership) }
+            }
+            raft::Event::SnapshotReceived { meta } => {
+                NodeEvent::SnapshotReceived { snapshot: snapshot_of(meta) }
+            }
+            raft::Event::Compacted { to } => NodeEvent::Compacted { to: to.0 },
+            raft::Event::VersionRaised { version } => NodeEvent::VersionRaised { version: *version },
+            raft::Event::Appended(_) => return None,
         },
-    }
+    })
+}
+
+fn snapshot_of(meta: &SnapshotMeta) -> SnapshotSeen {
+    SnapshotSeen { index: meta.index.0, term: meta.term.0, members: members_of(&meta.membership) }
+}
+
+fn members_of(membership: &Membership) -> MembersSeen {
+    let ids = |list: &[NodeId]| list.iter().map(|id| id.0).collect();
+    let Membership { voters, outgoing, learners, .. } = membership;
+    MembersSeen { voters: ids(voters), outgoing: ids(outgoing), learners: ids(learners) }
 }
 
 /// A pre-candidate has not left its term and asks for nothing binding: to the checks it still follows.
@@ -117,6 +178,27 @@ fn slot(entry: &Entry) -> LogSlot {
     let digest = match &entry.payload {
         Payload::Noop => when,
         Payload::Command(command) => xxh3_64_with_seed(command, when),
+        Payload::Membership(_) | Payload::Version(_) => {
+            let bytes = postcard::to_stdvec(&entry.payload).expect("entries serialize");
+            xxh3_64_with_seed(&bytes, when)
+        }
     };
-    LogSlot { term: entry.term.0, digest }
+    let change = match &entry.payload {
+        Payload::Noop | Payload::Command(_) => None,
+        Payload::Membership(_) => Some(Change::Members),
+        Payload::Version(_) => Some(Change::Version),
+    };
+    LogSlot { term: entry.term.0, digest, change }
+}
+
+#[cfg(test)]
+mod tests {
+    use stormglass_nodes::machine::NEWEST_VERSION;
+
+    use crate::plan::VERSION_MAX;
+
+    #[test]
+    fn a_scenario_may_name_every_version_that_there_is() {
+        assert_eq!(VERSION_MAX, NEWEST_VERSION);
+    }
 }

@@ -3,14 +3,14 @@
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use stormglass_nodes::client::{Client, ClientConfig, ClientError, LockGuard};
+use stormglass_nodes::client::{Client, ClientConfig, ClientError, LockGuard, ReadFrom};
 use stormglass_nodes::env::Env;
 use stormglass_nodes::ids::{ClientId, FenceToken, NodeId};
 use stormglass_nodes::machine::{LockMode, MachineError, Versioned};
 
 use crate::history::{Answer, Call, Outcome, VirtualTime};
 use crate::nemesis::Process;
-use crate::plan::Schedule;
+use crate::plan::{ReadsAt, Schedule};
 use crate::workload::Service;
 use crate::world::{SimEnv, World};
 
@@ -28,11 +28,15 @@ pub(super) struct NodesService {
 
 impl NodesService {
     pub(super) fn start(world: World, number: u64, env: SimEnv, schedule: &Schedule) -> Self {
-        let nodes = (1..=schedule.cluster.nodes).map(NodeId).collect();
+        let nodes = (1..=schedule.cluster.nodes_in_all()).map(NodeId).collect();
         let mut config = ClientConfig::new(ClientId(number), nodes);
         config.operation_timeout_us = schedule.workload.timeout_ms * 1_000;
         config.lease_us = schedule.workload.lease_ms * 1_000;
         config.drift_ppm_max = schedule.clocks.drift_ppm_max;
+        config.read_from = match schedule.reads.at {
+            ReadsAt::Leader => ReadFrom::Leader,
+            ReadsAt::Any => ReadFrom::Node(((number - 1) % schedule.cluster.nodes) as usize),
+        };
         let client = Client::start(env.clone(), config);
         Self {
             world,

@@ -88,6 +88,7 @@ impl ProcessState {
 pub(super) struct Core {
     pub(super) nodes: u64,
     pub(super) clients: u64,
+    pub(super) operators: u64,
     pub(super) processes: Vec<ProcessState>,
     pub(super) queue: Queue,
     pub(super) timers: Timers,
@@ -106,8 +107,9 @@ pub(super) struct Core {
 impl Core {
     fn new(config: &WorldConfig, handle: &Handle, time: &TimeHandle, now: VirtualTime) -> Self {
         let streams = Streams::new(config.seed);
+        let customers = config.clients + config.operators;
         let names: Vec<Process> =
-            (1..=config.nodes).map(Process::Node).chain((1..=config.clients).map(Process::Client)).collect();
+            (1..=config.nodes).map(Process::Node).chain((1..=customers).map(Process::Client)).collect();
         let state = |name: &Process| {
             let label = process_name(*name);
             let mut clock_rng = streams.stream(&format!("clock/{label}"));
@@ -131,6 +133,7 @@ impl Core {
         Self {
             nodes: config.nodes,
             clients: config.clients,
+            operators: config.operators,
             processes: names.iter().map(state).collect(),
             queue: Queue::new(time),
             timers: Timers::default(),
@@ -139,7 +142,7 @@ impl Core {
                 inboxes: names.iter().map(|_| Inbox::default()).collect(),
                 links: Links::new(streams, config.network, names),
             },
-            view: View::new(config.nodes),
+            view: View::new(config.nodes, config.spares),
             tracer: Tracer::new(config.keep_trace),
             statistics: WorldStatistics::default(),
             spawned: 0,
@@ -151,7 +154,9 @@ impl Core {
     pub(super) fn index(&self, process: Process) -> Option<u32> {
         let index = match process {
             Process::Node(node) if (1..=self.nodes).contains(&node) => node - 1,
-            Process::Client(client) if (1..=self.clients).contains(&client) => self.nodes + client - 1,
+            Process::Client(client) if (1..=self.clients + self.operators).contains(&client) => {
+                self.nodes + client - 1
+            }
             _ => return None,
         };
         u32::try_from(index).ok()

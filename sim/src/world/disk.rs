@@ -119,6 +119,11 @@ impl Machine {
         self.medium.lose_power(&mut self.rng)
     }
 
+    /// Whatever was on it is gone, and the disk with it.
+    pub(super) fn destroy(&mut self) {
+        self.medium = Medium::default();
+    }
+
     pub(super) fn stall(&mut self) {
         self.stalled = true;
     }

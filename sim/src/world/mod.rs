@@ -68,10 +68,14 @@ pub use self::view::Observer;
 pub struct WorldConfig {
     /// The root of all entropy of the world.
     pub seed: u64,
-    /// Number of nodes; they are 1 to this.
+    /// Number of nodes, spares included; they are 1 to this.
     pub nodes: u64,
+    /// So many nodes, the last ones, belong to no cluster at first.
+    pub spares: u64,
     /// Number of clients; they are 1 to this.
     pub clients: u64,
+    /// Further client processes, numbered after the others, at which no fault aims.
+    pub operators: u64,
     /// The network, when nothing is wrong.
     pub network: NetworkProfile,
     /// The disks, when nothing is wrong.

@@ -9,7 +9,7 @@ use super::kernel::Event;
 use super::net::Drop;
 use super::trace::{TraceKind, digest};
 use super::{Process, VirtualTime, World};
-use crate::nemesis::{Counters, CrashEffect, LinkAction, RuleEffect, RuleId, Surface};
+use crate::nemesis::{Counters, CrashEffect, LinkAction, MembersInForce, RuleEffect, RuleId, Surface};
 
 impl Surface for World {
     fn nodes(&self) -> u64 {
@@ -25,12 +25,39 @@ impl Surface for World {
         core.view.leader(|node| core.is_node_up(node))
     }
 
+    fn members(&self) -> MembersInForce {
+        self.shared.lock().view.members.clone()
+    }
+
+    fn applied(&self, node: u64) -> u64 {
+        self.shared.lock().view.applied(node)
+    }
+
+    fn version(&self) -> u16 {
+        self.shared.lock().view.version
+    }
+
+    fn operator(&self) -> Option<Process> {
+        let core = self.shared.lock();
+        (core.operators > 0).then(|| Process::Client(core.clients + 1))
+    }
+
     fn is_up(&self, node: u64) -> bool {
         self.shared.lock().is_node_up(node)
     }
 
     fn crash(&self, node: u64, power_loss: bool) -> CrashEffect {
         self.shared.crash(Process::Node(node), power_loss)
+    }
+
+    fn destroy(&self, node: u64) -> CrashEffect {
+        let effect = self.shared.crash(Process::Node(node), true);
+        let now = self.shared.now_ns();
+        let mut core = self.shared.lock();
+        let index = core.expect_index(Process::Node(node));
+        core.machines[index as usize].destroy();
+        core.tracer.record_of(now, TraceKind::Fault, Process::Node(node), digest(&[11]));
+        effect
     }
 
     fn restart(&self, node: u64) -> bool {

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use crate::history::{LogSlot, NodeEvent, NodeRole, VirtualTime};
+use crate::history::{LogSlot, MembersSeen, NodeEvent, NodeRole, SnapshotSeen, VirtualTime};
 
 use super::trace::digest;
+use crate::nemesis::MembersInForce;
 
 /// Called with each event of each node, at the moment that it happens.
 pub type Observer = Box<dyn FnMut(VirtualTime, u64, &NodeEvent) + Send>;
@@ -20,21 +21,37 @@ pub(super) struct Observers {
 /// The roles that the nodes say they have.
 pub(super) struct View {
     nodes: Vec<(NodeRole, u64)>,
+    /// Of each node, the last entry applied in this life.
+    applied: Vec<u64>,
+    pub(super) members: MembersInForce,
+    pub(super) version: u16,
     pub(super) leaders_elected: u64,
     pub(super) campaigns: u64,
 }
 
 impl View {
-    pub(super) fn new(nodes: u64) -> Self {
-        let nodes = (0..nodes).map(|_| (NodeRole::Follower, 0)).collect();
-        Self { nodes, leaders_elected: 0, campaigns: 0 }
+    /// Nothing has happened; the last `spares` nodes are no members.
+    pub(super) fn new(nodes: u64, spares: u64) -> Self {
+        let members = MembersSeen { voters: (1..=nodes - spares).collect(), ..MembersSeen::default() };
+        Self {
+            nodes: (0..nodes).map(|_| (NodeRole::Follower, 0)).collect(),
+            applied: vec![0; nodes as usize],
+            members: MembersInForce { index: 0, members, changes: 0 },
+            version: 0,
+            leaders_elected: 0,
+            campaigns: 0,
+        }
+    }
+
+    /// The last entry that a node has applied in this life.
+    pub(super) fn applied(&self, node: u64) -> u64 {
+        node.checked_sub(1).and_then(|place| self.applied.get(place as usize)).copied().unwrap_or(0)
     }
 
     /// Takes note of an event. A node that starts or stops leads nobody.
     pub(super) fn note(&mut self, node: u64, event: &NodeEvent) {
-        let Some(view) = node.checked_sub(1).and_then(|place| self.nodes.get_mut(place as usize)) else {
-            return;
-        };
+        let Some(place) = node.checked_sub(1).map(|place| place as usize) else { return };
+        let Some(view) = self.nodes.get_mut(place) else { return };
         match event {
             NodeEvent::RoleChanged { role, term } => {
                 let is_new = *view != (*role, *term);
@@ -43,7 +60,18 @@ impl View {
                 *view = (*role, *term);
             }
             NodeEvent::Stopped => *view = (NodeRole::Follower, 0),
-            NodeEvent::Started { term, .. } => *view = (NodeRole::Follower, *term),
+            NodeEvent::Started { term, snapshot, .. } => {
+                *view = (NodeRole::Follower, *term);
+                self.applied[place] = snapshot.as_ref().map_or(0, |snapshot| snapshot.index);
+            }
+            NodeEvent::Applied { index, .. } | NodeEvent::Installed { index, .. } => {
+                self.applied[place] = *index
+            }
+            NodeEvent::MembershipChanged { index, members } if *index > self.members.index => {
+                let changes = self.members.changes + 1;
+                self.members = MembersInForce { index: *index, members: members.clone(), changes };
+            }
+            NodeEvent::VersionRaised { version } => self.version = self.version.max(*version),
             _ => {}
         }
     }
@@ -62,10 +90,25 @@ impl View {
 pub(super) fn digest_event(event: &NodeEvent) -> u64 {
     let vote = |vote: &Option<u64>| vote.map_or(0, |vote| vote.wrapping_add(1));
     let slot = |slot: &LogSlot| [slot.term, slot.digest];
+    let members = |seen: &MembersSeen| {
+        let lists = [&seen.voters, &seen.outgoing, &seen.learners];
+        digest(&lists.map(|list| digest(list)))
+    };
+    let covered =
+        |snapshot: &SnapshotSeen| digest(&[snapshot.index, snapshot.term, members(&snapshot.members)]);
     match event {
-        NodeEvent::Started { term, voted_for, log } => {
+        NodeEvent::Started { version, term, voted_for, snapshot, log } => {
             let slots: Vec<u64> = log.iter().flat_map(slot).collect();
-            digest(&[1, *term, vote(voted_for), log.len() as u64, digest(&slots)])
+            let covered = snapshot.as_ref().map_or(0, covered);
+            digest(&[
+                1,
+                u64::from(*version),
+                *term,
+                vote(voted_for),
+                covered,
+                log.len() as u64,
+                digest(&slots),
+            ])
         }
         NodeEvent::Stopped => digest(&[2]),
         NodeEvent::RoleChanged { role, term } => digest(&[3, *role as u64, *term]),
@@ -76,6 +119,13 @@ pub(super) fn digest_event(event: &NodeEvent) -> u64 {
         NodeEvent::Durable { term, voted_for, last_index } => {
             digest(&[8, *term, vote(voted_for), *last_index])
         }
+        NodeEvent::SnapshotReceived { snapshot } => digest(&[10, covered(snapshot)]),
+        NodeEvent::Installed { index, state } => digest(&[11, *index, *state]),
+        NodeEvent::MembershipChanged { index, members: seen } => digest(&[12, *index, members(seen)]),
+        NodeEvent::VersionRaised { version } => digest(&[13, u64::from(*version)]),
+        NodeEvent::Compacted { to } => digest(&[14, *to]),
+        NodeEvent::Acknowledges { term, index } => digest(&[15, *term, *index]),
+        NodeEvent::WriteBegan => digest(&[16]),
         NodeEvent::Applied { index, slot, state } => digest(&[9, *index, slot.term, slot.digest, *state]),
     }
 }
@@ -86,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_leader_is_the_live_one_of_the_highest_term() {
-        let mut view = View::new(3);
+        let mut view = View::new(3, 0);
         let lead = |term| NodeEvent::RoleChanged { role: NodeRole::Leader, term };
         assert_eq!(view.leader(|_| true), None);
         view.note(1, &lead(2));

@@ -1,122 +1,12 @@
-//! Sequences of events that each invariant accepts, and such that it rejects.
-//!
-//! A scenario is a three-node cluster and one event after another; the invariant that must reject it is
-//! named, and it must be the first to do so.
+//! Sequences of events that each invariant accepts, and such that it rejects. Those with snapshots and with
+//! changes of the members are in files of their own.
 
 use stormglass_sim::check::Verdict;
 use stormglass_sim::check::invariants::InvariantSet;
 use stormglass_sim::history::NodeRole::{Candidate, Follower, Leader};
-use stormglass_sim::history::{LogSlot, NodeEvent, NodeRole, VirtualTime};
+use stormglass_sim::history::{LogSlot, NodeEvent, VirtualTime};
 
-type Step = (u64, NodeEvent);
-
-fn slot(term: u64) -> LogSlot {
-    LogSlot { term, digest: term * 1_000 }
-}
-
-fn started(node: u64, term: u64, voted_for: Option<u64>, terms: &[u64]) -> Step {
-    (node, NodeEvent::Started { term, voted_for, log: terms.iter().map(|term| slot(*term)).collect() })
-}
-
-fn stopped(node: u64) -> Step {
-    (node, NodeEvent::Stopped)
-}
-
-fn role(node: u64, role: NodeRole, term: u64) -> Step {
-    (node, NodeEvent::RoleChanged { role, term })
-}
-
-fn voted(node: u64, term: u64, candidate: u64) -> Step {
-    (node, NodeEvent::Voted { term, candidate })
-}
-
-fn durable(node: u64, term: u64, voted_for: Option<u64>, last_index: u64) -> Step {
-    (node, NodeEvent::Durable { term, voted_for, last_index })
-}
-
-fn appended(node: u64, index: u64, term: u64) -> Step {
-    (node, NodeEvent::Appended { index, slot: slot(term) })
-}
-
-fn truncated(node: u64, from: u64) -> Step {
-    (node, NodeEvent::Truncated { from })
-}
-
-fn committed(node: u64, index: u64) -> Step {
-    (node, NodeEvent::Committed { index })
-}
-
-fn applied(node: u64, index: u64, term: u64) -> Step {
-    (node, NodeEvent::Applied { index, slot: slot(term), state: index * 7 })
-}
-
-fn boot() -> Vec<Step> {
-    (1..=3).map(|node| started(node, 0, None, &[])).collect()
-}
-
-/// `leader` is elected in `term` by its own vote and that of `voter`, whose logs end at these indexes.
-fn elect(leader: u64, voter: u64, term: u64, last: [u64; 2]) -> Vec<Step> {
-    vec![
-        role(leader, Candidate, term),
-        voted(leader, term, leader),
-        durable(leader, term, Some(leader), last[0]),
-        role(voter, Follower, term),
-        voted(voter, term, leader),
-        durable(voter, term, Some(leader), last[1]),
-        role(leader, Leader, term),
-    ]
-}
-
-/// Node 1 leads in term 1 and has one entry committed and applied on itself and node 2.
-fn one_committed() -> Vec<Step> {
-    [
-        boot(),
-        elect(1, 2, 1, [0, 0]),
-        vec![
-            appended(1, 1, 1),
-            durable(1, 1, Some(1), 1),
-            appended(2, 1, 1),
-            durable(2, 1, Some(1), 1),
-            committed(1, 1),
-            applied(1, 1, 1),
-            committed(2, 1),
-            applied(2, 1, 1),
-        ],
-    ]
-    .concat()
-}
-
-fn run(steps: &[Step]) -> (InvariantSet, Result<(), String>) {
-    let mut set = InvariantSet::new(1..=3);
-    for (time, (node, event)) in (1..).zip(steps) {
-        if let Err(violation) = set.observe(VirtualTime::from_ms(time), *node, event) {
-            let at_the_end = time == steps.len() as u64;
-            assert!(at_the_end, "too early: {violation}");
-            return (set, Err(violation.invariant.to_owned()));
-        }
-    }
-    (set, Ok(()))
-}
-
-fn accepts(what: &str, steps: Vec<Step>) {
-    let (set, result) = run(&steps);
-    assert_eq!(result, Ok(()), "{what}: {:#?}", set.report());
-}
-
-/// The last of the steps, and no earlier one, is rejected by the invariant of this name.
-fn rejects(invariant: &str, what: &str, steps: Vec<Step>) {
-    let (set, result) = run(&steps);
-    assert!(result.is_err(), "{what}: nothing rejects it");
-    let invalid = |name: &str| {
-        set.report().iter().any(|report| report.name == name && report.verdict() == Verdict::Invalid)
-    };
-    assert!(invalid(invariant), "{what}: {:#?}", set.report());
-}
-
-fn after(mut steps: Vec<Step>, more: Vec<Step>) -> Vec<Step> {
-    steps.extend(more);
-    steps
-}
+use crate::events::*;
 
 #[test]
 fn an_ordinary_life_is_accepted_and_judged_by_every_invariant() {
@@ -132,6 +22,7 @@ fn an_ordinary_life_is_accepted_and_judged_by_every_invariant() {
                 appended(3, 1, 1),
                 appended(3, 2, 2),
                 durable(3, 2, Some(2), 2),
+                acknowledges(3, 2, 2),
                 committed(2, 2),
                 applied(2, 2, 2),
                 committed(3, 2),
@@ -156,7 +47,7 @@ fn an_ordinary_life_is_accepted_and_judged_by_every_invariant() {
 fn an_invariant_that_judged_nothing_is_unknown() {
     let set = InvariantSet::new(1..=3);
     assert!(set.report().iter().all(|report| report.verdict() == Verdict::Unknown));
-    assert_eq!(set.report().len(), 12);
+    assert_eq!(set.report().len(), 15);
 }
 
 #[test]
@@ -251,7 +142,7 @@ fn log_matching() {
         "the same entry after different ones",
         after(boot(), vec![appended(1, 1, 1), appended(1, 2, 3), appended(2, 1, 2), appended(2, 2, 3)]),
     );
-    let forged = NodeEvent::Appended { index: 1, slot: LogSlot { term: 1, digest: 5 } };
+    let forged = NodeEvent::Appended { index: 1, slot: LogSlot { term: 1, digest: 5, change: None } };
     rejects(name, "two entries of one index and term", after(boot(), vec![appended(1, 1, 1), (2, forged)]));
     rejects(
         name,
@@ -374,13 +265,16 @@ fn durable_log() {
     accepts("an entry that was not durable is lost", restart(after(two(), vec![appended(1, 3, 1)]), &[1, 1]));
     accepts("a cut log is recovered as it was", restart(after(two(), vec![truncated(1, 2)]), &[1, 1]));
     accepts("a cut log is recovered cut", restart(after(two(), vec![truncated(1, 2)]), &[1]));
-    let rewritten = || after(two(), vec![truncated(1, 2), appended(1, 2, 2), durable(1, 2, None, 2)]);
+    let rewritten = || {
+        let cut = vec![write_began(1), truncated(1, 2), appended(1, 2, 2), durable(1, 2, None, 2)];
+        after(two(), cut)
+    };
     let restart_later = |steps, terms: &[u64]| after(steps, vec![stopped(1), started(1, 2, None, terms)]);
-    accepts("a report after a cut may speak of the log before it", restart_later(rewritten(), &[1, 1]));
+    accepts("a write that began before a cut stored the log before it", restart_later(rewritten(), &[1, 1]));
     let settled = || after(rewritten(), vec![durable(1, 2, None, 2)]);
     rejects(
         name,
-        "the second report after a cut speaks of the log as it is",
+        "a write that began after the cut stored the log after it",
         restart_later(settled(), &[1, 1]),
     );
     accepts("and it is recovered", restart_later(settled(), &[1, 2]));
@@ -550,4 +444,93 @@ fn commit_is_learnt() {
     accepts("a follower commits what its leader has", after(one_committed(), told));
     let older = vec![appended(3, 1, 1), role(3, Follower, 1), committed(3, 1)];
     accepts("another learns of it later", after(one_committed(), older));
+}
+
+#[test]
+fn acknowledged_is_durable() {
+    let name = "acknowledged is durable";
+    let base = || after(boot(), elect(1, 2, 1, [0, 0]));
+    let with = |more| after(base(), more);
+    accepts(
+        "what is durable is acknowledged, and again",
+        with(vec![
+            appended(2, 1, 1),
+            durable(2, 1, Some(1), 1),
+            acknowledges(2, 1, 1),
+            acknowledges(2, 1, 1),
+        ]),
+    );
+    accepts("an append of nothing", with(vec![acknowledges(2, 1, 0)]));
+    rejects(name, "an entry that is in memory only", with(vec![appended(2, 1, 1), acknowledges(2, 1, 1)]));
+    rejects(
+        name,
+        "an entry that is on its way to the disk",
+        with(vec![appended(2, 1, 1), write_began(2), acknowledges(2, 1, 1)]),
+    );
+    rejects(
+        name,
+        "an entry that came after the write began",
+        with(vec![write_began(2), appended(2, 1, 1), durable(2, 1, Some(1), 0), acknowledges(2, 1, 1)]),
+    );
+    rejects(name, "a term that is not durable", with(vec![role(3, Follower, 1), acknowledges(3, 1, 0)]));
+    // Node 2 has entry 1 of term 1 on its way to the disk when the leader of term 2 has another there.
+    let overtaken = |more| {
+        let cut =
+            vec![appended(2, 1, 1), write_began(2), role(2, Follower, 2), truncated(2, 1), appended(2, 1, 2)];
+        with(after(cut, after(vec![durable(2, 1, Some(1), 1)], more)))
+    };
+    accepts(
+        "what is on the disk is acknowledged to the leader of then",
+        overtaken(vec![acknowledges(2, 1, 1)]),
+    );
+    let term_durable = vec![write_began(2), durable(2, 2, None, 1), acknowledges(2, 2, 1)];
+    accepts("the next write makes the new entry durable", overtaken(term_durable));
+    let stale_write = vec![
+        appended(2, 1, 1),
+        durable(2, 1, Some(1), 1),
+        role(2, Follower, 2),
+        write_began(2),
+        truncated(2, 1),
+        appended(2, 1, 2),
+        durable(2, 2, None, 1),
+        acknowledges(2, 2, 1),
+    ];
+    rejects(name, "a write that began before the cut stored another entry", with(stale_write));
+    let restarted = vec![
+        appended(2, 1, 1),
+        durable(2, 1, Some(1), 1),
+        appended(2, 2, 1),
+        stopped(2),
+        started(2, 1, Some(1), &[1]),
+        acknowledges(2, 1, 1),
+        appended(2, 2, 1),
+        acknowledges(2, 1, 2),
+    ];
+    rejects(name, "what a restart has lost", with(restarted));
+}
+
+#[test]
+fn versions_only_rise_and_only_to_what_a_program_speaks() {
+    let name = "monotonic terms and indexes";
+    let speaks =
+        |version| (1, NodeEvent::Started { version, term: 0, voted_for: None, snapshot: None, log: vec![] });
+    let raised = |version| (1, NodeEvent::VersionRaised { version });
+    accepts("two versions", vec![speaks(3), raised(2), raised(3)]);
+    rejects(name, "a version goes back", vec![speaks(3), raised(3), raised(2)]);
+    rejects(name, "a program speaks a later version than its own", vec![speaks(2), raised(3)]);
+    let newer = vec![speaks(2), raised(2), stopped(1), speaks(3), raised(2), raised(3)];
+    accepts("a newer program takes over", newer);
+}
+
+#[test]
+fn writes_begin_and_complete_one_at_a_time() {
+    let name = "well-formed events";
+    rejects(name, "two writes at a time", after(boot(), vec![write_began(1), write_began(1)]));
+    let died =
+        vec![write_began(1), stopped(1), started(1, 0, None, &[]), write_began(1), durable(1, 0, None, 0)];
+    accepts("a node dies while it writes", after(boot(), died));
+    let mut set = InvariantSet::new(1..=3);
+    assert_eq!(set.observe(VirtualTime(1), 1, &started(1, 0, None, &[]).1), Ok(()));
+    let completed = set.observe(VirtualTime(2), 1, &durable(1, 0, None, 0).1);
+    assert_eq!(completed.map_err(|violation| violation.invariant), Err(name));
 }

@@ -2,9 +2,12 @@
 
 mod brute;
 mod differential;
+mod events;
 mod exercise;
 mod histories;
 mod invariants;
+mod invariants_members;
+mod invariants_snapshots;
 mod linearizability;
 mod liveness;
 mod lock_safety;

@@ -6,8 +6,11 @@ use bytes::Bytes;
 use rand::{Rng, RngExt};
 use stormglass_nodes::env::{Disk, DiskError, Env};
 use stormglass_nodes::ids::{ClusterTime, LogIndex, NodeId, Term};
-use stormglass_nodes::raft::{Entry, HardState, Payload, Recovered, StoreRequest, StoreToken};
-use stormglass_nodes::storage::conformance::DiskUnderTest;
+use stormglass_nodes::raft::membership::Membership;
+use stormglass_nodes::raft::{
+    Entry, HardState, Payload, Recovered, Snapshot, SnapshotMeta, SnapshotWrite, StoreRequest, StoreToken,
+};
+use stormglass_nodes::storage::conformance::{DiskUnderTest, after};
 use stormglass_sim::nemesis::{CrashEffect, Process};
 use stormglass_sim::world::{SimDisk, SimFile, World};
 use tokio::sync::watch;
@@ -155,27 +158,32 @@ impl<R: Rng> Ledger<R> {
     }
 }
 
-fn after(state: &Recovered, request: &StoreRequest) -> Recovered {
-    let mut state = state.clone();
-    state.hard_state = request.hard_state.unwrap_or(state.hard_state);
-    if let Some(from) = request.truncate_from {
-        state.entries.retain(|entry| entry.index < from);
-    }
-    state.entries.extend(request.append.iter().cloned());
-    state
-}
-
-/// A request such as a core may make: at least one of a vote, a truncation, entries of up to some sectors.
+/// A request such as a core may make: at least one of a vote, a truncation, a snapshot, entries of up to some
+/// sectors.
 pub(crate) fn random_request<R: Rng>(ledger: &mut Ledger<R>) -> StoreRequest {
     ledger.requests += 1;
     let (random, number) = (&mut ledger.random, ledger.requests);
-    let last = ledger.state.entries.len() as u64;
-    let cut = if random.random_range(0..5) == 0 { random.random_range(0..=last.min(4)) } else { 0 };
-    let (kept, count) = (last - cut, number % 5);
+    let covered_to = ledger.state.snapshot.as_ref().map_or(0, |snapshot| snapshot.meta.index.0);
+    let (last, count) = (ledger.state.last_index().0, number % 5);
     let voted_for = Some(NodeId(random.random_range(1..4))).filter(|_| random.random_range(0..3) > 0);
     let hard_state = (count != 1).then_some(HardState { term: Term(number), voted_for });
     // As with a core, no entry is of a later term than the one stored.
     let term = hard_state.unwrap_or(ledger.state.hard_state).term;
+    let mut request = StoreRequest { hard_state, ..StoreRequest::empty(StoreToken(number)) };
+    let kept = match random.random_range(0..25) {
+        0 => {
+            let index = (last + random.random_range(0..20)).saturating_sub(5).max(covered_to + 1);
+            let snapshot = random_snapshot(random, index, term, ClusterTime(number * 1_000));
+            request.snapshot = Some(Box::new(SnapshotWrite { snapshot, replaces_log: true }));
+            index
+        }
+        1..6 => {
+            let kept = last.saturating_sub(random.random_range(0..4)).max(covered_to);
+            request.truncate_from = (kept < last).then_some(LogIndex(kept + 1));
+            kept
+        }
+        _ => last,
+    };
     let entry = |position: u64| Entry {
         index: LogIndex(kept + position),
         term,
@@ -187,7 +195,25 @@ pub(crate) fn random_request<R: Rng>(ledger: &mut Ledger<R>) -> StoreRequest {
             _ => Payload::Command(Bytes::from(vec![number as u8; random.random_range(0..1_500)])),
         },
     };
-    let append = (1..=count).map(entry).collect();
-    let truncate_from = (cut > 0).then_some(LogIndex(kept + 1));
-    StoreRequest { token: StoreToken(number), hard_state, truncate_from, append }
+    request.append = (1..=count).map(entry).collect();
+    let state = after(&ledger.state, &request);
+    if request.snapshot.is_none() && !state.entries.is_empty() && random.random_range(0..6) == 0 {
+        let last = &state.entries[random.random_range(0..state.entries.len())];
+        let snapshot = random_snapshot(random, last.index.0, last.term, last.time);
+        request.snapshot = Some(Box::new(SnapshotWrite { snapshot, replaces_log: false }));
+    }
+    let snapshot = request.snapshot.as_ref().map(|write| &write.snapshot).or(state.snapshot.as_ref());
+    if let Some(snapshot) = snapshot.filter(|_| random.random_range(0..5) == 0) {
+        let back = random.random_range(0..10);
+        request.compact_to = Some(LogIndex(snapshot.meta.index.0.saturating_sub(back)));
+    }
+    request
+}
+
+/// A snapshot up to some entry, of up to some sectors.
+fn random_snapshot<R: Rng>(random: &mut R, index: u64, term: Term, time: ClusterTime) -> Snapshot {
+    let membership = Membership::new(vec![NodeId(1), NodeId(2), NodeId(3)], vec![]);
+    let meta = SnapshotMeta { index: LogIndex(index), term, time, membership, version: 1 };
+    let (content, length) = (random.random_range(0..3), random.random_range(0..5_000));
+    Snapshot { meta, data: Bytes::from(vec![content; length]) }
 }

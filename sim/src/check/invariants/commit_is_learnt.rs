@@ -2,7 +2,7 @@
 //!
 //! Only a leader decides that an entry is committed; a follower whose commit index runs ahead guesses, and
 //! applies what may yet be overwritten. Logs that happen to agree hide such a guess from every invariant
-//! that compares entries.
+//! that compares entries. A snapshot says that what it covers is committed.
 
 use super::{Invariant, Judgement, Shadow};
 use crate::history::{NodeEvent, NodeRole};
@@ -24,8 +24,12 @@ impl Invariant for CommitIsLearnt {
     }
 
     fn before(&mut self, shadow: &Shadow, node: u64, event: &NodeEvent) -> Judgement {
-        let NodeEvent::Committed { index } = event else { return Ok(false) };
-        if shadow.node(node).role == NodeRole::Leader {
+        let index = match event {
+            NodeEvent::Committed { index } => index,
+            NodeEvent::SnapshotReceived { snapshot } => &snapshot.index,
+            _ => return Ok(false),
+        };
+        if shadow.node(node).role == NodeRole::Leader && matches!(event, NodeEvent::Committed { .. }) {
             self.decided = self.decided.max(*index);
             return Ok(true);
         }

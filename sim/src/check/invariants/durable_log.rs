@@ -1,8 +1,9 @@
-//! Durable log: what was reported durable stays so until the log is cut, and a restart recovers it.
+//! Durable log: a write makes the log durable as it was when the write began; what is durable stays so until
+//! the log is cut, and a restart recovers it, or a snapshot that covers it.
 
-use super::shadow::prefix;
-use super::{Invariant, Judgement, Shadow};
-use crate::history::NodeEvent;
+use super::shadow_node::prefix;
+use super::{Invariant, Judgement, Shadow, ShadowNode};
+use crate::history::{LogSlot, NodeEvent};
 
 /// The invariant.
 #[derive(Debug, Default)]
@@ -19,29 +20,45 @@ impl Invariant for DurableLog {
 
     fn before(&mut self, shadow: &Shadow, node: u64, event: &NodeEvent) -> Judgement {
         let own = shadow.node(node);
-        let durable = own.durable_certain;
         match event {
-            NodeEvent::Durable { last_index, .. } if *last_index < durable => {
-                Err(format!("the durable log shrank from {durable} to {last_index} without a cut"))
-            }
-            NodeEvent::Durable { .. } => Ok(true),
-            NodeEvent::Started { log, .. } => {
-                let kept = usize::try_from(durable).unwrap_or(usize::MAX);
-                if log.len() < kept {
-                    return Err(format!(
-                        "entries up to {durable} were durable, but a log that ends at {} was recovered",
-                        log.len()
-                    ));
-                }
-                let recovered = log[..kept].iter().fold(0, |before, slot| prefix(before, *slot));
-                let expected = own.slot(durable).map_or(0, |slot| slot.prefix);
-                if recovered == expected {
+            NodeEvent::Durable { last_index, .. } => {
+                let write = own.write.ok_or("a write completed that had not begun")?;
+                if *last_index == write.last {
                     Ok(true)
                 } else {
-                    Err(format!("the recovered log differs from what was durable up to {durable}"))
+                    Err(format!(
+                        "a write began with a log that ended at {}, but completed with one that ends at {last_index}",
+                        write.last
+                    ))
                 }
+            }
+            NodeEvent::Started { snapshot, log, .. } => {
+                let covered = snapshot.as_ref().map_or(0, |snapshot| snapshot.index);
+                recovers(shadow, own, covered, log)
             }
             _ => Ok(false),
         }
+    }
+}
+
+/// Whether a snapshot up to `covered` and the log after it hold all that was durable.
+fn recovers(shadow: &Shadow, own: &ShadowNode, covered: u64, log: &[LogSlot]) -> Judgement {
+    let durable = own.durable;
+    let last = covered.saturating_add(log.len() as u64);
+    if last < durable {
+        return Err(format!(
+            "entries up to {durable} were durable, but a log that ends at {last} was recovered"
+        ));
+    }
+    let of_committed = |index| shadow.committed_at(index).map_or(0, |committed| committed.slot.prefix);
+    let after_snapshot = usize::try_from(durable.saturating_sub(covered)).unwrap_or(usize::MAX);
+    let recovered = log[..after_snapshot]
+        .iter()
+        .fold(of_committed(durable.min(covered)), |before, slot| prefix(before, *slot));
+    let expected = own.slot(durable).map_or(0, |slot| slot.prefix);
+    if recovered == expected {
+        Ok(true)
+    } else {
+        Err(format!("the recovered log differs from what was durable up to {durable}"))
     }
 }

@@ -1,5 +1,5 @@
 //! Durable vote: a node votes for at most one candidate in a term, restarts included, and a leader has the
-//! durable votes of a majority.
+//! durable votes of a majority of the voters that it goes by; of both halves of them while they are joint.
 //!
 //! A vote that was not durable when its node died may vanish: it was never announced. What was reported
 //! durable must be recovered. A vote given in a term also stands once a later term is durable, because the
@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::members::{is_quorum, show};
 use super::{Invariant, Judgement, Shadow};
 use crate::history::{NodeEvent, NodeRole};
 
@@ -23,7 +24,7 @@ impl Invariant for DurableVote {
     }
 
     fn source(&self) -> &'static str {
-        "Raft paper, Figure 2 (persistent state) and section 5.2"
+        "Raft paper, Figure 2 (persistent state), sections 5.2 and 6"
     }
 
     fn before(&mut self, shadow: &Shadow, node: u64, event: &NodeEvent) -> Judgement {
@@ -71,16 +72,20 @@ impl DurableVote {
     }
 
     fn elected(&self, shadow: &Shadow, leader: u64, term: u64) -> Judgement {
-        let backs = |(voter, state): &(u64, &super::ShadowNode)| {
+        let backs = |voter| {
+            let state = shadow.node(voter);
             let durable = state.durable_term > term
                 || (state.durable_term == term && state.durable_vote == Some(leader));
-            durable && self.given.get(&(*voter, term)) == Some(&leader)
+            durable && self.given.get(&(voter, term)) == Some(&leader)
         };
-        let voters: Vec<u64> = shadow.nodes().filter(backs).map(|(voter, _)| voter).collect();
-        if voters.len() >= shadow.majority() {
-            Ok(true)
-        } else {
-            Err(format!("node {leader} leads in term {term} by the durable votes of {voters:?} only"))
+        let members = &shadow.node(leader).members;
+        if is_quorum(members, backs) {
+            return Ok(true);
         }
+        let voters: Vec<u64> = shadow.nodes().map(|(node, _)| node).filter(|node| backs(*node)).collect();
+        Err(format!(
+            "node {leader} leads in term {term} by the durable votes of {voters:?} only, of {}",
+            show(members)
+        ))
     }
 }

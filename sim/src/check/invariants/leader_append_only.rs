@@ -30,6 +30,13 @@ impl Invariant for LeaderAppendOnly {
             NodeEvent::Truncated { from } => {
                 Err(format!("the leader of term {} cut its log from {from} on", state.term))
             }
+            NodeEvent::SnapshotReceived { snapshot } => {
+                let covered = snapshot.index;
+                Err(format!(
+                    "the leader of term {} put a snapshot up to {covered} in place of its log",
+                    state.term
+                ))
+            }
             _ => Ok(false),
         }
     }

@@ -36,9 +36,11 @@ impl Invariant for LogMatching {
                 let last = log.last().ok_or_else(|| format!("entry {index} is not in the log"))?;
                 self.matches(node, *index, last)
             }
-            NodeEvent::Started { .. } => {
+            // What a snapshot covers is taken from what is committed, and was held by others.
+            NodeEvent::Started { snapshot, .. } => {
+                let covered = snapshot.as_ref().map_or(0, |snapshot| snapshot.index);
                 let mut judged = false;
-                for (index, slot) in (1..).zip(log) {
+                for (index, slot) in (1..).zip(log).filter(|(index, _)| *index > covered) {
                     judged |= self.matches(node, index, slot)?;
                 }
                 Ok(judged)

@@ -5,11 +5,19 @@
 //! time that does not grow with the run (a restart costs as much as the log that it recovers).
 //!
 //! What the events must keep to, so that no invariant is blamed for a bad report: a node starts before
-//! anything else and again after it stopped; entries enter a log at its end; and a write is reported durable
-//! before the node does anything that depends on it.
+//! anything else and again after it stopped, and the first time on an empty disk unless it is one of the first
+//! voters; entries enter a log at its end; a write is reported when it begins and, once it is durable, before
+//! the node does anything that depends on it; an entry is reported applied before what it changes of the
+//! cluster.
 //!
-//! Deliberately absent: configuration changes and snapshots, which the nodes do not have yet.
+//! The shadow keeps every log from index 1, whatever the node itself has let go of: what a snapshot covers
+//! is what was committed, and is taken from there; if the snapshot's own index, term and members say
+//! otherwise, that is a violation. Quorums are those of the members that the node in question goes by, and a
+//! node that is none of them owes nothing.
 
+mod acknowledged_is_durable;
+mod agreed_members;
+mod change_in_order;
 mod commit_in_own_term;
 mod commit_is_learnt;
 mod committed_is_durable;
@@ -19,13 +27,16 @@ mod election_safety;
 mod leader_append_only;
 mod leader_completeness;
 mod log_matching;
+mod members;
 mod monotonicity;
 mod set;
 mod shadow;
+mod shadow_node;
 mod state_machine_safety;
 
 pub use set::{InvariantReport, InvariantSet, Violation};
-pub use shadow::{Committed, Shadow, ShadowNode, ShadowSlot};
+pub use shadow::{Committed, Shadow};
+pub use shadow_node::{ShadowNode, ShadowSlot, Write};
 
 use std::fmt::Debug;
 

@@ -4,6 +4,9 @@ use std::fmt;
 
 use thiserror::Error;
 
+use super::acknowledged_is_durable::AcknowledgedIsDurable;
+use super::agreed_members::AgreedMembers;
+use super::change_in_order::ChangeInOrder;
 use super::commit_in_own_term::CommitInOwnTerm;
 use super::commit_is_learnt::CommitIsLearnt;
 use super::committed_is_durable::CommittedIsDurable;
@@ -144,6 +147,9 @@ all_invariants! {
     committed_is_durable: CommittedIsDurable,
     commit_in_own_term: CommitInOwnTerm,
     commit_is_learnt: CommitIsLearnt,
+    acknowledged_is_durable: AcknowledgedIsDurable,
+    agreed_members: AgreedMembers,
+    change_in_order: ChangeInOrder,
 }
 
 /// All invariants and the shadow that they judge by.
@@ -155,7 +161,7 @@ pub struct InvariantSet {
 }
 
 impl InvariantSet {
-    /// All invariants, for a cluster of these voters; no node has started.
+    /// All invariants, for a cluster whose first voters are these; no node has started, and others may join.
     #[must_use]
     pub fn new(voters: impl IntoIterator<Item = u64>) -> Self {
         Self {

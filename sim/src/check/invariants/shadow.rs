@@ -2,55 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use xxhash_rust::xxh3::xxh3_64;
-
-use crate::history::{LogSlot, NodeEvent, NodeRole};
-
-/// A log slot, and a hash over it and everything before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShadowSlot {
-    /// The slot.
-    pub slot: LogSlot,
-    /// Equal for two logs if they are equal up to here.
-    pub prefix: u64,
-}
-
-/// One node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ShadowNode {
-    /// Whether its process lives.
-    pub up: bool,
-    /// Its term; while it is down, its last.
-    pub term: u64,
-    /// Its role.
-    pub role: NodeRole,
-    /// Its log in memory; while it is down, its last.
-    pub log: Vec<ShadowSlot>,
-    /// Its commit index in this life.
-    pub commit: u64,
-    /// The last index that its machine applied in this life.
-    pub applied: u64,
-    /// The term last reported durable.
-    pub durable_term: u64,
-    /// The vote last reported durable, in that term.
-    pub durable_vote: Option<u64>,
-    /// So much of `log` is durable for certain. A write that was under way when the log was cut in memory
-    /// may be reported after the cut and then speaks of the log before it: until a second report, what
-    /// follows the cut does not count here.
-    pub durable_certain: u64,
-    /// So much of `log` may be durable, each report taken to speak of the log as it is.
-    pub durable_possible: u64,
-    cut: Option<Cut>,
-}
-
-/// A cut of the log whose way to the disk is not certain yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Cut {
-    /// The lowest index that left.
-    from: u64,
-    /// Whether a report has come since.
-    reported: bool,
-}
+use super::shadow_node::{ShadowNode, ShadowSlot};
+use crate::history::{Change, MembersSeen, NodeEvent, SnapshotSeen};
 
 /// A committed entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,96 +20,32 @@ pub struct Shadow {
     nodes: BTreeMap<u64, ShadowNode>,
     committed: Vec<Committed>,
     committed_in_term: BTreeMap<u64, u64>,
-}
-
-impl ShadowNode {
-    /// The index of its last entry.
-    #[must_use]
-    pub fn last_index(&self) -> u64 {
-        self.log.len() as u64
-    }
-
-    /// Its slot at `index`, from 1.
-    #[must_use]
-    pub fn slot(&self, index: u64) -> Option<&ShadowSlot> {
-        self.log.get(usize::try_from(index.checked_sub(1)?).ok()?)
-    }
-
-    fn push(&mut self, slot: LogSlot) {
-        let before = self.log.last().map_or(0, |last| last.prefix);
-        self.log.push(ShadowSlot { slot, prefix: prefix(before, slot) });
-    }
-
-    fn start(&mut self, term: u64, voted_for: Option<u64>, log: &[LogSlot]) {
-        *self = Self { up: true, term, durable_term: term, durable_vote: voted_for, ..Self::default() };
-        log.iter().for_each(|slot| self.push(*slot));
-        self.durable_certain = self.last_index();
-        self.durable_possible = self.last_index();
-    }
-
-    fn truncate(&mut self, from: u64) {
-        let keep = from.saturating_sub(1);
-        self.log.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
-        self.durable_certain = self.durable_certain.min(keep);
-        self.durable_possible = self.durable_possible.min(keep);
-        let from = self.cut.map_or(from, |cut| cut.from.min(from));
-        self.cut = Some(Cut { from, reported: false });
-    }
-
-    fn durable(&mut self, term: u64, voted_for: Option<u64>, last_index: u64) {
-        self.durable_term = term;
-        self.durable_vote = voted_for;
-        let last = last_index.min(self.last_index());
-        self.durable_possible = last;
-        match self.cut {
-            Some(Cut { from, reported: false }) => {
-                self.durable_certain = last.min(from.saturating_sub(1));
-                self.cut = Some(Cut { from, reported: true });
-            }
-            _ => {
-                self.durable_certain = last;
-                self.cut = None;
-            }
-        }
-    }
-}
-
-/// The prefix hash of a log that ends in `slot`, from that of the log without it (0 if that is empty).
-pub(super) fn prefix(before: u64, slot: LogSlot) -> u64 {
-    let mut bytes = [0; 24];
-    bytes[..8].copy_from_slice(&before.to_le_bytes());
-    bytes[8..16].copy_from_slice(&slot.term.to_le_bytes());
-    bytes[16..].copy_from_slice(&slot.digest.to_le_bytes());
-    xxh3_64(&bytes)
+    /// By the index of the entry that brought them, 0 for the first: the members that anybody ever went by.
+    configurations: BTreeMap<u64, MembersSeen>,
 }
 
 impl Shadow {
     pub(super) fn new(voters: impl IntoIterator<Item = u64>) -> Self {
+        let mut voters: Vec<u64> = voters.into_iter().collect();
+        voters.sort_unstable();
         Self {
-            nodes: voters.into_iter().map(|node| (node, ShadowNode::default())).collect(),
+            nodes: voters.iter().map(|node| (*node, ShadowNode::default())).collect(),
             committed: Vec::new(),
             committed_in_term: BTreeMap::new(),
+            configurations: BTreeMap::from([(0, MembersSeen { voters, ..MembersSeen::default() })]),
         }
     }
 
-    /// One node.
-    ///
-    /// # Panics
-    /// If there is none of this number; an event of such a node never reaches an invariant.
+    /// One node; one that has never been seen is down and has nothing.
     #[must_use]
     pub fn node(&self, node: u64) -> &ShadowNode {
-        self.nodes.get(&node).unwrap_or_else(|| panic!("no node {node} in the cluster"))
+        static UNSEEN: ShadowNode = ShadowNode::unseen();
+        self.nodes.get(&node).unwrap_or(&UNSEEN)
     }
 
-    /// All nodes, by number. All are voters.
+    /// The first voters, and whoever was seen to start, by number. Not all are members now.
     pub fn nodes(&self) -> impl Iterator<Item = (u64, &ShadowNode)> {
         self.nodes.iter().map(|(node, state)| (*node, state))
-    }
-
-    /// The smallest number of nodes that is more than half.
-    #[must_use]
-    pub fn majority(&self) -> usize {
-        self.nodes.len() / 2 + 1
     }
 
     /// What is known to be committed, from index 1.
@@ -177,11 +66,64 @@ impl Shadow {
         self.committed_in_term.range(..term).map(|(_, index)| *index).max().unwrap_or(0)
     }
 
+    /// The members after the entry at `index`, and the entry that brought them; 0 if they are the first.
+    #[must_use]
+    pub fn members_at(&self, index: u64) -> (u64, &MembersSeen) {
+        let (index, members) =
+            self.configurations.range(..=index).next_back().expect("there are first members");
+        (*index, members)
+    }
+
+    /// The members of the latest change that anybody has applied, and the entry that brought them.
+    #[must_use]
+    pub fn newest_members(&self) -> (u64, &MembersSeen) {
+        self.members_at(u64::MAX)
+    }
+
+    /// Whether nobody has gone by the members that the entry at `index` of this node's log brings, nor by
+    /// later ones.
+    #[must_use]
+    pub fn brings_new_members(&self, node: u64, index: u64) -> bool {
+        let slot = self.node(node).slot(index);
+        slot.is_some_and(|held| held.slot.change == Some(Change::Members)) && index > self.newest_members().0
+    }
+
+    /// Whether what a snapshot covers is what was committed, and its members those of then.
+    ///
+    /// # Errors
+    /// How it differs.
+    pub fn is_committed(&self, snapshot: &SnapshotSeen) -> Result<(), String> {
+        let SnapshotSeen { index, term, members } = snapshot;
+        let Some(committed) = self.committed_at(*index) else {
+            return Err(format!(
+                "a snapshot covers entries up to {index}, but only {} are known to be committed",
+                self.committed.len()
+            ));
+        };
+        let of = committed.slot.slot.term;
+        if of != *term {
+            return Err(format!(
+                "a snapshot covers entry {index} of term {term}, but committed was one of term {of}"
+            ));
+        }
+        let (_, expected) = self.members_at(*index);
+        if members == expected {
+            Ok(())
+        } else {
+            let [members, expected] = [members, expected].map(super::members::show);
+            Err(format!("after entry {index} a snapshot has {members}, but they were {expected}"))
+        }
+    }
+
+    /// What a snapshot covers, as far as it is committed.
+    fn covered(&self, snapshot: Option<&SnapshotSeen>) -> Vec<ShadowSlot> {
+        let index = snapshot.map_or(0, |snapshot| usize::try_from(snapshot.index).unwrap_or(usize::MAX));
+        self.committed[..index.min(self.committed.len())].iter().map(|committed| committed.slot).collect()
+    }
+
     /// Whether the event can follow what came before.
     pub(super) fn can_follow(&self, node: u64, event: &NodeEvent) -> Result<(), String> {
-        let Some(state) = self.nodes.get(&node) else {
-            return Err(format!("an event of node {node}, which is not in the cluster: {event:?}"));
-        };
+        let state = self.node(node);
         let starts = matches!(event, NodeEvent::Started { .. });
         if starts && state.up {
             return Err("it started without having stopped".to_owned());
@@ -191,12 +133,29 @@ impl Shadow {
         if !starts && !stops && !state.up {
             return Err(format!("an event of a node that is down: {event:?}"));
         }
+        let last = state.last_index();
         match event {
-            NodeEvent::Appended { index, .. } if *index != state.last_index() + 1 => {
-                Err(format!("entry {index} was appended to a log that ends at {}", state.last_index()))
+            NodeEvent::Appended { index, .. } if *index != last + 1 => {
+                Err(format!("entry {index} was appended to a log that ends at {last}"))
             }
-            NodeEvent::Truncated { from } if *from == 0 || *from > state.last_index() => {
-                Err(format!("a log that ends at {} was cut from {from} on", state.last_index()))
+            NodeEvent::Truncated { from } if *from == 0 || *from > last => {
+                Err(format!("a log that ends at {last} was cut from {from} on"))
+            }
+            NodeEvent::Compacted { to } if *to > last => {
+                Err(format!("a log that ends at {last} let go of entries up to {to}"))
+            }
+            NodeEvent::WriteBegan if state.write.is_some() => {
+                Err("a write began while another was under way".to_owned())
+            }
+            NodeEvent::Durable { .. } if state.write.is_none() => {
+                Err("a write completed that had not begun".to_owned())
+            }
+            NodeEvent::Started { term, snapshot, log, .. } if !self.nodes.contains_key(&node) => {
+                if *term == 0 && snapshot.is_none() && log.is_empty() {
+                    Ok(())
+                } else {
+                    Err(format!("node {node}, never seen before, starts on a disk that is not empty"))
+                }
             }
             _ => Ok(()),
         }
@@ -204,9 +163,23 @@ impl Shadow {
 
     /// Takes in an event that can follow.
     pub(super) fn take(&mut self, node: u64, event: &NodeEvent) {
+        if let NodeEvent::Started { .. } = event {
+            let started = self.started(event);
+            self.nodes.insert(node, started);
+            return;
+        }
+        if let NodeEvent::MembershipChanged { index, members } = event
+            && self.brings_new_members(node, *index)
+        {
+            self.configurations.insert(*index, members.clone());
+        }
+        let covered = match event {
+            NodeEvent::SnapshotReceived { snapshot } => self.covered(Some(snapshot)),
+            _ => Vec::new(),
+        };
         let Some(state) = self.nodes.get_mut(&node) else { return };
         match event {
-            NodeEvent::Started { term, voted_for, log } => state.start(*term, *voted_for, log),
+            NodeEvent::Started { .. } => {}
             NodeEvent::Stopped => state.up = false,
             NodeEvent::RoleChanged { role, term } => {
                 state.role = *role;
@@ -219,11 +192,40 @@ impl Shadow {
                 state.commit = *index;
                 self.commit(node, *index);
             }
+            NodeEvent::WriteBegan => state.begin_write(),
             NodeEvent::Durable { term, voted_for, last_index } => {
-                state.durable(*term, *voted_for, *last_index);
+                state.complete_write(*term, *voted_for, *last_index);
             }
-            NodeEvent::Applied { index, .. } => state.applied = *index,
+            NodeEvent::SnapshotReceived { .. } => state.replace_log(covered),
+            NodeEvent::Installed { index, .. } | NodeEvent::Applied { index, .. } => state.applied = *index,
+            NodeEvent::MembershipChanged { index, members } => {
+                state.members = members.clone();
+                state.members_index = *index;
+            }
+            NodeEvent::VersionRaised { version } => state.version = *version,
+            NodeEvent::Compacted { to } => state.compacted = *to,
+            NodeEvent::Acknowledges { .. } => {}
         }
+    }
+
+    /// A node that has just started, from what it recovered. It goes by the members of its snapshot, or by
+    /// the first ones.
+    fn started(&self, event: &NodeEvent) -> ShadowNode {
+        let NodeEvent::Started { version, term, voted_for, snapshot, log } = event else {
+            return ShadowNode::default();
+        };
+        let members_index = snapshot.as_ref().map_or(0, |snapshot| snapshot.index);
+        let mut state = ShadowNode {
+            term: *term,
+            durable_term: *term,
+            durable_vote: *voted_for,
+            version_max: *version,
+            members: self.members_at(members_index).1.clone(),
+            members_index,
+            ..ShadowNode::default()
+        };
+        state.start(self.covered(snapshot.as_ref()), log);
+        state
     }
 
     /// Extends what is committed by what this node committed, if it is an extension.

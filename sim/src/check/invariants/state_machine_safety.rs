@@ -1,5 +1,6 @@
 //! State machine safety: what is committed or applied at an index is the same on all nodes, for ever; it is
-//! applied in order, and leads to the same state.
+//! applied in order, and leads to the same state. A snapshot covers nothing but what is committed, and leads to
+//! the state that its last entry leads to; and only what was applied is let go of.
 
 use super::{Invariant, Judgement, Shadow, ShadowNode};
 use crate::history::{LogSlot, NodeEvent};
@@ -17,7 +18,7 @@ impl Invariant for StateMachineSafety {
     }
 
     fn source(&self) -> &'static str {
-        "Raft paper, Figure 3 and section 5.4.3"
+        "Raft paper, Figure 3, sections 5.4.3 and 7"
     }
 
     fn before(&mut self, shadow: &Shadow, node: u64, event: &NodeEvent) -> Judgement {
@@ -29,6 +30,16 @@ impl Invariant for StateMachineSafety {
                 self.same_everywhere(node, *index, *slot, *state)
             }
             NodeEvent::Truncated { from } => keeps_committed(shadow, own, *from),
+            NodeEvent::Started { snapshot: Some(snapshot), .. }
+            | NodeEvent::SnapshotReceived { snapshot } => shadow.is_committed(snapshot).map(|()| true),
+            NodeEvent::Installed { index, state } => {
+                installs(own, *index)?;
+                self.in_state(*index, *state)
+            }
+            NodeEvent::Compacted { to } if *to > own.applied => {
+                Err(format!("entries up to {to} were let go of, but only {} applied", own.applied))
+            }
+            NodeEvent::Compacted { .. } => Ok(true),
             _ => Ok(false),
         }
     }
@@ -51,6 +62,9 @@ fn in_order(own: &ShadowNode, index: u64, slot: LogSlot) -> Result<(), String> {
     if own.applied.checked_add(1) != Some(index) {
         return Err(format!("entry {index} was applied after entry {}", own.applied));
     }
+    if index <= own.compacted {
+        return Err(format!("entry {index} was applied, but the log begins after {}", own.compacted));
+    }
     if index > own.commit {
         return Err(format!("entry {index} was applied, but the commit index is {}", own.commit));
     }
@@ -58,6 +72,22 @@ fn in_order(own: &ShadowNode, index: u64, slot: LogSlot) -> Result<(), String> {
         Some(held) if held.slot == slot => Ok(()),
         held => Err(format!("{slot:?} was applied at {index}, but the log holds {:?}", held.map(|h| h.slot))),
     }
+}
+
+fn installs(own: &ShadowNode, index: u64) -> Result<(), String> {
+    if index <= own.applied {
+        return Err(format!(
+            "a snapshot up to {index} took the place of a machine that has applied {}",
+            own.applied
+        ));
+    }
+    if index > own.commit.min(own.durable) {
+        return Err(format!(
+            "a snapshot up to {index} took the machine's place, but the log is committed up to {} and durable up to {}",
+            own.commit, own.durable
+        ));
+    }
+    Ok(())
 }
 
 /// A committed entry is in the log of every later leader, so nothing can ask a node to give it up.
@@ -85,11 +115,23 @@ impl StateMachineSafety {
         if slot != first_slot {
             return Err(format!("at {index} {slot:?} was applied, but {first_slot:?} on node {first}"));
         }
-        if state != first_state {
-            return Err(format!(
-                "after entry {index} the state is {state:016x}, but {first_state:016x} on node {first}"
-            ));
-        }
+        same_state(index, state, first_state, first)
+    }
+
+    /// Whether others were in this state after the entry at `index`. Whoever took the snapshot was.
+    fn in_state(&self, index: u64, state: u64) -> Judgement {
+        let position = usize::try_from(index.saturating_sub(1)).unwrap_or(usize::MAX);
+        let (_, first_state, first) = self.applied.get(position).ok_or_else(|| {
+            format!("a snapshot up to {index} took a machine's place, but no machine has applied that entry")
+        })?;
+        same_state(index, state, *first_state, *first)
+    }
+}
+
+fn same_state(index: u64, state: u64, first_state: u64, first: u64) -> Judgement {
+    if state == first_state {
         Ok(true)
+    } else {
+        Err(format!("after entry {index} the state is {state:016x}, but {first_state:016x} on node {first}"))
     }
 }
