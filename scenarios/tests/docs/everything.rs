@@ -3,7 +3,8 @@
 
 use stormglass_sim::nemesis::Effect;
 use stormglass_sim::plan::{
-    FaultKind, FaultSpec, MsSpan, Repeat, Scenario, Selector, SwarmSpec, WorkloadKind, WorkloadSpec,
+    ClusterSpec, ElectionSpec, FaultKind, FaultSpec, MsSpan, ReadsAt, ReadsSpec, Repeat, Scenario, Selector,
+    SnapshotSpec, SwarmSpec, WorkloadKind, WorkloadSpec,
 };
 
 /// A fault with every setting that any kind takes.
@@ -23,6 +24,12 @@ pub(crate) fn overfull_fault() -> FaultSpec {
         jitter_us: Some(100),
         ppm: Some(50),
         beyond_bound: Some(false),
+        add: Some(Selector::Spare),
+        remove: Some(Selector::Leader),
+        learner: Some(false),
+        once_caught_up: Some(true),
+        joint: Some(true),
+        serves_within_ms: Some(100),
         repeat: Some(Repeat { times: 2, every_ms: 3_000 }),
     }
 }
@@ -32,11 +39,13 @@ fn full_fault(kind: FaultKind) -> FaultSpec {
     let takes = |name: &str| kind.settings().contains(&name);
     let all = overfull_fault();
     let target = if kind == FaultKind::DisconnectClients { Selector::Clients } else { Selector::Leader };
+    // "The others" are meant in a one-way cut only.
+    let to = if kind == FaultKind::OneWay { Selector::Others } else { Selector::Follower };
     FaultSpec {
         kind,
         target: Some(target).filter(|_| takes("target")),
         from: all.from.filter(|_| takes("from")),
-        to: all.to.filter(|_| takes("to")),
+        to: Some(to).filter(|_| takes("to")),
         down_ms: all.down_ms.filter(|_| takes("down_ms")),
         up_ms: all.up_ms.filter(|_| takes("up_ms")),
         loss: all.loss.filter(|_| takes("loss")),
@@ -45,6 +54,11 @@ fn full_fault(kind: FaultKind) -> FaultSpec {
         jitter_us: all.jitter_us.filter(|_| takes("jitter_us")),
         ppm: all.ppm.filter(|_| takes("ppm")),
         beyond_bound: all.beyond_bound.filter(|_| takes("beyond_bound")),
+        add: all.add.clone().filter(|_| takes("add")),
+        remove: all.remove.clone().filter(|_| takes("remove")),
+        learner: all.learner.filter(|_| takes("learner")),
+        once_caught_up: all.once_caught_up.filter(|_| takes("once_caught_up")),
+        joint: all.joint.filter(|_| takes("joint")),
         ..all
     }
 }
@@ -55,6 +69,15 @@ pub(crate) fn scenario() -> Scenario {
         name: "everything".to_owned(),
         claim: "Every key is there.".to_owned(),
         swarm: Some(SwarmSpec::default()),
+        cluster: ClusterSpec {
+            spares: 2,
+            quiesce_after_intervals: Some(4),
+            versions: vec![1],
+            ..ClusterSpec::default()
+        },
+        election: ElectionSpec { priorities: vec![1], ..ElectionSpec::default() },
+        snapshots: SnapshotSpec { every_entries: Some(100), trailing_entries: Some(10) },
+        reads: ReadsSpec { at: ReadsAt::Any, lease_drift_ppm: Some(200) },
         workload: WorkloadSpec { kind: WorkloadKind::Mixed, ..WorkloadSpec::default() },
         faults: FaultKind::ALL.map(full_fault).to_vec(),
         ..Scenario::default()
@@ -65,7 +88,7 @@ pub(crate) fn scenario() -> Scenario {
 pub(crate) fn targets() -> Vec<String> {
     use Selector::{
         All, Any, Client, Clients, Each, Follower, Followers, HalfOfClients, Leader, LeaderAndMinority,
-        Majority, MajorityWithoutLeader, Minority, Node, OneClient, Others, Union,
+        Majority, MajorityWithoutLeader, Minority, Node, OneClient, Others, Spare, Union,
     };
     let all = [
         Leader,
@@ -78,6 +101,7 @@ pub(crate) fn targets() -> Vec<String> {
         Majority,
         LeaderAndMinority,
         MajorityWithoutLeader,
+        Spare,
         Others,
         Node(1),
         OneClient,
@@ -99,6 +123,7 @@ pub(crate) fn targets() -> Vec<String> {
         | Majority
         | LeaderAndMinority
         | MajorityWithoutLeader
+        | Spare
         | Others
         | OneClient
         | Clients
@@ -124,6 +149,15 @@ pub(crate) const fn every_effect() -> Effect {
         cuts: 1,
         clocks_strayed: 1,
         clock_strayed_us_max: 1,
+        orders_done: 1,
+        leaders_replaced: 1,
+        members_changes: 1,
+        disks_lost: 1,
+        voters_replaced: 1,
+        nodes_upgraded: 1,
+        version_raised_to: 1,
+        leaderless_us: 1,
+        unserved_us: 1,
         campaigns: 1,
         leaders_elected: 1,
     }
