@@ -43,6 +43,8 @@ bugs! {
     TruncateOnStaleAppend = "truncate-on-stale-append",
     /// A read is served without a round that confirms leadership.
     ReadIndexWithoutQuorum = "readindex-without-quorum",
+    /// Whoever answers a round of heartbeats is taken to have answered the latest one.
+    ReadIndexContextReused = "readindex-context-reused",
     /// A retried command takes effect again: the session check comes after the effect.
     RetryAppliedTwice = "retry-applied-twice",
     /// A lock is granted while the lease of a conflicting holder still runs.

@@ -14,9 +14,10 @@ mod work;
 
 use std::hint::black_box;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use alloc_tracker::{Report, ReportOperation, Session};
-use stormglass_nodes::raft::Core;
+use stormglass_nodes::raft::{Config, Core, Entry};
 
 use crate::contenders::{CATCHING_UP, CONTENDERS};
 use crate::ours::Ours;
@@ -31,6 +32,8 @@ static ALLOCATOR: alloc_tracker::Allocator<std::alloc::System> = alloc_tracker::
 /// What the process says of a call that it does not understand.
 const USAGE_ERROR: u8 = 64;
 
+/// Heartbeats without anything to do before a group falls silent.
+const IDLE_HEARTBEATS: u32 = 100;
 /// Idle groups that are held at once.
 const GROUPS: usize = 1_000;
 
@@ -91,21 +94,35 @@ fn count_catch_up(extent: Extent) {
     }
 }
 
-/// Bytes that one member of an idle group of three holds, after an election: what is in its log, one entry,
-/// included. raft-rs's members come with their storage.
+/// Bytes that one member of an idle group of three holds: after an election, a hundred heartbeats and the
+/// agreement to fall silent. What is in its log, one entry, is included, and said apart. raft-rs's members
+/// come with their storage, straight after an election.
 fn count_idle(extent: Extent) {
     let groups = extent.repeats(GROUPS);
     println!("\n{groups} idle groups of three: bytes held by each member");
     let mode = Mode { proposing: Proposing::Single, lazy_commit: false };
-    let configs = Ours::configs();
-    let ours = || {
-        let mut cores = Ours::elected_with(&configs).cores;
-        cores.iter_mut().for_each(Core::release_memory);
-        cores
-    };
-    row("ours, in all", [held(groups, ours)].into_iter());
+    let configs = Ours::configs(Some(IDLE_HEARTBEATS));
+    row("ours, in all", [held(groups, || silent(&configs))].into_iter());
     println!("of which the core itself: {}", size_of::<Core>());
+    println!("of which the log's one entry: {}", size_of::<Entry>() + 2 * size_of::<usize>());
     row("raft-rs and its storage", [held(groups, || Theirs::elected(mode).nodes)].into_iter());
+}
+
+/// The cores of a cluster that has had nothing to do for so long that it has fallen silent, and whose driver
+/// has asked for the memory that is not needed.
+///
+/// # Panics
+/// If they do not fall silent in a bounded number of heartbeats.
+fn silent(configs: &[Arc<Config>]) -> Vec<Core> {
+    let mut cluster = Ours::elected_with(configs);
+    let mut heartbeats = 0;
+    while !cluster.cores.iter().all(|core| core.status().is_quiescent) {
+        heartbeats += 1;
+        assert!(heartbeats <= 2 * IDLE_HEARTBEATS, "an idle group falls silent");
+        cluster.pass_interval();
+    }
+    cluster.cores.iter_mut().for_each(Core::release_memory);
+    cluster.cores
 }
 
 /// Bytes held by each member of the groups that `make` makes.

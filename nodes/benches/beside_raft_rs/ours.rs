@@ -35,16 +35,17 @@ pub(crate) struct Ours {
 impl Ours {
     /// A cluster whose first node leads.
     pub(crate) fn elected() -> Self {
-        Self::elected_with(&Self::configs())
+        Self::elected_with(&Self::configs(None))
     }
 
     /// The members' configurations, which groups may share.
-    pub(crate) fn configs() -> Vec<Arc<Config>> {
+    pub(crate) fn configs(quiesce_after_intervals: Option<u32>) -> Vec<Arc<Config>> {
         let voters: Vec<_> = (1..=NODES).map(NodeId).collect();
         let config = |&id: &NodeId| {
             Arc::new(Config {
                 append_bytes_max: APPEND_BYTES_MAX,
                 trailing_entries: 0,
+                quiesce_after_intervals,
                 ..Config::new(id, voters.clone())
             })
         };
@@ -66,11 +67,16 @@ impl Ours {
             applied: 0,
             now: LocalTime(0),
         };
-        cluster.now = cluster.cores[0].deadline();
-        cluster.tick_leader();
+        cluster.pass_interval();
         assert_eq!(cluster.cores[0].status().role, Role::Leader, "the first node leads");
         cluster.applied = 0;
         cluster
+    }
+
+    /// The leader's next timer fires, and what follows from that is carried out.
+    pub(crate) fn pass_interval(&mut self) {
+        self.now = self.cores[0].deadline();
+        self.tick_leader();
     }
 
     fn step(&mut self, at: usize, input: Input) {
@@ -174,8 +180,7 @@ impl System for Ours {
         self.last_is_away = false;
         let target = self.cores[0].status().commit_index;
         for _ in 0..CATCH_UP_INTERVALS_MAX {
-            self.now = self.cores[0].deadline();
-            self.tick_leader();
+            self.pass_interval();
             if self.cores[NODES as usize - 1].status().applied_index >= target {
                 return;
             }

@@ -13,6 +13,11 @@ use crate::transport::Frame;
 /// Doublings of the pause between refused attempts, at most.
 const BACKOFF_DOUBLINGS_MAX: u32 = 4;
 
+/// Refusals because of a hand-over within a call that are answered by a short pause, and how much shorter
+/// it is than others.
+const HAND_OVER_REFUSALS_MAX: u32 = 16;
+const HAND_OVER_BACKOFF_DIVISOR: u64 = 10;
+
 /// An operation's successful end.
 #[derive(Debug)]
 pub(super) struct Completed {
@@ -89,7 +94,7 @@ impl<E: Env> Client<E> {
     ) -> Result<(ResponseBody, LocalTime), ClientError> {
         let give_up_at = self.env.now().plus_us(timeout_us);
         let mut refusals_of = BTreeMap::new();
-        let mut refusals = 0;
+        let (mut refusals, mut hand_overs) = (0, 0);
         loop {
             let sent_at = self.env.now();
             if sent_at >= give_up_at {
@@ -107,8 +112,15 @@ impl<E: Env> Client<E> {
                     *refusals_of.entry(tried).or_default() += 1;
                     // The first word of where the leader is costs no pause: it is right nearly always.
                     let is_redirected = self.follow(&error, tried, &refusals_of);
+                    if matches!(error, ApiError::Transferring { .. }) && hand_overs < HAND_OVER_REFUSALS_MAX {
+                        // A hand-over takes a few round trips, as a rule.
+                        hand_overs += 1;
+                        self.pause(self.config.backoff_us / HAND_OVER_BACKOFF_DIVISOR, give_up_at).await;
+                        continue;
+                    }
                     if refusals > 0 || !is_redirected {
-                        self.back_off(refusals, give_up_at).await;
+                        let longest_us = self.config.backoff_us << refusals.min(BACKOFF_DOUBLINGS_MAX);
+                        self.pause(longest_us, give_up_at).await;
                     }
                     refusals += 1;
                 }
@@ -168,8 +180,8 @@ impl<E: Env> Client<E> {
         }
     }
 
-    async fn back_off(&self, refusals: u32, give_up_at: LocalTime) {
-        let longest_us = self.config.backoff_us << refusals.min(BACKOFF_DOUBLINGS_MAX);
+    /// Waits for at least half of `longest_us`.
+    async fn pause(&self, longest_us: u64, give_up_at: LocalTime) {
         let pause_us = longest_us / 2 + self.env.entropy() % (longest_us / 2 + 1);
         self.env.sleep_until(give_up_at.min(self.env.now().plus_us(pause_us))).await;
     }

@@ -8,6 +8,7 @@ use crate::marks;
 
 use super::log::{Log, Position};
 use super::membership::Membership;
+use super::on_demand::OnDemand;
 use super::progress::Progress;
 use super::read::Reads;
 use super::rng::Rng;
@@ -16,8 +17,7 @@ use super::silence::Silence;
 use super::storing::{Completed, Storing};
 use super::transfer::{Preference, Transfer};
 use super::types::{
-    Config, Effects, Entry, Event, HardState, Input, Message, Payload, PeerStatus, Recovered, Role, Snapshot,
-    Status,
+    Config, Effects, Entry, Event, HardState, Input, Message, PeerStatus, Recovered, Role, Snapshot, Status,
 };
 
 /// One member of a Raft cluster: a function from inputs to effects. See the [module](super) for the
@@ -37,7 +37,7 @@ pub struct Core {
     pub(super) emitted_index: LogIndex,
     pub(super) applied_index: LogIndex,
     /// The members in force: those of `applied_index`.
-    pub(super) membership: Membership,
+    pub(super) membership: Arc<Membership>,
     /// The version in force: that of `applied_index`.
     pub(super) version: u16,
     /// Positions of the entries in the log that change members or version and are not applied.
@@ -50,7 +50,7 @@ pub struct Core {
     /// A snapshot that a leader is sending.
     pub(super) receiving: Receiving,
     /// As leader: the hand-over that is under way.
-    pub(super) transfer: Option<Transfer>,
+    pub(super) transfer: Option<Box<Transfer>>,
     /// As leader: another node may have been told to campaign, so no lease can be relied on in this term.
     pub(super) is_lease_void: bool,
     /// The term whose leader has told this node to campaign, which it could not do at once, and until when
@@ -72,8 +72,11 @@ pub struct Core {
     pub(super) uncommitted_bytes: usize,
     pub(super) rng: Rng,
     pub(super) now: LocalTime,
-    pub(super) effects: Effects,
+    pub(super) effects: OnDemand<Effects>,
 }
+
+// A driver may hold very many idle groups.
+const _: () = assert!(size_of::<Core>() <= 704);
 
 impl Core {
     /// Starts from durable state, as a follower that knows of no leader. Of what is committed it knows only
@@ -91,15 +94,14 @@ impl Core {
     pub fn new(config: impl Into<Arc<Config>>, recovered: Recovered, seed: u64, now: LocalTime) -> Self {
         let config = config.into();
         let Recovered { hard_state, snapshot, entries } = recovered;
-        let changes = |entry: &Entry| matches!(entry.payload, Payload::Membership(_) | Payload::Version(_));
-        let unapplied_changes: Vec<_> =
-            entries.iter().filter(|&entry| changes(entry)).map(|e| e.index).collect();
+        let changes = entries.iter().filter(|entry| entry.payload.is_change());
+        let unapplied_changes: Vec<_> = changes.map(|entry| entry.index).collect();
         let base = snapshot.as_ref().map(|snapshot| Position::from(&snapshot.meta)).unwrap_or_default();
         let log = Log::recovered(base, entries);
         assert!(log.last_term() <= hard_state.term, "the log is ahead of the term on disk");
         let (membership, version) = match &snapshot {
-            Some(snapshot) => (snapshot.meta.membership.clone(), snapshot.meta.version),
-            None => (Membership::new(config.voters.clone(), config.learners.clone()), 1),
+            Some(snapshot) => (Arc::new(snapshot.meta.membership.clone()), snapshot.meta.version),
+            None => (Arc::clone(&config.members), 1),
         };
         let mut rng = Rng::new(seed);
         let proven = unapplied_changes.iter().rev().nth(1).copied().unwrap_or_default();
@@ -114,7 +116,7 @@ impl Core {
             commit_index: base.index.max(proven),
             emitted_index: base.index,
             applied_index: base.index,
-            membership: Membership::default(),
+            membership: Arc::default(),
             version,
             unapplied_changes,
             peers: Vec::new(),
@@ -135,13 +137,13 @@ impl Core {
             uncommitted_bytes: 0,
             rng,
             now,
-            effects: Effects::default(),
+            effects: OnDemand::new(),
             config,
         };
         core.adopt_membership(base.index, membership);
         core.draw_election_timeout();
         if core.commit_index > core.emitted_index {
-            core.effects.events.push(Event::Committed { index: core.commit_index });
+            core.effects.get().events.push(Event::Committed { index: core.commit_index });
         }
         core
     }
@@ -179,7 +181,7 @@ impl Core {
             Input::Campaign => self.campaign_if_allowed(),
             Input::Heartbeat => self.beat(),
             Input::Stored(token) => {
-                if let Some(completed) = self.storing.completed(token, &mut self.effects) {
+                if let Some(completed) = self.storing.completed(token, self.effects.get()) {
                     self.own_store_completed(completed);
                 }
             }
@@ -214,28 +216,24 @@ impl Core {
         } else {
             self.forward_reads();
         }
-        self.effects.store = self.storing.next_request(&self.log, self.now, &mut self.effects);
+        let gathered = self.effects.get();
+        gathered.store = self.storing.next_request(&self.log, self.now, gathered);
         let ready = self.commit_index.min(self.storing.durable_index());
-        if self.emitted_index < ready
-            && !self.storing.is_log_being_replaced()
-            && self.effects.install.is_none()
-        {
-            self.log.extend_with(self.emitted_index.next(), ready, &mut self.effects.committed);
+        if self.emitted_index < ready && !self.storing.is_log_being_replaced() && !self.waits_for_install() {
+            self.log.extend_with(self.emitted_index.next(), ready, &mut self.effects.get().committed);
             self.emitted_index = ready;
         }
         effects.clear();
-        std::mem::swap(&mut self.effects, effects);
+        std::mem::swap(self.effects.get(), effects);
     }
 
     /// Gives back the memory of buffers that are empty. For a driver of very many groups, most of which are
     /// idle most of the time.
     pub fn release_memory(&mut self) {
-        if self.effects.is_empty() {
-            self.effects = Effects::default();
-        }
+        self.effects.release_if(Effects::is_empty);
         self.storing.release_memory();
         self.log.release_memory();
-        self.reads.release_memory();
+        self.reads.release_memory(self.silence.is_silent());
         self.unapplied_changes.shrink_to_fit();
         self.peers.shrink_to_fit();
         self.peers.iter_mut().for_each(Progress::release_memory);
@@ -268,7 +266,7 @@ impl Core {
             commit_index: self.commit_index,
             applied_index: self.applied_index,
             leader_contact: self.leader_contact,
-            transfer_to: self.transfer.as_ref().map(Transfer::target),
+            transfer_to: self.transfer.as_deref().map(Transfer::target),
             is_quiescent: self.silence.is_silent(),
             version: self.version,
         }
@@ -277,13 +275,12 @@ impl Core {
     /// What this node knows of each of the others, in the order of their ids. Of use where it leads.
     #[must_use]
     pub fn peers(&self) -> Vec<PeerStatus> {
-        let bounds = (self.config.inflight_messages_max.max(1), self.config.inflight_bytes_max);
-        self.peers.iter().map(|peer| peer.status(bounds.0, bounds.1)).collect()
+        self.peers.iter().map(|peer| peer.status(self.is_paused(peer))).collect()
     }
 
     /// The members in force: those after the last entry that was applied.
     #[must_use]
-    pub const fn membership(&self) -> &Membership {
+    pub fn membership(&self) -> &Membership {
         &self.membership
     }
 
@@ -340,7 +337,7 @@ impl Core {
         self.reads.fingerprint(state);
         self.snapshot().map(|snapshot| &snapshot.meta).hash(state);
         self.receiving.state().hash(state);
-        self.transfer.as_ref().map(Transfer::target).hash(state);
+        self.transfer.as_deref().map(Transfer::target).hash(state);
         self.order.0.hash(state);
         self.silence.is_silent().hash(state);
     }
@@ -351,7 +348,7 @@ impl Core {
             return;
         }
         if let Some(piece) = self.log.seal() {
-            self.effects.events.push(Event::Appended(piece.into()));
+            self.effects.get().events.push(Event::Appended(piece.into()));
         }
     }
 
@@ -387,7 +384,7 @@ impl Core {
         if self.receiving.state().is_some_and(|(of, _)| of <= index) {
             self.receiving.clear();
         }
-        self.effects.events.push(Event::Committed { index });
+        self.effects.get().events.push(Event::Committed { index });
     }
 
     /// Whether this leader has committed an entry of its own term.
@@ -395,9 +392,14 @@ impl Core {
         self.log.term(self.commit_index) == Some(self.hard_state.term)
     }
 
+    /// Whether the driver has yet to be told of a snapshot for the machine.
+    pub(super) fn waits_for_install(&self) -> bool {
+        self.effects.view().is_some_and(|effects| effects.install.is_some())
+    }
+
     /// Sends a message that depends on nothing that is not durable.
     pub(super) fn send(&mut self, to: NodeId, term: Term, body: super::types::Body) {
-        self.effects.messages.push(Message { from: self.config.id, to, term, body });
+        self.effects.get().messages.push(Message { from: self.config.id, to, term, body });
     }
 
     /// Whether this node is one of the voters.

@@ -184,13 +184,16 @@ impl Core {
         self.draw_election_timeout();
         self.forget_votes();
         self.report_role();
-        self.effects.events.push(Event::Voted { term: self.hard_state.term, candidate: self.config.id });
+        self.effects
+            .get()
+            .events
+            .push(Event::Voted { term: self.hard_state.term, candidate: self.config.id });
         let (last_index, last_term) = (self.log.last_index(), self.log.last_term());
         for to in self.other_voters() {
             let committed = self.committed();
             let body = Body::VoteRequest { last_index, last_term, by_transfer, committed };
             let request = Message { from: self.config.id, to, term: self.hard_state.term, body };
-            self.storing.after_hard_state(request, &mut self.effects);
+            self.storing.after_hard_state(request, self.effects.get());
         }
     }
 
@@ -259,7 +262,7 @@ impl Core {
         }
         if self.hard_state.voted_for.is_none() {
             self.hard_state.voted_for = Some(from);
-            self.effects.events.push(Event::Voted { term, candidate: from });
+            self.effects.get().events.push(Event::Voted { term, candidate: from });
         }
         self.election_deadline = self.now.plus_us(self.election_timeout_us);
         if plant::is(Bug::VoteNotPersisted) {
@@ -269,7 +272,7 @@ impl Core {
         self.storing.want(self.hard_state);
         let body = Body::VoteResponse { granted: true, committed: self.committed() };
         let response = Message { from: self.config.id, to: from, term, body };
-        self.storing.after_hard_state(response, &mut self.effects);
+        self.storing.after_hard_state(response, self.effects.get());
     }
 
     /// Counts a pre-vote, if it is an answer to the question that is open.
@@ -334,6 +337,6 @@ impl Core {
 
     fn report_role(&mut self) {
         let event = Event::RoleChanged { role: self.role, term: self.hard_state.term, leader: self.leader };
-        self.effects.events.push(event);
+        self.effects.get().events.push(event);
     }
 }

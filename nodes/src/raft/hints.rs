@@ -22,7 +22,7 @@ impl Core {
         self.leader = None;
         self.leader_contact = None;
         let event = Event::RoleChanged { role: self.role, term: self.hard_state.term, leader: None };
-        self.effects.events.push(event);
+        self.effects.get().events.push(event);
     }
 
     /// Puts this time in place of the election timeout that was drawn last, as if it had been drawn then,

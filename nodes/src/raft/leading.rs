@@ -20,7 +20,7 @@ impl Core {
                 Err(reason) => ProposalOutcome::Refused { id, reason },
             },
         };
-        self.effects.proposals.push(outcome);
+        self.effects.get().proposals.push(outcome);
     }
 
     /// Why nothing can be proposed here now, if so.
@@ -71,7 +71,7 @@ impl Core {
                 Err(reason) => ChangeOutcome::Impossible { id, reason },
             }
         };
-        self.effects.changes.push(outcome);
+        self.effects.get().changes.push(outcome);
     }
 
     /// What a change makes of the members in force. They will be in force still when it is applied, since it

@@ -9,6 +9,8 @@
 //!
 //! One change apart, majorities overlap: a change of one voter by counting, a joint state by definition.
 
+use std::sync::Arc;
+
 use crate::ids::{LogIndex, NodeId};
 use crate::marks;
 use crate::plant::{self, Bug};
@@ -35,7 +37,7 @@ impl Core {
     fn apply_change(&mut self, index: LogIndex) {
         match self.log.get(index).map(|entry| entry.payload.clone()) {
             Some(Payload::Membership(agreed)) => {
-                self.adopt_membership(index, agreed.after);
+                self.adopt_membership(index, Arc::new(agreed.after));
                 self.give_up_leadership_if_removed();
                 if self.role == Role::Leader {
                     // Fewer voters may make a quorum of what is acknowledged already.
@@ -50,7 +52,7 @@ impl Core {
     }
 
     /// Goes by these members from now on.
-    pub(super) fn adopt_membership(&mut self, index: LogIndex, membership: Membership) {
+    pub(super) fn adopt_membership(&mut self, index: LogIndex, membership: Arc<Membership>) {
         if membership == self.membership {
             return;
         }
@@ -69,14 +71,13 @@ impl Core {
                 }
             }
         }
-        self.membership = membership.clone();
+        self.membership = Arc::clone(&membership);
         self.abandon_transfer_to_stranger();
         if matches!(self.role, Role::PreCandidate | Role::Candidate) && !self.is_voter() {
             marks::hit("raft.removed_candidate_gives_up");
             self.become_follower(self.hard_state.term, None);
         }
-        let membership = Box::new(membership);
-        self.effects.events.push(Event::MembershipChanged { index, membership });
+        self.effects.get().events.push(Event::MembershipChanged { index, membership });
     }
 
     /// Forgets the peers that are members no more. A leader tells them first what is committed, so that they
@@ -101,7 +102,7 @@ impl Core {
         if version > self.version {
             marks::hit("raft.version_raised");
             self.version = version;
-            self.effects.events.push(Event::VersionRaised { version });
+            self.effects.get().events.push(Event::VersionRaised { version });
         }
     }
 
@@ -122,7 +123,7 @@ impl Core {
 
     /// Whose majorities decide: of the incoming voters and, while the configuration is joint, of the outgoing.
     pub(super) fn halves(&self) -> (&[NodeId], &[NodeId]) {
-        let Membership { voters, outgoing, .. } = &self.membership;
+        let Membership { voters, outgoing, .. } = &*self.membership;
         if plant::is(Bug::JointUsesNewMajorityOnly) {
             return (voters, &[]);
         }
@@ -134,7 +135,7 @@ impl Core {
     pub(super) fn is_change_outstanding(&self) -> bool {
         self.unapplied_changes.first().is_some_and(|&index| index <= self.commit_index)
             || self.storing.is_log_being_replaced()
-            || self.effects.install.is_some()
+            || self.waits_for_install()
             || self.applied_index < self.log.base().index
     }
 }

@@ -94,6 +94,7 @@ mod leading;
 mod log;
 mod members;
 pub mod membership;
+mod on_demand;
 mod progress;
 pub mod quorum;
 mod read;

@@ -16,6 +16,7 @@ use std::hash::{Hash, Hasher};
 
 use crate::ids::{LocalTime, LogIndex, NodeId};
 
+use super::on_demand::OnDemand;
 use super::sending::Sending;
 use super::types::{PeerMode, PeerStatus};
 
@@ -35,6 +36,15 @@ pub(super) enum Mode {
     Replicate,
     /// Not at all: a snapshot is on its way.
     Snapshot(Box<Sending>),
+}
+
+/// The appends on their way to one peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Inflight {
+    /// Last index and weight of each, in order.
+    appends: VecDeque<(LogIndex, usize)>,
+    /// What they weigh together.
+    bytes: usize,
 }
 
 /// One peer, as this node sees it.
@@ -64,9 +74,7 @@ pub(super) struct Progress {
     pub(super) priority: u8,
     /// It has agreed to fall silent.
     pub(super) is_quiesced: bool,
-    /// Last index and weight of each append on its way, in order.
-    inflight: VecDeque<(LogIndex, usize)>,
-    inflight_bytes: usize,
+    inflight: OnDemand<Inflight>,
     /// Heartbeat intervals since anything that was sent was answered.
     intervals_without_news: u32,
 }
@@ -87,8 +95,7 @@ impl Progress {
             version: None,
             priority: 0,
             is_quiesced: false,
-            inflight: VecDeque::new(),
-            inflight_bytes: 0,
+            inflight: OnDemand::new(),
             intervals_without_news: 0,
         }
     }
@@ -121,8 +128,11 @@ impl Progress {
     }
 
     fn forget_inflight(&mut self) {
-        self.inflight.clear();
-        self.inflight_bytes = 0;
+        if self.inflight.view().is_some() {
+            let inflight = self.inflight.get();
+            inflight.appends.clear();
+            inflight.bytes = 0;
+        }
         self.intervals_without_news = 0;
     }
 
@@ -132,10 +142,13 @@ impl Progress {
         match self.mode {
             Mode::Probe { sent: true } | Mode::Snapshot(_) => None,
             Mode::Probe { sent: false } => Some((bytes_max, true)),
-            Mode::Replicate if self.inflight.len() >= messages_max => None,
-            Mode::Replicate => {
-                Some((bytes_max.saturating_sub(self.inflight_bytes), self.inflight.is_empty()))
-            }
+            Mode::Replicate => match self.inflight.view() {
+                None => Some((bytes_max, true)),
+                Some(inflight) if inflight.appends.len() >= messages_max => None,
+                Some(inflight) => {
+                    Some((bytes_max.saturating_sub(inflight.bytes), inflight.appends.is_empty()))
+                }
+            },
         }
     }
 
@@ -145,8 +158,9 @@ impl Progress {
             Mode::Probe { sent } => *sent = true,
             Mode::Replicate => {
                 self.next_index = last.next();
-                self.inflight.push_back((last, bytes));
-                self.inflight_bytes += bytes;
+                let inflight = self.inflight.get();
+                inflight.appends.push_back((last, bytes));
+                inflight.bytes += bytes;
             }
             Mode::Snapshot(_) => {}
         }
@@ -156,11 +170,11 @@ impl Progress {
     pub(super) fn accepted(&mut self, index: LogIndex) -> bool {
         let is_news = index > self.match_index;
         self.match_index = self.match_index.max(index);
-        while let Some(&(last, bytes)) = self.inflight.front()
-            && last <= index
-        {
-            self.inflight.pop_front();
-            self.inflight_bytes -= bytes;
+        if self.inflight_messages() > 0 {
+            let inflight = self.inflight.get();
+            while let Some((_, bytes)) = inflight.appends.pop_front_if(|&mut (last, _)| last <= index) {
+                inflight.bytes -= bytes;
+            }
         }
         if is_news {
             self.intervals_without_news = 0;
@@ -201,7 +215,7 @@ impl Progress {
     /// A heartbeat interval has passed.
     pub(super) fn interval_passed(&mut self) {
         let is_probing = matches!(self.mode, Mode::Probe { sent: true } | Mode::Snapshot(_));
-        if is_probing || !self.inflight.is_empty() {
+        if is_probing || self.inflight_messages() > 0 {
             self.intervals_without_news = self.intervals_without_news.saturating_add(1);
         }
     }
@@ -228,13 +242,17 @@ impl Progress {
         self.mode == Mode::Replicate && self.match_index == last
     }
 
-    /// Gives back the memory of empty buffers.
-    pub(super) fn release_memory(&mut self) {
-        self.inflight.shrink_to_fit();
+    fn inflight_messages(&self) -> usize {
+        self.inflight.view().map_or(0, |inflight| inflight.appends.len())
     }
 
-    /// For status pages.
-    pub(super) fn status(&self, messages_max: usize, bytes_max: usize) -> PeerStatus {
+    /// Gives back the memory of empty buffers.
+    pub(super) fn release_memory(&mut self) {
+        self.inflight.release_if(|inflight| inflight.appends.is_empty());
+    }
+
+    /// For status pages. Whether it is paused depends on the entry that is next.
+    pub(super) fn status(&self, is_paused: bool) -> PeerStatus {
         PeerStatus {
             id: self.id,
             match_index: self.match_index,
@@ -244,10 +262,8 @@ impl Progress {
                 Mode::Replicate => PeerMode::Replicate,
                 Mode::Snapshot(sending) => PeerMode::Snapshot(sending.last_index()),
             },
-            is_paused: self
-                .budget(messages_max, bytes_max)
-                .is_none_or(|(bytes, is_idle)| bytes == 0 && !is_idle),
-            inflight_messages: self.inflight.len(),
+            is_paused,
+            inflight_messages: self.inflight_messages(),
             is_learner: self.is_learner,
             last_contact: self.last_contact,
         }
@@ -256,13 +272,20 @@ impl Progress {
     /// Feeds what this is, but for times, to a hash: see [`super::Core::fingerprint`].
     pub(super) fn fingerprint(&self, state: &mut impl Hasher) {
         let mode = match &self.mode {
-            Mode::Probe { sent } => (0, u64::from(*sent), 0),
-            Mode::Replicate => (1, 0, 0),
-            Mode::Snapshot(sending) => (2, sending.last_index().0, sending.next_offset_bytes()),
+            Mode::Probe { sent } => (0, u64::from(*sent)),
+            Mode::Replicate => (1, 0),
+            Mode::Snapshot(sending) => (2, sending.last_index().0),
         };
         (self.id, self.is_learner, self.match_index, self.next_index, mode).hash(state);
         (self.acknowledged_round, self.vote, self.version, self.is_quiesced).hash(state);
-        (&self.inflight, self.intervals_without_news.min(RESEND_AFTER_INTERVALS)).hash(state);
+        if let Mode::Snapshot(sending) = &self.mode {
+            sending.fingerprint(state);
+        }
+        (
+            self.inflight.view().filter(|inflight| !inflight.appends.is_empty()),
+            self.intervals_without_news.min(RESEND_AFTER_INTERVALS),
+        )
+            .hash(state);
     }
 }
 

@@ -27,8 +27,9 @@ use crate::marks;
 use crate::plant::{self, Bug};
 
 use super::core::Core;
+use super::on_demand::OnDemand;
 use super::quorum;
-use super::types::{Body, ReadOutcome, Refusal, Role};
+use super::types::{Body, ReadIndexAnswer, ReadOutcome, Refusal, Role};
 
 /// Rounds whose beginning is remembered, for leases. Older ones are too old for one.
 const ROUNDS_REMEMBERED: usize = 64;
@@ -62,6 +63,14 @@ struct Forwarded {
 pub(super) struct Reads {
     /// The latest round begun. Rises over the whole life of the core, through all its leaderships.
     round: u64,
+    last_question: u64,
+    pending: usize,
+    lists: OnDemand<Lists>,
+}
+
+/// What waits, and for what.
+#[derive(Clone, Debug, Default)]
+struct Lists {
     /// When the latest rounds began, the last of them last.
     beginnings: VecDeque<LocalTime>,
     /// Reads that no round covers yet.
@@ -71,23 +80,12 @@ pub(super) struct Reads {
     /// As follower: reads for which the leader has not been asked yet, and those for which it has.
     to_forward: Vec<u64>,
     forwarded: BTreeMap<u64, Forwarded>,
-    last_question: u64,
-    pending: usize,
 }
 
 impl Reads {
     /// No reads. `first_question` is a random number: see the module.
     pub(super) const fn new(first_question: u64) -> Self {
-        Self {
-            round: 0,
-            beginnings: VecDeque::new(),
-            waiting: Vec::new(),
-            confirming: VecDeque::new(),
-            to_forward: Vec::new(),
-            forwarded: BTreeMap::new(),
-            last_question: first_question,
-            pending: 0,
-        }
+        Self { round: 0, last_question: first_question, pending: 0, lists: OnDemand::new() }
     }
 
     /// The latest round begun.
@@ -98,15 +96,19 @@ impl Reads {
     /// When a round began, if it was not long ago.
     pub(super) fn began(&self, round: u64) -> Option<LocalTime> {
         let ago = usize::try_from(self.round.checked_sub(round)?).ok()?;
-        self.beginnings.iter().rev().nth(ago).copied()
+        self.lists.view()?.beginnings.iter().rev().nth(ago).copied()
     }
 
-    /// Gives back the memory of empty buffers.
-    pub(super) fn release_memory(&mut self) {
-        self.waiting.shrink_to_fit();
-        self.confirming.shrink_to_fit();
-        self.to_forward.shrink_to_fit();
-        self.beginnings.shrink_to_fit();
+    /// Gives back the memory of what nobody waits for. A silent node has no lease, and so does not need to
+    /// know when rounds began.
+    pub(super) fn release_memory(&mut self, is_silent: bool) {
+        let is_idle = self.is_idle();
+        self.lists.release_if(|lists| is_idle && (is_silent || lists.beginnings.is_empty()));
+    }
+
+    /// Whether reads wait for a round that none is out for.
+    fn want_round(&self) -> bool {
+        self.lists.view().is_some_and(|lists| !lists.waiting.is_empty() && lists.confirming.is_empty())
     }
 
     /// Whether nobody waits.
@@ -116,8 +118,11 @@ impl Reads {
 
     /// Feeds what waits to a hash: see [`super::Core::fingerprint`].
     pub(super) fn fingerprint(&self, state: &mut impl Hasher) {
-        (self.round, &self.waiting, &self.confirming, &self.to_forward, self.last_question).hash(state);
-        self.forwarded.iter().for_each(|(number, forwarded)| (number, &forwarded.ids).hash(state));
+        (self.round, self.last_question, self.pending).hash(state);
+        if let Some(lists) = self.lists.view().filter(|_| self.pending > 0) {
+            (&lists.waiting, &lists.confirming, &lists.to_forward).hash(state);
+            lists.forwarded.iter().for_each(|(number, forwarded)| (number, &forwarded.ids).hash(state));
+        }
     }
 }
 
@@ -128,7 +133,7 @@ impl Core {
             return self.refuse_read(id, Refusal::NotLeader { leader: self.leader });
         }
         if plant::is(Bug::ReadIndexWithoutQuorum) {
-            self.effects.reads.push(ReadOutcome::Ready { id, index: self.commit_index });
+            self.effects.get().reads.push(ReadOutcome::Ready { id, index: self.commit_index });
             return;
         }
         if !self.take_read(Reader::Driver(id)) {
@@ -148,11 +153,11 @@ impl Core {
             return self.refuse_read(id, Refusal::Overloaded);
         }
         self.reads.pending += 1;
-        self.reads.to_forward.push(id);
+        self.reads.lists.get().to_forward.push(id);
     }
 
     fn refuse_read(&mut self, id: u64, reason: Refusal) {
-        self.effects.reads.push(ReadOutcome::Refused { id, reason });
+        self.effects.get().reads.push(ReadOutcome::Refused { id, reason });
     }
 
     /// As leader: takes a read, by lease or for the next round. Returns `false` if there is no room.
@@ -167,7 +172,7 @@ impl Core {
             return false;
         }
         self.reads.pending += 1;
-        self.reads.waiting.push(reader);
+        self.reads.lists.get().waiting.push(reader);
         true
     }
 
@@ -192,17 +197,16 @@ impl Core {
 
     fn answer_reader(&mut self, reader: Reader, index: LogIndex) {
         match reader {
-            Reader::Driver(id) => self.effects.reads.push(ReadOutcome::Ready { id, index }),
+            Reader::Driver(id) => self.effects.get().reads.push(ReadOutcome::Ready { id, index }),
             Reader::Follower(node, read) => {
-                let body = Body::ReadIndexResponse { read, index: Some(index) };
-                self.send(node, self.hard_state.term, body);
+                self.answer_question(node, read, ReadIndexAnswer::Index(index));
             }
         }
     }
 
     /// Begins a round for the reads that wait, unless one is out whose answer they can await.
     pub(super) fn begin_round_if_reads_wait(&mut self) {
-        if self.reads.waiting.is_empty() || !self.reads.confirming.is_empty() {
+        if !self.reads.want_round() {
             return;
         }
         if !self.has_committed_in_term() {
@@ -218,14 +222,18 @@ impl Core {
         self.reads.round += 1;
         let round = self.reads.round;
         if self.config.lease_drift_ppm_max.is_some() {
-            if self.reads.beginnings.len() == ROUNDS_REMEMBERED {
-                self.reads.beginnings.pop_front();
+            let beginnings = &mut self.reads.lists.get().beginnings;
+            if beginnings.len() == ROUNDS_REMEMBERED {
+                beginnings.pop_front();
             }
-            self.reads.beginnings.push_back(self.now);
+            beginnings.push_back(self.now);
         }
-        if self.has_committed_in_term() && !self.reads.waiting.is_empty() {
-            let readers = std::mem::take(&mut self.reads.waiting);
-            self.reads.confirming.push_back(Batch { round, index: self.commit_index, readers });
+        if self.reads.pending > 0 && self.has_committed_in_term() {
+            let lists = self.reads.lists.get();
+            let readers = std::mem::take(&mut lists.waiting);
+            if !readers.is_empty() {
+                lists.confirming.push_back(Batch { round, index: self.commit_index, readers });
+            }
         }
         for position in 0..self.peers.len() {
             // The receiver cannot check where its log parts from ours, so the commit index is clamped to
@@ -240,7 +248,7 @@ impl Core {
     /// Answers the reads of every round that a quorum has confirmed. The leader confirms its own rounds by
     /// beginning them.
     pub(super) fn confirm_rounds(&mut self) {
-        if self.reads.confirming.is_empty() {
+        if self.reads.pending == 0 {
             return;
         }
         let (voters, outgoing) = self.halves();
@@ -251,8 +259,9 @@ impl Core {
                 self.peer(id).map_or(0, |peer| peer.acknowledged_round)
             }
         });
-        while self.reads.confirming.front().is_some_and(|batch| batch.round <= confirmed) {
-            let Some(batch) = self.reads.confirming.pop_front() else { break };
+        while let Some(batch) =
+            self.reads.lists.get().confirming.pop_front_if(|batch| batch.round <= confirmed)
+        {
             marks::hit("raft.read_round_confirmed");
             self.reads.pending -= batch.readers.len();
             for reader in batch.readers {
@@ -269,9 +278,13 @@ impl Core {
     /// Leadership is lost: refuses every read.
     pub(super) fn refuse_reads(&mut self) {
         let reason = Refusal::NotLeader { leader: self.leader };
-        let batches = std::mem::take(&mut self.reads.confirming);
+        if self.reads.pending == 0 {
+            return;
+        }
+        let lists = self.reads.lists.get();
+        let batches = std::mem::take(&mut lists.confirming);
         let covered = batches.into_iter().flat_map(|batch| batch.readers);
-        let readers: Vec<_> = covered.chain(std::mem::take(&mut self.reads.waiting)).collect();
+        let readers: Vec<_> = covered.chain(std::mem::take(&mut lists.waiting)).collect();
         if !readers.is_empty() {
             marks::hit("raft.reads_refused_on_step_down");
         }
@@ -280,7 +293,7 @@ impl Core {
             match reader {
                 Reader::Driver(id) => self.refuse_read(id, reason),
                 Reader::Follower(node, read) => {
-                    self.send(node, self.hard_state.term, Body::ReadIndexResponse { read, index: None });
+                    self.answer_question(node, read, ReadIndexAnswer::NotLeader);
                 }
             }
         }
@@ -288,18 +301,28 @@ impl Core {
 
     /// As follower: asks the leader for a read index, for all the reads that have come since the last time.
     pub(super) fn forward_reads(&mut self) {
-        let Some(leader) = self.leader.filter(|_| !self.reads.to_forward.is_empty()) else { return };
+        if !self.reads.is_idle() && !self.membership.contains(self.config.id) {
+            // No leader will call here again, so an answer that was lost would be missed for ever.
+            marks::hit("raft.reads_refused_where_no_member");
+            return self.refuse_forwarded_reads();
+        }
+        let has_new = self.reads.lists.view().is_some_and(|lists| !lists.to_forward.is_empty());
+        let Some(leader) = self.leader.filter(|_| has_new) else { return };
         self.reads.last_question = self.reads.last_question.wrapping_add(1);
-        let (read, ids) = (self.reads.last_question, std::mem::take(&mut self.reads.to_forward));
-        self.reads.forwarded.insert(read, Forwarded { ids, asked_at: self.now });
+        let (read, lists) = (self.reads.last_question, self.reads.lists.get());
+        let ids = std::mem::take(&mut lists.to_forward);
+        lists.forwarded.insert(read, Forwarded { ids, asked_at: self.now });
         self.send(leader, self.hard_state.term, Body::ReadIndexRequest { read });
     }
 
     /// As follower: the leader lives, so what it has not answered for long was lost. Asks again.
     pub(super) fn ask_again(&mut self, leader: NodeId) {
         let patience_us = self.config.heartbeat_interval_us.saturating_mul(2);
+        if self.reads.is_idle() {
+            return;
+        }
         let mut lost = Vec::new();
-        for (&read, forwarded) in &mut self.reads.forwarded {
+        for (&read, forwarded) in &mut self.reads.lists.get().forwarded {
             if self.now.since_us(forwarded.asked_at) > patience_us {
                 forwarded.asked_at = self.now;
                 lost.push(read);
@@ -313,31 +336,46 @@ impl Core {
 
     /// As leader: a follower wants a read index.
     pub(super) fn answer_read_index(&mut self, from: NodeId, read: u64) {
-        if self.role != Role::Leader || !self.take_read(Reader::Follower(from, read)) {
-            self.send(from, self.hard_state.term, Body::ReadIndexResponse { read, index: None });
+        if self.role != Role::Leader {
+            self.answer_question(from, read, ReadIndexAnswer::NotLeader);
+        } else if !self.take_read(Reader::Follower(from, read)) {
+            self.answer_question(from, read, ReadIndexAnswer::Overloaded);
         }
+    }
+
+    fn answer_question(&mut self, to: NodeId, read: u64, answer: ReadIndexAnswer) {
+        self.send(to, self.hard_state.term, Body::ReadIndexResponse { read, answer });
     }
 
     /// As follower: the leader has answered. Whoever leads this term, the index is fresh: the question was
     /// asked after the reads had come.
-    pub(super) fn read_index_answered(&mut self, from: NodeId, read: u64, index: Option<LogIndex>) {
+    pub(super) fn read_index_answered(&mut self, from: NodeId, read: u64, answer: ReadIndexAnswer) {
         if self.leader != Some(from) {
             return;
         }
-        let Some(forwarded) = self.reads.forwarded.remove(&read) else { return };
+        let Some(forwarded) = self.reads.lists.get().forwarded.remove(&read) else { return };
         self.reads.pending -= forwarded.ids.len();
         for id in forwarded.ids {
-            match index {
-                Some(index) => self.effects.reads.push(ReadOutcome::Ready { id, index }),
-                None => self.refuse_read(id, Refusal::NotLeader { leader: self.leader }),
+            match answer {
+                ReadIndexAnswer::Index(index) => {
+                    self.effects.get().reads.push(ReadOutcome::Ready { id, index })
+                }
+                ReadIndexAnswer::NotLeader => {
+                    self.refuse_read(id, Refusal::NotLeader { leader: self.leader });
+                }
+                ReadIndexAnswer::Overloaded => self.refuse_read(id, Refusal::Overloaded),
             }
         }
     }
 
     /// As follower: there is nobody any more who would answer.
     pub(super) fn refuse_forwarded_reads(&mut self) {
-        let forwarded = std::mem::take(&mut self.reads.forwarded).into_values().flat_map(|asked| asked.ids);
-        let ids: Vec<_> = forwarded.chain(std::mem::take(&mut self.reads.to_forward)).collect();
+        if self.reads.is_idle() {
+            return;
+        }
+        let lists = self.reads.lists.get();
+        let forwarded = std::mem::take(&mut lists.forwarded).into_values().flat_map(|asked| asked.ids);
+        let ids: Vec<_> = forwarded.chain(std::mem::take(&mut lists.to_forward)).collect();
         self.reads.pending -= ids.len();
         for id in ids {
             self.refuse_read(id, Refusal::NotLeader { leader: self.leader });

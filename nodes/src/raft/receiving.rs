@@ -4,7 +4,7 @@ use crate::ids::{LogIndex, NodeId, Term};
 use crate::marks;
 
 use super::core::Core;
-use super::types::{Body, Message, Role};
+use super::types::{Body, Message, ReadIndexAnswer, Role};
 
 /// Terms from outside beyond this one are malformed. Elections alone never come near it, so the term can
 /// always rise by one.
@@ -96,7 +96,7 @@ impl Core {
             }
             Body::TimeoutNow => self.campaign_for_transfer(from),
             Body::ReadIndexRequest { read } => self.answer_read_index(from, read),
-            Body::ReadIndexResponse { read, index } => self.read_index_answered(from, read, index),
+            Body::ReadIndexResponse { read, answer } => self.read_index_answered(from, read, answer),
             // It has woken this node already.
             Body::Wake => {}
         }
@@ -114,7 +114,9 @@ impl Core {
             Body::PreVoteRequest { .. } => {
                 Body::PreVoteResponse { granted: false, committed: self.committed() }
             }
-            Body::ReadIndexRequest { read } => Body::ReadIndexResponse { read, index: None },
+            Body::ReadIndexRequest { read } => {
+                Body::ReadIndexResponse { read, answer: ReadIndexAnswer::NotLeader }
+            }
             _ => {
                 marks::hit("raft.stale_response_ignored");
                 return;

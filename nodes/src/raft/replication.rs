@@ -7,9 +7,9 @@ use crate::plant::{self, Bug};
 use super::core::Core;
 use super::entries::Entries;
 use super::log::Position;
-use super::progress::Mode;
+use super::progress::{Mode, Progress};
 use super::quorum;
-use super::types::{Body, Event, Payload};
+use super::types::{Body, Config, Entry, Event};
 
 impl Core {
     /// As leader: sends every follower what it lacks, as far as its window allows. Entries leave without
@@ -31,16 +31,13 @@ impl Core {
         if is_replicating && peer.next_index > self.log.last_index() {
             return false;
         }
-        let window = (self.config.inflight_messages_max.max(1), self.config.inflight_bytes_max);
-        let Some((budget, is_idle)) = peer.budget(window.0, window.1) else {
+        let Some((bytes_max, may_be_one)) = self.room_for(peer) else {
             return false;
         };
         let (to, prev_index) = (peer.id, peer.next_index.previous());
         let Some(prev_term) = self.log.term(prev_index) else {
             return self.begin_snapshot(position);
         };
-        let bytes_max = budget.min(self.config.append_bytes_max);
-        let may_be_one = is_idle || budget >= self.config.append_bytes_max;
         let (entries, bytes) = self.log.batch(prev_index.next(), bytes_max, may_be_one);
         if entries.is_empty() && is_replicating {
             return false;
@@ -51,6 +48,23 @@ impl Core {
         let body = Body::AppendRequest { prev_index, prev_term, entries, commit_index };
         self.send(to, self.hard_state.term, body);
         is_replicating
+    }
+
+    /// Bytes that the next append to a peer may weigh, and whether a single entry may go whatever its weight;
+    /// `None` if nothing may be sent before the peer answers.
+    fn room_for(&self, peer: &Progress) -> Option<(usize, bool)> {
+        let Config { inflight_messages_max, inflight_bytes_max, append_bytes_max, .. } = *self.config;
+        let (budget, is_idle) = peer.budget(inflight_messages_max.max(1), inflight_bytes_max)?;
+        Some((budget.min(append_bytes_max), is_idle || budget >= append_bytes_max))
+    }
+
+    /// Whether nothing may be sent to a peer before it answers: its window is full, or what is left of it is
+    /// too little for the entry that is next.
+    pub(super) fn is_paused(&self, peer: &Progress) -> bool {
+        self.room_for(peer).is_none_or(|(bytes, may_be_one)| {
+            let next_bytes = self.log.get(peer.next_index).map_or(1, Entry::weight_bytes);
+            !may_be_one && bytes < next_bytes
+        })
     }
 
     /// As follower: the receiver's rules of AppendEntries (Figure 2). The term has been dealt with.
@@ -107,7 +121,7 @@ impl Core {
             let known = if is_new {
                 0
             } else {
-                let is_known = |entry: &&super::types::Entry| self.log.term(entry.index) == Some(entry.term);
+                let is_known = |entry: &&Entry| self.log.term(entry.index) == Some(entry.term);
                 piece.as_slice().iter().take_while(is_known).count()
             };
             let Some(first) = piece.as_slice().get(known) else { continue };
@@ -120,15 +134,13 @@ impl Core {
                 self.truncate(first.index);
             }
             let rest = piece.part(known..piece.len());
-            let is_change =
-                |payload: &Payload| matches!(payload, Payload::Membership(_) | Payload::Version(_));
-            let changes = rest.as_slice().iter().filter(|entry| is_change(&entry.payload));
+            let changes = rest.as_slice().iter().filter(|entry| entry.payload.is_change());
             self.unapplied_changes.extend(changes.map(|entry| entry.index));
             self.log.push_piece(rest.clone());
             appended.push(rest);
         }
         if !appended.is_empty() {
-            self.effects.events.push(Event::Appended(appended));
+            self.effects.get().events.push(Event::Appended(appended));
         }
         true
     }
@@ -141,7 +153,7 @@ impl Core {
         self.log.truncate(from);
         self.storing.truncated(from);
         self.unapplied_changes.retain(|&index| index < from);
-        self.effects.events.push(Event::Truncated { from });
+        self.effects.get().events.push(Event::Truncated { from });
     }
 
     /// As leader: a follower holds the log durably up to `match_index`.
@@ -206,12 +218,17 @@ impl Core {
         if !self.note_contact(from) || !self.is_round_known(read_round) {
             return;
         }
+        let credited = if plant::is(Bug::ReadIndexContextReused) { self.reads.round() } else { read_round };
         let began = self.reads.began(read_round);
+        let quiesced = quiesced && self.is_silence_proposed_since(read_round);
         let Some(peer) = self.peer_mut(from) else { return };
-        peer.acknowledged_round = peer.acknowledged_round.max(read_round);
+        // Of two answers that overtook one another the one to the later round counts.
+        if read_round >= peer.acknowledged_round {
+            peer.is_quiesced = quiesced;
+        }
+        peer.acknowledged_round = peer.acknowledged_round.max(credited);
         peer.confirmed_at = peer.confirmed_at.max(began);
         (peer.version, peer.priority) = (Some(version), priority);
-        peer.is_quiesced = quiesced;
         if peer.is_stalled() {
             marks::hit("raft.append_resent");
             peer.resend();

@@ -5,6 +5,8 @@
 //! of the leader if the new one has the same snapshot (a machine's snapshot of one index is the same on every
 //! node), and pieces of two different snapshots never mix.
 
+use std::hash::{Hash, Hasher};
+
 use bytes::{Bytes, BytesMut};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -63,9 +65,9 @@ impl Sending {
         self.kept.last_index()
     }
 
-    /// Where the next piece begins.
-    pub(super) const fn next_offset_bytes(&self) -> u64 {
-        self.next
+    /// Feeds how far it is to a hash: see [`super::Core::fingerprint`].
+    pub(super) fn fingerprint(&self, state: &mut impl Hasher) {
+        (self.next, self.received, self.is_all_sent).hash(state);
     }
 
     /// The next piece, of at most `bytes_max`, if no more than `window_bytes` (or one piece) are on their way.

@@ -103,25 +103,42 @@ impl Core {
     /// As leader, at a heartbeat: whether to propose silence.
     pub(super) fn wants_silence(&mut self) -> bool {
         let Some(after) = self.config.quiesce_after_intervals else { return false };
-        let last = self.log.last_index();
-        let is_idle = self.commit_index == last
-            && self.applied_index == last
-            && self.transfer.is_none()
-            && self.reads.is_idle()
-            && self.storing.out_since().is_none()
-            && self.peers.iter().all(|peer| peer.has_all(last));
-        if !is_idle {
+        if !self.has_nothing_to_do() {
             self.silence.idle_intervals = 0;
             return false;
         }
         self.silence.idle_intervals = self.silence.idle_intervals.saturating_add(1);
+        if self.silence.idle_intervals == after.saturating_add(1) {
+            // It is the first proposal since there was something to do: earlier agreements are void.
+            self.peers.iter_mut().for_each(|peer| peer.is_quiesced = false);
+        }
         self.silence.idle_intervals > after
     }
 
-    /// As leader: a follower has agreed. Falls silent when all have.
+    /// As leader: whether everything is agreed on, applied, stored, and known to everybody.
+    fn has_nothing_to_do(&self) -> bool {
+        let last = self.log.last_index();
+        self.commit_index == last
+            && self.applied_index == last
+            && self.transfer.is_none()
+            && self.reads.is_idle()
+            && self.storing.out_since().is_none()
+            && self.peers.iter().all(|peer| peer.has_all(last))
+    }
+
+    /// As leader: whether `round` and every later one proposed silence, with nothing to do in between. Each
+    /// proposal is a round of its own, so the rounds since the first are as many as the proposals.
+    pub(super) fn is_silence_proposed_since(&self, round: u64) -> bool {
+        let after = self.config.quiesce_after_intervals.unwrap_or(u32::MAX);
+        let proposals = u64::from(self.silence.idle_intervals.saturating_sub(after));
+        round <= self.reads.round() && self.reads.round() - round < proposals
+    }
+
+    /// As leader: a follower has agreed. Falls silent when all have, unless there is something to do again.
     pub(super) fn fall_silent_if_all_agree(&mut self) {
         let after = self.config.quiesce_after_intervals.unwrap_or(u32::MAX);
-        if self.silence.idle_intervals > after && self.peers.iter().all(|peer| peer.is_quiesced) {
+        let all_agree = self.silence.idle_intervals > after && self.peers.iter().all(|peer| peer.is_quiesced);
+        if all_agree && self.has_nothing_to_do() {
             marks::hit("raft.leader_falls_silent");
             self.silence.is_silent = true;
         }

@@ -9,6 +9,8 @@
 //!   change, at once. The log is replaced as a whole: if it held the snapshot's last entry nothing would be
 //!   replaced at all, since that entry is then known to be committed, and that is all.
 
+use std::sync::Arc;
+
 use crate::ids::{LogIndex, NodeId};
 use crate::marks;
 use crate::plant::{self, Bug};
@@ -36,7 +38,7 @@ impl Core {
             index: self.applied_index,
             term: position.term,
             time: position.time,
-            membership: self.membership.clone(),
+            membership: (*self.membership).clone(),
             version: self.version,
         }
     }
@@ -62,8 +64,8 @@ impl Core {
         self.storing.forget_up_to(index);
         if replaces_log {
             self.emitted_index = index;
-            self.effects.committed.clear();
-            self.effects.install = Some(Box::new(snapshot));
+            self.effects.get().committed.clear();
+            self.effects.get().install = Some(Box::new(snapshot));
         } else {
             self.forget_entries();
         }
@@ -83,7 +85,7 @@ impl Core {
             .max(before(trailing.saturating_mul(TRAILING_FACTOR_MAX)));
         if to > self.log.base().index {
             self.log.compact(to);
-            self.effects.events.push(Event::Compacted { to });
+            self.effects.get().events.push(Event::Compacted { to });
         }
     }
 
@@ -96,7 +98,7 @@ impl Core {
         let SnapshotMeta { membership, version, .. } = kept.snapshot.meta.clone();
         self.applied_index = index;
         if !plant::is(Bug::SnapshotForgetsConfig) {
-            self.adopt_membership(index, membership);
+            self.adopt_membership(index, Arc::new(membership));
         }
         self.adopt_version(version);
         self.carry_out_late_order();
@@ -157,16 +159,16 @@ impl Core {
         let meta = snapshot.meta.clone();
         self.log.restart(Position::from(&meta));
         self.unapplied_changes.clear();
-        self.effects.committed.clear();
+        self.effects.get().committed.clear();
         self.storing.replaced_by(snapshot);
         self.commit_index = meta.index;
-        self.effects.events.push(Event::SnapshotReceived { meta: Box::new(meta) });
+        self.effects.get().events.push(Event::SnapshotReceived { meta: Box::new(meta) });
     }
 
     /// Tells the leader that everything up to `index` is here, once it is durable.
     pub(super) fn acknowledge(&mut self, leader: NodeId, index: LogIndex) {
         let body = Body::AppendAccepted { match_index: index };
         let response = Message { from: self.config.id, to: leader, term: self.hard_state.term, body };
-        self.storing.after_entries(index, response, &mut self.effects);
+        self.storing.after_entries(index, response, self.effects.get());
     }
 }

@@ -45,7 +45,7 @@ pub(super) enum Due {
 }
 
 /// The request that is out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Outstanding {
     token: StoreToken,
     hard_state: HardState,
@@ -69,7 +69,7 @@ pub(super) struct Completed {
 #[derive(Clone, Debug)]
 pub(super) struct Storing {
     last_token: StoreToken,
-    outstanding: Option<Outstanding>,
+    outstanding: Option<Box<Outstanding>>,
     wanted: HardState,
     requested: HardState,
     durable: HardState,
@@ -79,8 +79,8 @@ pub(super) struct Storing {
     snapshot: Option<Box<SnapshotWrite>>,
     compact_to: Option<LogIndex>,
     waiting: VecDeque<Message>,
-    /// An empty buffer for the next request, left over from one that is complete.
-    spare_held: Vec<Message>,
+    /// The memory of a request that is complete, for the next.
+    spare: Option<Box<Outstanding>>,
 }
 
 impl Storing {
@@ -98,14 +98,14 @@ impl Storing {
             snapshot: None,
             compact_to: None,
             waiting: VecDeque::new(),
-            spare_held: Vec::new(),
+            spare: None,
         }
     }
 
     /// Gives back the memory of empty buffers.
     pub(super) fn release_memory(&mut self) {
         self.waiting.shrink_to_fit();
-        self.spare_held = Vec::new();
+        self.spare = None;
     }
 
     /// Every entry up to here is on disk and still part of the log.
@@ -288,19 +288,21 @@ impl Storing {
         self.last_token = token;
         self.requested = self.wanted;
         self.requested_next = log.last_index().next();
-        let mut held = std::mem::take(&mut self.spare_held);
+        let mut outstanding = self.spare.take().unwrap_or_default();
+        let mut held = std::mem::take(&mut outstanding.held);
         if !self.waiting.is_empty() {
             held.extend(self.waiting.drain(..));
             effects.messages_after.extend(held.iter().map(|message| (token, message.clone())));
         }
-        self.outstanding = Some(Outstanding {
+        *outstanding = Outstanding {
             token,
             hard_state: self.wanted,
             last_index: log.last_index(),
             snapshot: request.snapshot.clone(),
             held,
             since: now,
-        });
+        };
+        self.outstanding = Some(outstanding);
         Some(request)
     }
 
@@ -316,8 +318,9 @@ impl Storing {
         let due = effects.messages_after.extract_if(.., |(waits_for, _)| *waits_for == token);
         effects.messages.extend(due.map(|(_, message)| message));
         outstanding.held.clear();
-        self.spare_held = outstanding.held;
-        Some(Completed { snapshot: outstanding.snapshot })
+        let snapshot = outstanding.snapshot.take();
+        self.spare = Some(outstanding);
+        Some(Completed { snapshot })
     }
 
     /// Feeds what this is, but for times and names, to a hash: see [`super::Core::fingerprint`].

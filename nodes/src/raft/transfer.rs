@@ -64,15 +64,15 @@ impl Core {
         let target = to.or_else(|| self.furthest_voter());
         let target = target.filter(|&id| self.peer(id).is_some() && self.membership.is_voter(id));
         match (refusal, target) {
-            (Some(reason), _) => self.effects.transfer = Some(TransferOutcome::Refused(reason)),
-            (None, None) => self.effects.transfer = Some(TransferOutcome::Refused(Refusal::NoSuchVoter)),
+            (Some(reason), _) => self.effects.get().transfers.push(TransferOutcome::Refused(reason)),
+            (None, None) => self.effects.get().transfers.push(TransferOutcome::Refused(Refusal::NoSuchVoter)),
             (None, Some(to)) => self.start_transfer(to, false),
         }
     }
 
     fn start_transfer(&mut self, to: NodeId, is_own: bool) {
         let deadline = self.now.plus_us(self.config.election_timeout_us);
-        self.transfer = Some(Transfer { to, deadline, told_at: None, is_own });
+        self.transfer = Some(Box::new(Transfer { to, deadline, told_at: None, is_own }));
     }
 
     /// The voter that lacks least, of those heard of lately.
@@ -137,7 +137,7 @@ impl Core {
     /// The leadership, and with it the transfer, is at an end.
     pub(super) fn end_transfer(&mut self, outcome: TransferOutcome) {
         if self.transfer.take().is_some_and(|transfer| !transfer.is_own) {
-            self.effects.transfer = Some(outcome);
+            self.effects.get().transfers.push(outcome);
         }
     }
 

@@ -82,6 +82,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
             Payload::Command(bytes) => self.apply_command(entry, Command::decode(bytes)),
         };
         self.applied_index = entry.index;
+        self.snapshots.applied(entry);
         if P::WATCHING {
             self.state_hash = self.hash_after(entry.index, &outcome, &events);
             self.probe.observe(Observed::Applied { entry, state: self.state_hash });

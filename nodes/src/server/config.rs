@@ -24,6 +24,9 @@ pub struct NodeConfig {
     pub frames_per_turn_max: usize,
     /// A snapshot of the machine is taken after so many applied entries. 1 or more; default 10,000.
     pub snapshot_every_entries: u64,
+    /// A snapshot is taken, too, once the entries applied since the last one weigh so many bytes: few, but
+    /// large entries must not fill the disk. 1 or more; default 64 MiB.
+    pub snapshot_every_bytes: u64,
 }
 
 impl NodeConfig {
@@ -37,6 +40,7 @@ impl NodeConfig {
             pending_requests_max: 65_536,
             frames_per_turn_max: 128,
             snapshot_every_entries: 10_000,
+            snapshot_every_bytes: 64 * 1024 * 1024,
         }
     }
 }

@@ -159,7 +159,7 @@ impl DurabilityGuard {
 mod tests {
     use super::*;
     use crate::ids::ClusterTime;
-    use crate::raft::{Entry, Payload, StoreToken};
+    use crate::raft::{Entry, Payload, ReadIndexAnswer, StoreToken};
 
     fn write(
         hard_state: Option<HardState>,
@@ -287,7 +287,7 @@ mod tests {
             Body::TimeoutNow,
             Body::SnapshotReceived { index, received_bytes: 100 },
             Body::ReadIndexRequest { read },
-            Body::ReadIndexResponse { read, index: Some(index) },
+            Body::ReadIndexResponse { read, answer: ReadIndexAnswer::Index(index) },
             Body::VoteResponse { granted: false, committed: Default::default() },
             Body::Wake,
         ] {

@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::api::RequestId;
-use crate::ids::{ClientId, LogIndex, Sequence, SessionId, Term};
+use crate::ids::{ClientId, LocalTime, LogIndex, Sequence, SessionId, Term};
 use crate::machine::Query;
+
+/// Election timeouts (the longest) after which a read that waits at a node is given up: a leader's round has
+/// been confirmed by then or the leader deposed, and a follower that lives has applied what it waits for.
+const READ_PATIENCE_TIMEOUTS: u64 = 8;
 
 /// A client that waits, and the request it waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,10 +17,19 @@ pub(super) struct Asker {
     pub(super) request: RequestId,
 }
 
+/// A read that waits.
+#[derive(Clone, Debug)]
+struct Read {
+    asker: Asker,
+    query: Query,
+    since: LocalTime,
+}
+
 /// All askers, by what they wait for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pending {
     next_id: u64,
+    read_patience_us: u64,
     /// Handed to the core, which has not yet said whether it takes them.
     proposals: BTreeMap<u64, Asker>,
     /// Appended at this index in this term, to be applied.
@@ -25,18 +38,39 @@ pub(super) struct Pending {
     changing: BTreeMap<LogIndex, (Term, Asker)>,
     /// Who wants the leadership handed over.
     transfer: Option<Asker>,
+    /// The transfer that is under way is the driver's own: nobody waits for it.
+    is_own_transfer_open: bool,
     /// Applied and standing in line for a lock.
     queued: BTreeMap<(SessionId, Sequence), Asker>,
-    /// Reads whose leadership round is under way.
-    reads: BTreeMap<u64, (Asker, Query)>,
+    /// Reads whose leadership round is under way. Later ones have greater numbers.
+    reads: BTreeMap<u64, Read>,
     /// Reads that await the application of their read index.
-    confirmed: BTreeMap<(LogIndex, u64), (Asker, Query)>,
+    confirmed: BTreeMap<(LogIndex, u64), Read>,
+    /// The read index of each of these, by number: the oldest is the first.
+    confirmed_index: BTreeMap<u64, LogIndex>,
 }
 
 /// The id of the driver's own proposals, for which nobody waits.
 pub(super) const NOBODY: u64 = 0;
 
 impl Pending {
+    /// Nobody waits.
+    pub(super) fn new(election_timeout_us_max: u64) -> Self {
+        Self {
+            next_id: 0,
+            read_patience_us: election_timeout_us_max.saturating_mul(READ_PATIENCE_TIMEOUTS),
+            proposals: BTreeMap::new(),
+            appended: BTreeMap::new(),
+            changing: BTreeMap::new(),
+            transfer: None,
+            is_own_transfer_open: false,
+            queued: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            confirmed: BTreeMap::new(),
+            confirmed_index: BTreeMap::new(),
+        }
+    }
+
     /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.proposals.len()
@@ -90,8 +124,17 @@ impl Pending {
         true
     }
 
-    /// The transfer has come to an end.
-    pub(super) fn transferred(&mut self) -> Option<Asker> {
+    /// The driver has begun a transfer of its own.
+    pub(super) fn own_transfer_begun(&mut self) {
+        self.is_own_transfer_open = true;
+    }
+
+    /// A transfer was refused, or has come to an end: who waited for it. The core begins none while one is
+    /// under way, so what ends is the driver's own if that was begun, and what is refused is not.
+    pub(super) fn transferred(&mut self, was_refused: bool) -> Option<Asker> {
+        if !was_refused && std::mem::take(&mut self.is_own_transfer_open) {
+            return None;
+        }
         self.transfer.take()
     }
 
@@ -116,9 +159,9 @@ impl Pending {
     }
 
     /// Registers a read and names it.
-    pub(super) fn read(&mut self, asker: Asker, query: Query) -> u64 {
+    pub(super) fn read(&mut self, asker: Asker, query: Query, since: LocalTime) -> u64 {
         self.next_id += 1;
-        self.reads.insert(self.next_id, (asker, query));
+        self.reads.insert(self.next_id, Read { asker, query, since });
         self.next_id
     }
 
@@ -126,18 +169,62 @@ impl Pending {
     pub(super) fn read_confirmed(&mut self, id: u64, index: LogIndex) {
         if let Some(read) = self.reads.remove(&id) {
             self.confirmed.insert((index, id), read);
+            self.confirmed_index.insert(id, index);
         }
     }
 
     /// The core has refused the read.
     pub(super) fn read_refused(&mut self, id: u64) -> Option<Asker> {
-        self.reads.remove(&id).map(|(asker, _)| asker)
+        self.reads.remove(&id).map(|read| read.asker)
     }
 
     /// The next read that may be answered now that `applied` is.
     pub(super) fn next_answerable(&mut self, applied: LogIndex) -> Option<(Asker, Query)> {
         let first = self.confirmed.first_entry()?;
-        (first.key().0 <= applied).then(|| first.remove())
+        let (index, id) = *first.key();
+        if index > applied {
+            return None;
+        }
+        self.confirmed_index.remove(&id);
+        let Read { asker, query, .. } = first.remove();
+        Some((asker, query))
+    }
+
+    /// When the read that has waited longest is given up, if any waits.
+    pub(super) fn read_deadline(&self) -> Option<LocalTime> {
+        let unconfirmed = self.reads.first_key_value().map(|(_, read)| read.since);
+        let confirmed = self.confirmed_index.first_key_value();
+        let confirmed = confirmed.and_then(|(&id, &index)| Some(self.confirmed.get(&(index, id))?.since));
+        let oldest = unconfirmed.into_iter().chain(confirmed).min()?;
+        Some(oldest.plus_us(self.read_patience_us))
+    }
+
+    /// A read that has waited too long.
+    pub(super) fn next_overdue_read(&mut self, now: LocalTime) -> Option<Asker> {
+        let is_overdue = |read: &Read| read.since.plus_us(self.read_patience_us) <= now;
+        if let Some(first) = self.reads.first_entry()
+            && is_overdue(first.get())
+        {
+            return Some(first.remove().asker);
+        }
+        let (&id, &index) = self.confirmed_index.first_key_value()?;
+        self.confirmed.get(&(index, id)).is_some_and(is_overdue).then(|| self.forget_confirmed(id, index))?
+    }
+
+    /// Whether a read awaits the application of its read index.
+    pub(super) fn is_any_read_confirmed(&self) -> bool {
+        !self.confirmed.is_empty()
+    }
+
+    /// A read whose index is confirmed, whatever the index: for a node that will not apply so far.
+    pub(super) fn next_confirmed(&mut self) -> Option<Asker> {
+        let (&id, &index) = self.confirmed_index.first_key_value()?;
+        self.forget_confirmed(id, index)
+    }
+
+    fn forget_confirmed(&mut self, id: u64, index: LogIndex) -> Option<Asker> {
+        self.confirmed_index.remove(&id);
+        self.confirmed.remove(&(index, id)).map(|read| read.asker)
     }
 
     /// This node leads no more: everybody whose command may or may not take effect.

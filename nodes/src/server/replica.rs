@@ -79,8 +79,8 @@ impl<E: Env, P: Probe> Replica<E, P> {
             core,
             machine,
             guard,
-            pending: Pending::default(),
-            snapshots: Snapshots::new(config.snapshot_every_entries, applied_index),
+            pending: Pending::new(config.raft.election_timeout_us_max),
+            snapshots: Snapshots::new(config, applied_index),
             version_max: config.raft.version,
             waiting: BTreeMap::new(),
             storing: None,
@@ -96,11 +96,9 @@ impl<E: Env, P: Probe> Replica<E, P> {
 
     /// When [`Replica::on_time`] must be called next.
     pub(super) fn deadline(&self) -> LocalTime {
-        let core = self.core.deadline();
-        match self.machine_due_in_us() {
-            Some(due_us) => core.min(self.env.now().plus_us(due_us)),
-            None => core,
-        }
+        let machine = self.machine_due_in_us().map(|due_us| self.env.now().plus_us(due_us));
+        let read = self.pending.read_deadline();
+        machine.into_iter().chain(read).fold(self.core.deadline(), LocalTime::min)
     }
 
     /// Time has passed.
@@ -171,6 +169,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
         while let Some((asker, query)) = self.pending.next_answerable(self.applied_index) {
             self.answer(asker, Ok(ResponseBody::Outcome(self.machine.query(&query))));
         }
+        self.give_up_reads();
         to_store
     }
 
@@ -203,7 +202,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
         for outcome in effects.reads.drain(..) {
             self.on_read_outcome(outcome);
         }
-        if let Some(outcome) = effects.transfer.take() {
+        for outcome in effects.transfers.drain(..) {
             self.on_transfer_outcome(outcome);
         }
         let request = Arc::new(effects.store.take()?);
@@ -237,6 +236,12 @@ impl<E: Env, P: Probe> Replica<E, P> {
         self.core.status().last_index
     }
 
+    /// When the read that has waited longest is given up.
+    #[cfg(test)]
+    pub(super) fn read_deadline(&self) -> Option<LocalTime> {
+        self.pending.read_deadline()
+    }
+
     /// When something ends in the machine, in cluster time.
     #[cfg(test)]
     pub(super) fn next_expiry(&self) -> Option<ClusterTime> {
@@ -248,9 +253,15 @@ impl<E: Env, P: Probe> Replica<E, P> {
         self.core.status().role == Role::Leader
     }
 
-    /// The node is to stop: it wants to lead no more.
+    /// The node is to stop: it wants to lead no more. If it is handing over already, that will do.
     pub(super) fn hand_over(&mut self) {
+        if self.is_handing_over() {
+            return;
+        }
         self.core.step(Input::Transfer { to: None }, self.env.now());
+        if self.is_handing_over() {
+            self.pending.own_transfer_begun();
+        }
     }
 
     /// Whether it leads still, and somebody is about to take over.

@@ -47,11 +47,11 @@ impl<E: Env, P: Probe> Replica<E, P> {
                 self.answer(asker, Ok(ResponseBody::Outcome(self.machine.query(&query))));
             }
             RequestBody::Query(query) => {
-                let id = self.pending.read(asker, query);
+                let id = self.pending.read(asker, query, self.env.now());
                 self.core.step(Input::Read { id }, self.env.now());
             }
             RequestBody::QueryAnywhere(query) => {
-                let id = self.pending.read(asker, query);
+                let id = self.pending.read(asker, query, self.env.now());
                 self.core.step(Input::ReadAnywhere { id }, self.env.now());
             }
             RequestBody::ChangeMembers(change) => {
@@ -101,6 +101,29 @@ impl<E: Env, P: Probe> Replica<E, P> {
         }
     }
 
+    /// Answers reads that will not be answered here, or not in good time. A read has no effect, so the refusal
+    /// is definite; another node may serve it.
+    pub(super) fn give_up_reads(&mut self) {
+        let now = self.env.now();
+        while let Some(asker) = self.pending.next_overdue_read(now) {
+            marks::hit("server.read_given_up");
+            self.refuse_read(asker);
+        }
+        if self.pending.is_any_read_confirmed() && !self.core.membership().contains(self.core.status().id) {
+            // Whether what they wait for will ever come here, nobody knows.
+            while let Some(asker) = self.pending.next_confirmed() {
+                marks::hit("server.read_refused_where_no_member");
+                self.refuse_read(asker);
+            }
+        }
+    }
+
+    fn refuse_read(&self, asker: Asker) {
+        let status = self.core.status();
+        let leader = status.leader.filter(|leader| *leader != status.id);
+        self.answer(asker, Err(ApiError::NotLeader { leader }));
+    }
+
     pub(super) fn on_change_outcome(&mut self, outcome: ChangeOutcome) {
         match outcome {
             ChangeOutcome::Appended { id, index, term } => self.pending.changing(id, index, term),
@@ -118,7 +141,8 @@ impl<E: Env, P: Probe> Replica<E, P> {
     }
 
     pub(super) fn on_transfer_outcome(&mut self, outcome: TransferOutcome) {
-        let Some(asker) = self.pending.transferred() else { return };
+        let was_refused = matches!(outcome, TransferOutcome::Refused(_));
+        let Some(asker) = self.pending.transferred(was_refused) else { return };
         let answer = match outcome {
             TransferOutcome::Done => Ok(ResponseBody::Transferred),
             TransferOutcome::TimedOut => {

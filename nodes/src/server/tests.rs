@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
+use super::pending::{Asker, Pending};
 use super::replica::Replica;
 use super::{NodeConfig, NodeError, Silent};
-use crate::api::{Request, RequestBody, RequestId, ResponseBody};
+use crate::api::{ApiError, Request, RequestBody, RequestId, ResponseBody};
 use crate::env::{Env, FRAME_BYTES_MAX};
 use crate::fake_env::FakeEnv;
 use crate::ids::{Address, ClientId, ClusterTime, LogIndex, NodeId, Sequence, SessionId, Term};
@@ -12,8 +13,11 @@ use crate::machine::{
     Action, Command, LEASE_US_MIN, LockAction, LockMode, Machine, MachineError, NAME_BYTES_MAX, Query,
     RegisterAction, Reply, VALUE_BYTES_MAX,
 };
-use crate::raft::membership::Membership;
-use crate::raft::{Body, Entry, HardState, Message, Payload, Recovered, Snapshot, SnapshotMeta};
+use crate::raft::membership::{MemberChange, Membership, MembershipChange};
+use crate::raft::{
+    Body, Entry, HardState, Message, Payload, ReadIndexAnswer, Reconfiguration, Recovered, Snapshot,
+    SnapshotMeta,
+};
 use crate::transport::Frame;
 
 const CLIENT: Address = Address::Client(ClientId(1));
@@ -35,6 +39,57 @@ impl Node {
         node.env.advance_us(1_000_000);
         node.turn();
         node
+    }
+
+    /// n2, which follows n1 in term 1 and holds its first entry.
+    fn following() -> Self {
+        let env = FakeEnv::with_entropy(1);
+        let config = NodeConfig::new(1, NodeId(2), (1..=3).map(NodeId).collect());
+        let replica = Replica::new(env.clone(), Silent, &config, Recovered::default())
+            .expect("an empty disk is no obstacle");
+        let mut node = Self { env, replica };
+        node.append(1, Payload::Noop);
+        node
+    }
+
+    /// n1 sends this entry, which is committed.
+    fn append(&mut self, index: u64, payload: Payload) {
+        let (prev_index, index) = (LogIndex(index - 1), LogIndex(index));
+        let prev_term = if prev_index.0 == 0 { Term(0) } else { Term(1) };
+        let entry = Entry { index, term: Term(1), time: ClusterTime(0), payload };
+        let entries = vec![entry].into();
+        self.hear(Body::AppendRequest { prev_index, prev_term, entries, commit_index: index });
+    }
+
+    /// n1 says something.
+    fn hear(&mut self, body: Body) {
+        let message = Message { from: NodeId(1), to: NodeId(2), term: Term(1), body };
+        self.replica.on_frame(Address::Node(NodeId(1)), &Frame::Peer(message).encode());
+        self.turn();
+    }
+
+    /// A client reads here, and n1 says that the node must have applied up to `index` first.
+    fn read_at(&mut self, id: u64, index: u64) {
+        drop(self.env.take_sent());
+        self.ask(id, RequestBody::QueryAnywhere(Query::Register { key: "k".to_owned() }));
+        self.turn();
+        let sent = self.env.take_sent().into_iter().map(|(_, frame)| Frame::decode(&frame));
+        let question = |frame| match frame {
+            Ok(Frame::Peer(Message { body: Body::ReadIndexRequest { read }, .. })) => Some(read),
+            _ => None,
+        };
+        let read = sent.filter_map(question).next().expect("n1 was asked");
+        self.hear(Body::ReadIndexResponse { read, answer: ReadIndexAnswer::Index(LogIndex(index)) });
+    }
+
+    /// What was refused since the last call: requests and errors.
+    fn refusals(&self) -> Vec<(u64, ApiError)> {
+        let decoded = self.env.take_sent().into_iter().map(|(_, frame)| Frame::decode(&frame));
+        let refusal = |frame| match frame {
+            Ok(Frame::Response(response)) => Some((response.id.0, response.result.err()?)),
+            _ => None,
+        };
+        decoded.filter_map(refusal).collect()
     }
 
     /// Time and effects, every write durable at once, until there is nothing more to write.
@@ -186,4 +241,76 @@ fn a_program_too_old_for_the_snapshot_on_its_disk_does_not_start() {
     let config = NodeConfig::new(1, NodeId(1), vec![NodeId(1)]);
     let started = Replica::new(FakeEnv::with_entropy(1), Silent, &config, recovered);
     assert!(matches!(started.err(), Some(NodeError::TooOld { cluster: 2, own: 1 })));
+}
+
+#[test]
+fn a_read_that_a_follower_cannot_serve_in_good_time_is_refused() {
+    let mut node = Node::following();
+    node.read_at(7, 50);
+    assert_eq!(node.refusals(), [], "n1 may send the entries yet");
+    let deadline = node.replica.read_deadline().expect("a read waits");
+    node.env.advance_us(deadline.since_us(node.env.now()));
+    node.turn();
+    assert_eq!(node.refusals(), [(7, ApiError::NotLeader { leader: None })]);
+    assert_eq!(node.replica.read_deadline(), None, "nobody waits any more");
+}
+
+#[test]
+fn a_read_that_waits_at_a_node_that_is_removed_is_refused() {
+    let mut node = Node::following();
+    node.read_at(7, 50);
+    let after = Membership::new(vec![NodeId(1), NodeId(3)], Vec::new());
+    let change = MembershipChange::of(vec![MemberChange::Remove(NodeId(2))]);
+    node.append(2, Payload::Membership(Box::new(Reconfiguration { change, after })));
+    let refusals = node.refusals();
+    assert!(matches!(refusals[..], [(7, ApiError::NotLeader { .. })]), "{refusals:?}");
+}
+
+#[test]
+fn a_read_is_answered_once_its_index_is_applied() {
+    let mut node = Node::following();
+    node.read_at(7, 2);
+    drop(node.env.take_sent());
+    node.append(2, Payload::Noop);
+    let sent = node.env.take_sent().into_iter().map(|(_, frame)| Frame::decode(&frame));
+    let answers: Vec<_> = sent.filter(|frame| matches!(frame, Ok(Frame::Response(_)))).collect();
+    assert!(
+        matches!(&answers[..], [Ok(Frame::Response(response))] if response.result.is_ok()),
+        "{answers:?}"
+    );
+    assert_eq!(node.replica.read_deadline(), None);
+}
+
+#[test]
+fn few_but_heavy_entries_make_a_snapshot_due() {
+    let mut node = Node::leading(|config| config.snapshot_every_bytes = 3_000);
+    let mut write = |id| {
+        node.ask(id, set("k".to_owned(), Bytes::from(vec![7; 1_000])));
+        node.turn();
+        node.replica.snapshot_due().is_some()
+    };
+    assert_eq!([write(1), write(2), write(3)], [false, false, true], "three entries weigh more than 3,000");
+    assert!(!write(4), "one is under way");
+}
+
+#[test]
+fn the_operator_is_answered_though_the_node_wants_to_hand_over_as_well() {
+    let mut node = Node::leading(|_| {});
+    node.ask(1, RequestBody::Transfer { to: None });
+    node.replica.hand_over();
+    node.turn();
+    let refusals = node.refusals();
+    assert!(matches!(refusals[..], [(1, ApiError::NotTransferred(_))]), "{refusals:?}");
+}
+
+#[test]
+fn what_becomes_of_the_drivers_own_transfer_is_no_answer_to_an_operator() {
+    let asker = Asker { client: ClientId(1), request: RequestId(4) };
+    let mut pending = Pending::new(1);
+    pending.own_transfer_begun();
+    assert!(pending.transfer(asker));
+    assert_eq!(pending.transferred(true), Some(asker), "refused: one is under way");
+    assert!(pending.transfer(asker));
+    assert_eq!(pending.transferred(false), None, "the driver's own is done");
+    assert_eq!(pending.transferred(false), Some(asker));
 }

@@ -13,7 +13,9 @@ use crate::machine::{
     RegisterAction, Reply, Versioned,
 };
 use crate::raft::membership::{MemberChange, Membership, MembershipChange, Transition};
-use crate::raft::{Body, Entry, Message, Payload, Reconfiguration, Role, SnapshotChunk, SnapshotMeta};
+use crate::raft::{
+    Body, Entry, Message, Payload, ReadIndexAnswer, Reconfiguration, Role, SnapshotChunk, SnapshotMeta,
+};
 
 fn bytes() -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), 0..40).prop_map(Bytes::from)
@@ -158,9 +160,17 @@ fn body() -> impl Strategy<Value = Body> {
             .prop_map(|(index, received_bytes)| Body::SnapshotReceived { index, received_bytes }),
         Just(Body::TimeoutNow),
         any::<u64>().prop_map(|read| Body::ReadIndexRequest { read }),
-        (any::<u64>(), proptest::option::of(index()))
-            .prop_map(|(read, index)| Body::ReadIndexResponse { read, index }),
+        (any::<u64>(), read_index_answer())
+            .prop_map(|(read, answer)| Body::ReadIndexResponse { read, answer }),
         Just(Body::Wake),
+    ]
+}
+
+fn read_index_answer() -> impl Strategy<Value = ReadIndexAnswer> {
+    prop_oneof![
+        index().prop_map(ReadIndexAnswer::Index),
+        Just(ReadIndexAnswer::NotLeader),
+        Just(ReadIndexAnswer::Overloaded),
     ]
 }
 

@@ -151,7 +151,7 @@ impl Checker {
         let covered = snapshot.map_or(0, |meta| meta.index.0);
         let mut log = self.committed[..covered as usize].to_vec();
         log.extend(disk.entries.iter().filter(|entry| entry.index.0 > covered).cloned());
-        let first = Membership::new(config.voters.clone(), config.learners.clone());
+        let first = (*config.members).clone();
         let mut before = Term(0);
         for entry in &log {
             self.known.insert((entry.index, entry.term), (entry.clone(), before));

@@ -339,7 +339,7 @@ impl Cluster {
         }
         self.happened.extend(effects.changes.into_iter().map(|outcome| Happening::Change(id, outcome)));
         self.happened.extend(effects.reads.into_iter().map(|outcome| Happening::Read(id, outcome)));
-        self.happened.extend(effects.transfer.map(|outcome| Happening::Transfer(id, outcome)));
+        self.happened.extend(effects.transfers.into_iter().map(|outcome| Happening::Transfer(id, outcome)));
         if let Some(snapshot) = effects.install {
             let machine = Machine::restore(&snapshot.data);
             self.node_mut(id).machine = machine.clone();

@@ -30,10 +30,10 @@ fn chunk(index: u64, term: u64) -> Body {
 }
 
 /// n2, whose log of ten entries is of term 1, in term 2; and what it does when n1 sends it `body`.
-struct Follower(Core);
+pub(crate) struct Follower(pub(crate) Core);
 
 impl Follower {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let entries = (1..=10).map(|index| Entry {
             index: LogIndex(index),
             term: Term(1),
@@ -46,7 +46,7 @@ impl Follower {
         Self(Core::new(config, recovered, 1, LocalTime(0)))
     }
 
-    fn receive(&mut self, body: Body) -> Effects {
+    pub(crate) fn receive(&mut self, body: Body) -> Effects {
         let message = Message { from: NodeId(1), to: NodeId(2), term: Term(2), body };
         self.0.step(Input::Receive(message), LocalTime(1));
         self.0.effects()
@@ -315,4 +315,64 @@ state
 ",
     );
     assert!(ending.contains("leader"), "nobody leads, ever again:\n{ending}");
+}
+
+#[test]
+fn an_agreement_to_silence_that_was_overtaken_by_work_does_not_count() {
+    let ending = ending(
+        "cluster 3 quiesce_after_intervals=1
+elect 1
+tick 1
+stabilize
+tick 1
+deliver 1->2
+deliver 2->1                # n2 agrees to be silent
+drop 1->3
+read 1 7                    # there is something to do
+deliver 1->2
+drop 2->1                   # n2 is awake, which n1 does not hear
+stabilize 1 3
+crash 2
+tick 1
+stabilize
+tick 1
+stabilize
+state
+",
+    );
+    let n1 = ending.lines().find(|line| line.contains("n1")).expect("n1 is up");
+    assert!(!n1.contains("silent"), "n1 fell silent though n2 is gone:\n{ending}");
+}
+
+#[test]
+fn an_answer_to_an_earlier_proposal_of_silence_does_not_count() {
+    let ending = ending(
+        "cluster 3 quiesce_after_intervals=1
+elect 1
+tick 1
+stabilize
+tick 1
+deliver 1->2                # its agreement stays on the way for long
+drop 1->3
+propose 1 a
+stabilize 1 3
+deliver 1->2 all
+store 2
+tick 1
+deliver 1->2                # n2 is awake
+crash 2
+deliver 2->1                # the agreement
+drop 2->1 1                 # the call that woke n2
+deliver 2->1                # n2 holds the entry
+drop 2->1
+stabilize 1 3
+tick 1
+stabilize 1 3
+tick 1
+stabilize 1 3
+state
+",
+    );
+    let n1 = ending.lines().find(|line| line.contains("n1")).expect("n1 is up");
+    assert!(!n1.contains("silent"), "n1 fell silent though n2 is gone:\n{ending}");
 }

@@ -13,7 +13,8 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use stormglass_nodes::ids::{ClusterTime, LogIndex, NodeId, Term};
 use stormglass_nodes::raft::membership::{MemberChange, Membership, MembershipChange, Transition};
 use stormglass_nodes::raft::{
-    Body, Config, Entries, Entry, Input, Message, Payload, Reconfiguration, SnapshotChunk, SnapshotMeta,
+    Body, Config, Entries, Entry, Input, Message, Payload, ReadIndexAnswer, Reconfiguration, SnapshotChunk,
+    SnapshotMeta,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -214,7 +215,7 @@ impl Storm {
             12 => Body::SnapshotReceived { index: one, received_bytes: number },
             13 => Body::TimeoutNow,
             14 if flag => Body::ReadIndexRequest { read: number },
-            14 => Body::ReadIndexResponse { read: number, index: Some(one) },
+            14 => Body::ReadIndexResponse { read: number, answer: ReadIndexAnswer::Index(one) },
             _ => Body::Wake,
         }
     }

@@ -2,8 +2,8 @@
 
 use stormglass_nodes::raft::membership::{MemberChange, MembershipChange, Transition};
 use stormglass_nodes::raft::{
-    Body, ChangeOutcome, Entry, Event, HardState, Message, Payload, ProposalOutcome, ReadOutcome, Refusal,
-    Role, SnapshotMeta, StoreRequest, TransferOutcome,
+    Body, ChangeOutcome, Entry, Event, HardState, Message, Payload, ProposalOutcome, ReadIndexAnswer,
+    ReadOutcome, Refusal, Role, SnapshotMeta, StoreRequest, TransferOutcome,
 };
 
 use crate::cluster::Happening;
@@ -102,8 +102,13 @@ pub(crate) fn message(message: &Message) -> String {
         }
         Body::TimeoutNow => "campaign now".to_owned(),
         Body::ReadIndexRequest { .. } => "read index?".to_owned(),
-        Body::ReadIndexResponse { index: Some(index), .. } => format!("read index {index}"),
-        Body::ReadIndexResponse { index: None, .. } => "no read index".to_owned(),
+        Body::ReadIndexResponse { answer: ReadIndexAnswer::Index(index), .. } => {
+            format!("read index {index}")
+        }
+        Body::ReadIndexResponse { answer: ReadIndexAnswer::NotLeader, .. } => "no read index".to_owned(),
+        Body::ReadIndexResponse { answer: ReadIndexAnswer::Overloaded, .. } => {
+            "no read index, overloaded".to_owned()
+        }
         Body::Wake => "wake".to_owned(),
     };
     format!("{}->{} {} {says}", message.from, message.to, message.term)

@@ -39,8 +39,9 @@ fn full_fault(kind: FaultKind) -> FaultSpec {
     let takes = |name: &str| kind.settings().contains(&name);
     let all = overfull_fault();
     let target = if kind == FaultKind::DisconnectClients { Selector::Clients } else { Selector::Leader };
-    // "The others" are meant in a one-way cut only.
-    let to = if kind == FaultKind::OneWay { Selector::Others } else { Selector::Follower };
+    // "The others" are meant only where a fault has two ends.
+    let has_two_ends = matches!(kind, FaultKind::OneWay | FaultKind::Degrade);
+    let to = if has_two_ends { Selector::Others } else { Selector::Follower };
     FaultSpec {
         kind,
         target: Some(target).filter(|_| takes("target")),

@@ -155,20 +155,8 @@ impl<S: Surface, O: Operator> Executor<'_, S, O> {
         let is_fit = |process: Process| target::is_fit(self.surface, &self.holds, process);
         let nobody = BTreeSet::new();
         match &fault.action {
-            Action::OneWay { from, to } => {
-                let other_pick = fault.pick.rotate_left(16) ^ 1;
-                let resolve_from = |other_end| resolve(from, fault.pick, self.surface, &is_fit, other_end);
-                let resolve_to = |other_end| resolve(to, other_pick, self.surface, &is_fit, other_end);
-                let (first, second) = if *from == Selector::Others {
-                    let second = resolve_to(&nobody);
-                    (resolve_from(&second.processes), second)
-                } else {
-                    let first = resolve_from(&nobody);
-                    let second = resolve_to(&first.processes);
-                    (first, second)
-                };
-                let leaderless = first.leaderless || second.leaderless;
-                (Ends { first: first.processes, second: second.processes }, leaderless)
+            Action::OneWay { from, to } | Action::Degrade { target: from, to: Some(to), .. } => {
+                self.resolve_two_ends(from, to, fault.pick)
             }
             // Who comes must not be who goes, nor who leads already the one to lead.
             Action::Transfer { to } => {
@@ -200,6 +188,25 @@ impl<S: Surface, O: Operator> Executor<'_, S, O> {
                 (ends, leaderless)
             }
         }
+    }
+
+    /// The two ends of a fault of one direction.
+    fn resolve_two_ends(&self, from: &Selector, to: &Selector, pick: u32) -> (Ends, bool) {
+        let is_fit = |process: Process| target::is_fit(self.surface, &self.holds, process);
+        let nobody = BTreeSet::new();
+        let other_pick = pick.rotate_left(16) ^ 1;
+        let resolve_from = |other_end| resolve(from, pick, self.surface, &is_fit, other_end);
+        let resolve_to = |other_end| resolve(to, other_pick, self.surface, &is_fit, other_end);
+        let (first, second) = if *from == Selector::Others {
+            let second = resolve_to(&nobody);
+            (resolve_from(&second.processes), second)
+        } else {
+            let first = resolve_from(&nobody);
+            let second = resolve_to(&first.processes);
+            (first, second)
+        };
+        let leaderless = first.leaderless || second.leaderless;
+        (Ends { first: first.processes, second: second.processes }, leaderless)
     }
 
     fn turn(&mut self, number: usize, now: VirtualTime) {

@@ -76,6 +76,7 @@ fn everything_is_healed_and_every_node_runs_at_the_end() {
                 900,
                 Action::Degrade {
                     target: Selector::All,
+                    to: None,
                     loss: 0.1,
                     duplicate: 0.1,
                     delay_us: 100,
@@ -100,13 +101,27 @@ fn everything_is_healed_and_every_node_runs_at_the_end() {
     });
 }
 
+fn degrade(target: Selector, to: Option<Selector>) -> Action {
+    Action::Degrade { target, to, loss: 0.0, duplicate: 0.0, delay_us: 9, jitter_us: 0 }
+}
+
+#[test]
+fn links_are_degraded_in_one_direction_alone_where_the_other_end_is_named() {
+    let cluster = ModelCluster::new(3, 0, Some(2));
+    run(&cluster, vec![fault(1_000, 500, degrade(Selector::Followers, Some(Selector::Leader)))]);
+    let log = cluster.log().join("\n");
+    assert!(log.contains("degrade {Node(1), Node(3)} -> {Node(2)}"), "{log}");
+    assert_eq!(log.matches("degrade").count(), 1, "{log}");
+}
+
 #[test]
 fn a_fault_that_changes_nothing_is_vacuous() {
     for action in [
         Action::Partition { target: node(1) },
         Action::OneWay { from: node(1), to: node(2) },
         Action::Flap { target: node(1), down_ms: 50, up_ms: 50 },
-        Action::Degrade { target: Selector::All, loss: 0.0, duplicate: 0.0, delay_us: 9, jitter_us: 0 },
+        degrade(Selector::All, None),
+        degrade(node(1), Some(Selector::Others)),
         Action::DisconnectClients { target: Selector::Clients },
         Action::DiskStall { target: node(1) },
         Action::ClockDrift { target: node(1), ppm: 100, beyond_bound: false },

@@ -58,14 +58,15 @@ pub(super) fn begin(number: usize, action: &Action, ends: Ends, reach: &mut Reac
         }
         Action::OneWay { .. } => Box::new(partition::begin_one_way(&ends.first, &ends.second, reach)),
         Action::Flap { down_ms, up_ms, .. } => Box::new(flap::begin(ends.first, *down_ms, *up_ms, reach)),
-        Action::Degrade { loss, duplicate, delay_us, jitter_us, .. } => {
+        Action::Degrade { to, loss, duplicate, delay_us, jitter_us, .. } => {
             let wanted = degrade::Wanted {
                 loss: *loss,
                 duplicate: *duplicate,
                 delay_us: *delay_us,
                 jitter_us: *jitter_us,
             };
-            Box::new(degrade::begin(&ends.first, wanted, reach))
+            let towards = to.is_some().then_some(&ends.second);
+            Box::new(degrade::begin(&ends.first, towards, wanted, reach))
         }
         Action::DiskStall { .. } => Box::new(disk_stall::begin(&ends.first, reach)),
         Action::Transfer { .. } => Box::new(transfer::begin(number, ends.second.first().copied(), reach)),

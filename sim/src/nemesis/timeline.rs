@@ -118,7 +118,7 @@ pub struct FaultRecord {
     pub until: VirtualTime,
     /// Whom it hit.
     pub targets: BTreeSet<Process>,
-    /// `one-way`: the receivers; `transfer`: who is to lead; `members`: who is added. Empty for others.
+    /// `one-way` and, in one direction, `degrade`: the receivers; `transfer`: who is to lead; `members`: who is added. Empty for others.
     pub towards: BTreeSet<Process>,
     /// Who led when it took hold.
     pub leader: Option<u64>,

@@ -49,10 +49,14 @@ pub enum Action {
         /// How long it is gone in between.
         up_ms: u64,
     },
-    /// Makes every link from and to some processes slow, lossy, doubling or reordering.
+    /// Makes links from and to some processes slow, lossy, doubling or reordering.
     Degrade {
         /// The processes.
         target: Selector,
+        /// The receivers whose links from the target are harmed, in that direction only; absent: every link
+        /// of the target, both ways.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<Selector>,
         /// Chance of loss per frame.
         loss: f64,
         /// Chance of doubling per frame.
@@ -176,6 +180,7 @@ impl Action {
             },
             FaultKind::Degrade => Self::Degrade {
                 target: target_or(Selector::All),
+                to: spec.to.clone(),
                 loss: spec.loss.unwrap_or(0.0),
                 duplicate: spec.duplicate.unwrap_or(0.0),
                 delay_us: spec.delay_us.unwrap_or(0),
@@ -230,6 +235,10 @@ impl Action {
         match self {
             Self::OneWay { from, to } => vec![("from", from), ("to", to)],
             Self::Transfer { to } => to.iter().map(|to| ("to", to)).collect(),
+            Self::Degrade { target, to, .. } => {
+                let to = to.iter().map(|to| ("to", to));
+                std::iter::once(("target", target)).chain(to).collect()
+            }
             Self::Members { add, remove, .. } => {
                 let added = add.iter().map(|add| ("add", add));
                 added.chain(remove.iter().map(|remove| ("remove", remove))).collect()
@@ -239,7 +248,6 @@ impl Action {
             | Self::Pause { target }
             | Self::Partition { target }
             | Self::Flap { target, .. }
-            | Self::Degrade { target, .. }
             | Self::DisconnectClients { target }
             | Self::DiskStall { target }
             | Self::Replace { target }
@@ -261,13 +269,13 @@ impl Action {
                 replace(to);
             }
             Self::Transfer { to } => to.iter_mut().for_each(replace),
+            Self::Degrade { target, to, .. } => std::iter::once(target).chain(to).for_each(replace),
             Self::Members { add, remove, .. } => add.iter_mut().chain(remove).for_each(replace),
             Self::Crash { target }
             | Self::PowerLoss { target }
             | Self::Pause { target }
             | Self::Partition { target }
             | Self::Flap { target, .. }
-            | Self::Degrade { target, .. }
             | Self::DisconnectClients { target }
             | Self::DiskStall { target }
             | Self::Replace { target }

@@ -65,10 +65,11 @@ impl Action {
         }
         check_size(setting, selector, nodes)?;
         let parts = selector.parts();
-        if parts.contains(&Selector::Others) && (kind != FaultKind::OneWay || parts.len() > 1) {
+        let may_be_others = kind == FaultKind::OneWay || (kind == FaultKind::Degrade && setting == "to");
+        if parts.contains(&Selector::Others) && (!may_be_others || parts.len() > 1) {
             return Err(wrong(
                 setting,
-                "`others` stands alone, in `from` or `to` of a one-way fault",
+                "`others` stands alone, in `from` or `to` of a fault with two ends",
                 TARGETS,
             ));
         }
@@ -101,6 +102,9 @@ impl Action {
         | Self::OneWay { from: Selector::All, to: Selector::Others } = self
         {
             return Err(wrong("from", "one end leaves nobody for the other", TARGETS));
+        }
+        if let Self::Degrade { target: Selector::All, to: Some(Selector::Others), .. } = self {
+            return Err(wrong("to", "one end leaves nobody for the other", TARGETS));
         }
         Ok(())
     }

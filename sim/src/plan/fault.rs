@@ -98,7 +98,7 @@ impl FaultKind {
             | Self::Upgrade => &["target"],
             Self::OneWay => &["from", "to"],
             Self::Flap => &["target", "down_ms", "up_ms"],
-            Self::Degrade => &["target", "loss", "duplicate", "delay_us", "jitter_us"],
+            Self::Degrade => &["target", "to", "loss", "duplicate", "delay_us", "jitter_us"],
             Self::ClockDrift => &["target", "ppm", "beyond_bound"],
             Self::Transfer => &["to"],
             Self::Members => &["add", "remove", "learner", "once_caught_up", "joint"],
@@ -123,7 +123,9 @@ pub struct FaultSpec {
     /// `one-way`: whose frames are lost. Required there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Selector>,
-    /// `one-way`: on the way to whom; default `others`. `transfer`: who is to lead; default whoever is furthest.
+    /// `one-way`: on the way to whom; default `others`. `degrade`: only frames that go from the target there
+    /// are harmed; default every frame from and to the target. `transfer`: who is to lead; default whoever is
+    /// furthest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Selector>,
     /// `flap`: how long the links are cut each time, in milliseconds, 1 or more. Default 200.

@@ -251,7 +251,7 @@ fn draw_degrade(target: Selector, stream: &mut StreamRng) -> Action {
     let duplicate = if stream.random_bool(0.5) { percent(stream.random_range(5..=30)) } else { 0.0 };
     let delay_us = if stream.random_bool(0.5) { stream.random_range(500..=40_000) } else { 0 };
     let jitter_us = stream.random_range(200..=80_000);
-    Action::Degrade { target, loss, duplicate, delay_us, jitter_us }
+    Action::Degrade { target, to: None, loss, duplicate, delay_us, jitter_us }
 }
 
 /// Reads `swarm = true` as the defaults and a table as settings.

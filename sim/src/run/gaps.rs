@@ -79,6 +79,8 @@ impl Reigns {
                 reign.ended.filter(|ended| *ended >= fault.at && *ended <= deadline(fault))
             }
             FaultKind::Degrade | FaultKind::ClockDrift | FaultKind::DisconnectClients => None,
+            // Clients alone cost nobody the leadership.
+            FaultKind::OneWay if !has_node(&fault.targets) || !has_node(&fault.towards) => None,
             _ => is_hit.then_some(fault.at),
         }
     }
@@ -107,6 +109,10 @@ impl Reigns {
 /// Whether the leader goes on serving until it hands over.
 const fn is_handed_over(kind: FaultKind) -> bool {
     matches!(kind, FaultKind::Transfer | FaultKind::Members | FaultKind::Upgrade)
+}
+
+fn has_node(processes: &BTreeSet<Process>) -> bool {
+    processes.iter().any(|process| matches!(process, Process::Node(_)))
 }
 
 fn deadline(fault: &FaultRecord) -> VirtualTime {
@@ -187,6 +193,9 @@ mod tests {
         assert_eq!(measured(fault(FaultKind::Degrade, 1_800)), (0, 0));
         let elsewhere = FaultRecord { targets: [Process::Node(3)].into(), ..fault(FaultKind::Crash, 1_800) };
         assert_eq!(measured(elsewhere), (0, 0));
+        let clients = [Process::Client(1), Process::Client(2)].into();
+        let unasked = FaultRecord { towards: clients, ..fault(FaultKind::OneWay, 1_800) };
+        assert_eq!(measured(unasked), (0, 0), "clients that hear nothing of it leave a leader what it is");
         let inert = FaultRecord { had_effect: false, ..fault(FaultKind::Crash, 1_800) };
         assert_eq!(measured(inert), (0, 0));
     }

@@ -53,6 +53,14 @@ pub enum Payload {
     Version(u16),
 }
 
+impl Payload {
+    /// Whether the core itself, not only the machine, is another once it is applied.
+    #[must_use]
+    pub const fn is_change(&self) -> bool {
+        matches!(self, Self::Membership(_) | Self::Version(_))
+    }
+}
+
 /// A change of the members as it stands in the log: with its result, so that a node which joins need not
 /// know who the members were before.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

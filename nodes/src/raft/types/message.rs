@@ -127,11 +127,22 @@ pub enum Body {
     ReadIndexResponse {
         /// The number of the request answered.
         read: u64,
-        /// The read index, unless the receiver of the request would not give one.
-        index: Option<LogIndex>,
+        /// What the receiver of the request says.
+        answer: ReadIndexAnswer,
     },
     /// A follower of a silent group has something to do: lead aloud again.
     Wake,
+}
+
+/// What a node answers that is asked for a read index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ReadIndexAnswer {
+    /// The read index (thesis 6.4).
+    Index(LogIndex),
+    /// It does not lead, or leads no more.
+    NotLeader,
+    /// It leads, and as many reads wait as may: see [`super::Config::pending_reads_max`].
+    Overloaded,
 }
 
 /// A piece of a snapshot. Each names the whole of which it is a part, so that any of them may be lost,

@@ -9,7 +9,7 @@ mod settings;
 mod step;
 
 pub use entry::{Entry, HardState, Payload, Reconfiguration, Snapshot, SnapshotMeta};
-pub use message::{Body, Message, SnapshotChunk};
+pub use message::{Body, Message, ReadIndexAnswer, SnapshotChunk};
 pub use settings::{Config, PeerMode, PeerStatus, Recovered, Role, Status};
 pub use step::{
     ChangeOutcome, Effects, Event, Input, ProposalOutcome, ReadOutcome, Refusal, SnapshotWrite, StoreRequest,

@@ -1,21 +1,22 @@
 //! How a core behaves, what it starts from, and what it tells of itself.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, HardState, Snapshot};
 use crate::ids::{LocalTime, LogIndex, NodeId, Term};
+use crate::raft::membership::Membership;
 
 /// How the core behaves. All times in microseconds of the local clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// This node.
     pub id: NodeId,
-    /// The voters of a cluster that begins, this node included; what the log or a snapshot says of the
-    /// members counts for more. Empty for a node that is to be added to a cluster which exists: it waits
-    /// until a leader calls.
-    pub voters: Vec<NodeId>,
-    /// The learners of a cluster that begins.
-    pub learners: Vec<NodeId>,
+    /// The members of a cluster that begins, this node included; what the log or a snapshot says of them
+    /// counts for more. None for a node that is to be added to a cluster which exists: it waits until a
+    /// leader calls.
+    pub members: Arc<Membership>,
     /// Least election timeout, and the time for which a leader is believed to live after it was last heard
     /// (thesis 9.3: well above a round trip and a disk sync). Default 300 ms.
     pub election_timeout_us: u64,
@@ -68,8 +69,7 @@ impl Config {
     pub fn new(id: NodeId, voters: Vec<NodeId>) -> Self {
         Self {
             id,
-            voters,
-            learners: Vec::new(),
+            members: Arc::new(Membership::new(voters, Vec::new())),
             election_timeout_us: 300_000,
             election_timeout_us_max: 600_000,
             heartbeat_interval_us: 50_000,

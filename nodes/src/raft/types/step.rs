@@ -1,5 +1,7 @@
 //! What happens to a core, and what it asks for in return.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -74,7 +76,7 @@ pub enum Input {
 /// 3. keep each of `messages_after` until the store of its token is durable, then send it;
 /// 4. put the machine into the state of `install`, if any, then feed [`Input::Installed`] back;
 /// 5. apply `committed`, in order, then feed [`Input::Applied`] back;
-/// 6. answer `proposals`, `changes` and `reads`; report `events`.
+/// 6. answer `proposals`, `changes`, `reads` and `transfers`; report `events`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
     /// What to make durable. There is never more than one request at a time without its completion.
@@ -95,8 +97,8 @@ pub struct Effects {
     pub changes: Vec<ChangeOutcome>,
     /// What became of reads.
     pub reads: Vec<ReadOutcome>,
-    /// What became of a transfer.
-    pub transfer: Option<TransferOutcome>,
+    /// What became of transfers, in the order in which it was decided.
+    pub transfers: Vec<TransferOutcome>,
     /// What happened, for observers.
     pub events: Vec<Event>,
 }
@@ -114,7 +116,7 @@ impl Effects {
             proposals,
             changes,
             reads,
-            transfer,
+            transfers,
             events,
         } = self;
         store.is_none()
@@ -125,7 +127,7 @@ impl Effects {
             && proposals.is_empty()
             && changes.is_empty()
             && reads.is_empty()
-            && transfer.is_none()
+            && transfers.is_empty()
             && events.is_empty()
     }
 
@@ -140,7 +142,7 @@ impl Effects {
             proposals,
             changes,
             reads,
-            transfer,
+            transfers,
             events,
         } = self;
         *store = None;
@@ -151,7 +153,7 @@ impl Effects {
         proposals.clear();
         changes.clear();
         reads.clear();
-        *transfer = None;
+        transfers.clear();
         events.clear();
     }
 }
@@ -337,7 +339,7 @@ pub enum Event {
         /// The entry, or the last entry of the snapshot, that brought them.
         index: LogIndex,
         /// The members.
-        membership: Box<Membership>,
+        membership: Arc<Membership>,
     },
     /// A leader's snapshot took the place of the whole log (in memory; the disk follows).
     SnapshotReceived {

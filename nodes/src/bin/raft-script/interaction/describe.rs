@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use stormglass_nodes::ids::{LogIndex, NodeId, Term};
 use stormglass_nodes::raft::membership::{MemberChange, Membership, MembershipChange};
-use stormglass_nodes::raft::{Body, Entry, Message, Payload, Role, SnapshotMeta};
+use stormglass_nodes::raft::{Body, Entry, Message, Payload, ReadIndexAnswer, Role, SnapshotMeta};
 
 use super::commands::SHORT_CHANGE;
 use super::disk::Disk;
@@ -103,10 +103,15 @@ pub(super) fn message(message: &Message) -> String {
         }
         Body::TimeoutNow | Body::Wake => nowhere,
         Body::ReadIndexRequest { read } => format!("{nowhere} Read:{read}"),
-        Body::ReadIndexResponse { read, index: Some(index) } => {
+        Body::ReadIndexResponse { read, answer: ReadIndexAnswer::Index(index) } => {
             format!("{} Read:{read}", place(Term(0), *index))
         }
-        Body::ReadIndexResponse { read, index: None } => format!("{nowhere} Rejected (Hint: 0) Read:{read}"),
+        Body::ReadIndexResponse { read, answer: ReadIndexAnswer::NotLeader } => {
+            format!("{nowhere} Rejected (Hint: 0) Read:{read}")
+        }
+        Body::ReadIndexResponse { read, answer: ReadIndexAnswer::Overloaded } => {
+            format!("{nowhere} Rejected (Hint: 0) Read:{read} Overloaded")
+        }
     };
     format!("{from}->{to} {kind} Term:{term}{rest}")
 }

@@ -314,7 +314,7 @@ impl Node {
             proposals,
             changes,
             reads,
-            transfer,
+            transfers,
             events,
         } = self.core.effects();
         self.ready.stores.extend(store);
@@ -347,12 +347,13 @@ impl Node {
                 }
             }
         }
-        match transfer {
-            Some(TransferOutcome::Refused(reason)) => {
-                self.refuse(format!("transfer dropped: {}", report::refusal(reason)));
+        for outcome in transfers {
+            match outcome {
+                TransferOutcome::Refused(reason) => {
+                    self.refuse(format!("transfer dropped: {}", report::refusal(reason)));
+                }
+                outcome => self.log.push((Level::Info, report::transfer(self.config.id, outcome))),
             }
-            Some(outcome) => self.log.push((Level::Info, report::transfer(self.config.id, outcome))),
-            None => {}
         }
     }
 
