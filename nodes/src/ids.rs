@@ -43,6 +43,18 @@ number!(
     /// grant's ordinal among those of the same resource by the same entry (shared waiters come in together).
     FenceToken, "f");
 number!(
+    /// A queued message: named once, when it is enqueued, and never again for another. Made of the log index of
+    /// the entry that enqueued it, times 2^[`MessageId::ORDINAL_BITS`], plus its place in the batch. So ids
+    /// rise in the order of enqueueing, within a topic and across topics.
+    MessageId, "m");
+number!(
+    /// One delivery of a queued message: how often the message had been delivered by then, this time
+    /// included. Rises strictly per message, so the receipt of an earlier delivery is seen to be stale.
+    Receipt, "r");
+number!(
+    /// A producer's name for itself, chosen at random by it, so that a batch sent twice is taken once.
+    ProducerId, "p");
+number!(
     /// A node's or client's monotonic clock, in microseconds since an arbitrary origin of its own.
     /// Values of two processes, or of one process before and after a restart, cannot be compared.
     LocalTime, "");
@@ -85,6 +97,34 @@ impl FenceToken {
     #[must_use]
     pub const fn granting_index(self) -> LogIndex {
         LogIndex(self.0 >> Self::ORDINAL_BITS)
+    }
+}
+
+impl MessageId {
+    /// How many low bits hold the place in the batch, as with [`FenceToken`].
+    pub const ORDINAL_BITS: u32 = FenceToken::ORDINAL_BITS;
+
+    /// The id of the message at place `ordinal` in the batch that the entry at `index` enqueued.
+    ///
+    /// # Panics
+    ///
+    /// If `index` is 2^51 or more, or `ordinal` 8192 or more.
+    #[must_use]
+    pub const fn of(index: LogIndex, ordinal: u64) -> Self {
+        assert!(ordinal >> Self::ORDINAL_BITS == 0, "a batch is shorter than that");
+        Self(FenceToken::first_of(index).0 + ordinal)
+    }
+
+    /// The log index of the entry that enqueued it.
+    #[must_use]
+    pub const fn index(self) -> LogIndex {
+        LogIndex(self.0 >> Self::ORDINAL_BITS)
+    }
+
+    /// Its place in the batch, from 0.
+    #[must_use]
+    pub const fn ordinal(self) -> u64 {
+        self.0 & ((1 << Self::ORDINAL_BITS) - 1)
     }
 }
 

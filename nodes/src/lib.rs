@@ -5,11 +5,12 @@
 //! simulator and tokio both implement. Above that seam the same code runs in both worlds.
 //!
 //! Arrows between the modules, each importing only from its left:
-//! `ids, marks, plant` <- `raft`, `machine` <- `storage`, `transport`, `api`, `env` <- `client`, `server`
+//! `ids, marks, plant` <- `raft`, `machine`, `coherence` <- `storage`, `transport`, `api`, `env` <- `client`, `server`
 //! <- `tokio_env` <- `bin`.
 
 pub mod api;
 pub mod client;
+pub mod coherence;
 pub mod env;
 #[cfg(test)]
 mod fake_env;

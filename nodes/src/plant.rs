@@ -49,6 +49,20 @@ bugs! {
     RetryAppliedTwice = "retry-applied-twice",
     /// A lock is granted while the lease of a conflicting holder still runs.
     LockGrantOverLease = "lock-grant-over-lease",
+    /// The next holder of a lock is granted under the token of the last one.
+    LockExpiryWithoutFence = "lock-expiry-without-fence",
+    /// A shared request joins shared holders though a writer waits.
+    LockSharedPassesWaitingWriter = "lock-shared-passes-waiting-writer",
+    /// An upgrade is granted beside another reader.
+    LockUpgradeJumps = "lock-upgrade-jumps",
+    /// A release does not check whose hold it ends.
+    LockReleaseByOther = "lock-release-by-other",
+    /// The wait-for graph leaves shared holders out.
+    DeadlockMissedShared = "deadlock-missed-shared",
+    /// A session remembers only its latest outcomes, though its client may still retry the others.
+    SessionEvictedEarly = "session-evicted-early",
+    /// Those who may be granted together are granted in the order of an unordered map.
+    ApplyIteratesHash = "apply-iterates-hash",
     /// The client counts its lease from the reply instead of from the request.
     ClientBelievesPastLease = "client-believes-past-lease",
     /// In a joint configuration only the incoming half is asked.
@@ -61,6 +75,37 @@ bugs! {
     SnapshotForgetsConfig = "snapshot-forgets-config",
     /// A leader that has handed over still reads by its lease.
     LeaseSurvivesTransfer = "lease-survives-transfer",
+    /// An acknowledgement removes the message although it has been redelivered to another consumer since.
+    QueueAckByStaleConsumer = "queue-ack-by-stale-consumer",
+    /// The visibility lease of a delivery ends when half of it is over.
+    QueueVisibleEarly = "queue-visible-early",
+    /// Which batches producers have enqueued is not in the snapshot: a node restored from one takes them again.
+    QueueDedupePerNode = "queue-dedupe-per-node",
+    /// A message whose last lease runs out leaves its topic and never reaches the dead-letter topic.
+    QueueDeadletterDrops = "queue-deadletter-drops",
+    /// A group's next message is delivered while the one before is in flight.
+    QueueGroupParallel = "queue-group-parallel",
+    /// A write is proposed when the invalidations are sent, not when they are answered.
+    CacheAckBeforeInvalidate = "cache-ack-before-invalidate",
+    /// A new leader writes without recalling the lines that its predecessors granted.
+    CacheDirectoryLostOnFailover = "cache-directory-lost-on-failover",
+    /// The holder of a line counts its lease from the receipt of the grant instead of from its request.
+    CacheLeaseAtGrantReceipt = "cache-lease-at-grant-receipt",
+    /// An invalidation that overtakes a grant does not kill it: a late grant restores a value that was
+    /// overwritten or deleted meanwhile.
+    CacheDeleteResurrected = "cache-delete-resurrected",
+    /// A late note of an eviction takes whatever line the node has fetched since out of the directory, so
+    /// that the next write does not invalidate it.
+    CacheEvictDropsInvalidate = "cache-evict-drops-invalidate",
+    /// A key whose time to live is over by the clock of the node that is asked is not found there, though the
+    /// log has not reached its end.
+    CacheTtlLocal = "cache-ttl-local",
+    /// Who stands in line for a lock is forgotten when a new leader begins its term, and never answered.
+    LockWaiterLostOnFailover = "lock-waiter-lost-on-failover",
+    /// Applying an entry takes the time from the node's own clock instead of from the entry.
+    ApplyReadsClock = "apply-reads-clock",
+    /// A node answers questions about topics from what it has applied, without asking how far it must have.
+    QueueEmptyPollStale = "queue-empty-poll-stale",
 }
 
 impl fmt::Display for Bug {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::future::join;
 use stormglass_nodes::client::{Client, ClientError, LockGuard};
 use stormglass_nodes::ids::{LogIndex, NodeId, Term};
-use stormglass_nodes::machine::{LockMode, MachineError, Versioned};
+use stormglass_nodes::machine::{LockError, LockMode, MachineError, Versioned};
 use stormglass_nodes::storage::WalConfig;
 use stormglass_nodes::tokio_env::TokioEnv;
 use support::{Cluster, NODES};
@@ -118,7 +118,7 @@ async fn a_lock_passes_from_one_client_to_the_next_in_line() {
 
         let held = lock(&one, 0).await.unwrap();
         assert!(one.believes(&held));
-        assert_eq!(lock(&other, 0).await, Err(ClientError::Refused(MachineError::LockTimeout)));
+        assert_eq!(lock(&other, 0).await, Err(ClientError::Refused(MachineError::Lock(LockError::Timeout))));
         let (released, passed) = join(
             async {
                 somebody_waits(&one).await;
@@ -130,7 +130,10 @@ async fn a_lock_passes_from_one_client_to_the_next_in_line() {
         released.unwrap();
         let passed = passed.unwrap();
         assert!(other.believes(&passed) && passed.token > held.token);
-        assert_eq!(one.release(&held).await, Err(ClientError::Refused(MachineError::LockNotHeld)));
+        assert_eq!(
+            one.release(&held).await,
+            Err(ClientError::Refused(MachineError::Lock(LockError::NotHeld)))
+        );
 
         // A session that ends gives back what it holds.
         let ((), back) = join(
@@ -146,7 +149,9 @@ async fn a_lock_passes_from_one_client_to_the_next_in_line() {
         let state = one.lock_state("door").await.unwrap();
         assert_eq!(state.holders.iter().map(|holder| holder.token).collect::<Vec<_>>(), [back.token]);
         one.release(&back).await.unwrap();
-        assert_eq!(one.lock_state("door").await, Ok(Default::default()));
+        let state = one.lock_state("door").await.unwrap();
+        assert_eq!((state.holders, state.waiters), (vec![], vec![]));
+        assert!(state.version > back.token.granting_index(), "the release is later than the grant");
     };
     witness.watch(test).await.unwrap();
 }
@@ -169,7 +174,7 @@ async fn the_successor_of_a_killed_leader_serves_and_misses_nothing() {
         let (_, successor) = cluster.witness.leader_after(term).await;
         assert_ne!(successor, leader);
         expect_all(&writer, 40, &acknowledged).await;
-        assert_eq!(lock(&writer, 0).await, Err(ClientError::Refused(MachineError::LockTimeout)));
+        assert_eq!(lock(&writer, 0).await, Err(ClientError::Refused(MachineError::Lock(LockError::Timeout))));
         assert!(locker.believes(&held));
         locker.release(&held).await.unwrap();
         assert!(lock(&writer, 0).await.unwrap().token > held.token);
@@ -206,7 +211,10 @@ async fn all_nodes_come_back_from_their_folders_with_everything_acknowledged() {
             let other = cluster.client().await;
             expect_all(&other, from + 20, &acknowledged).await;
             other.open_session().await.unwrap();
-            assert_eq!(lock(&other, 0).await, Err(ClientError::Refused(MachineError::LockTimeout)));
+            assert_eq!(
+                lock(&other, 0).await,
+                Err(ClientError::Refused(MachineError::Lock(LockError::Timeout)))
+            );
         }
         // The session went through it all.
         first.release(&held).await.unwrap();

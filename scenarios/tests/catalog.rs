@@ -53,6 +53,13 @@ fn the_catalogue_holds_what_its_users_expect() {
         "client-disconnects",
         "swarm-register",
         "swarm-lock",
+        "swarm-locks-of-several",
+        "swarm-queue",
+        "swarm-cache",
+        "swarm-services",
+        "guarded-consumer-paused",
+        "queue-consumers-die",
+        "near-cache-cut-off",
     ] {
         assert!(names.contains(&expected), "{expected} is gone");
     }

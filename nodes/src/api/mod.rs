@@ -17,4 +17,6 @@
 
 mod types;
 
-pub use types::{ApiError, NodeStatus, Request, RequestBody, RequestId, Response, ResponseBody};
+pub use types::{
+    ApiError, NodeStatus, QueueCounts, QueueTraffic, Request, RequestBody, RequestId, Response, ResponseBody,
+};

@@ -5,8 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::coherence::{DirectoryStats, HolderStats};
 use crate::ids::{LogIndex, NodeId, Term};
-use crate::machine::{Command, Outcome, Query};
+use crate::machine::{CacheQuery, Command, Outcome, Query};
 use crate::raft::Role;
 use crate::raft::membership::{Membership, MembershipChange};
 
@@ -54,6 +55,29 @@ pub enum RequestBody {
         /// To whom.
         to: Option<NodeId>,
     },
+    /// As `QueryAnywhere`, and just as fresh, answered without asking anybody if the node holds a line of the
+    /// near-cache.
+    QueryNear(CacheQuery),
+    /// Answer this from a state that was the latest no longer than so many microseconds ago, by the clock of
+    /// the node asked, or else as `QueryAnywhere`. Answered with [`ResponseBody::AgedOutcome`] by any node; at
+    /// once, and though it has lost its leader, if it knows its state to be as fresh as that.
+    QueryWithin {
+        /// The question.
+        query: Query,
+        /// How old the state may be.
+        age_us_max: u64,
+    },
+    /// Say how a lock is once it has changed since it had this version. Answered with
+    /// [`ResponseBody::Outcome`] by any node, from what it has applied: at once if it has seen a change, else
+    /// as soon as it does, or after `wait_us` with the state as it is.
+    Watch {
+        /// The lock.
+        resource: String,
+        /// What the asker has seen: a [`LockState::version`](crate::machine::LockState::version), 0 for nothing.
+        seen: LogIndex,
+        /// How long to wait, up to [`WAIT_US_MAX`](crate::machine::WAIT_US_MAX).
+        wait_us: u64,
+    },
 }
 
 /// What a node answers.
@@ -76,6 +100,14 @@ pub enum ResponseBody {
     Members(Membership),
     /// The node leads no more.
     Transferred,
+    /// The outcome of a query that may be stale.
+    AgedOutcome {
+        /// The outcome.
+        outcome: Outcome,
+        /// It comes from a state that contains whatever was committed so many microseconds before the answer,
+        /// by the node's clock. No more than was asked for, unless a question to the leader took longer.
+        age_us: u64,
+    },
 }
 
 /// Why a node has no answer, and with it what the client may do.
@@ -167,6 +199,57 @@ pub struct NodeStatus {
     pub members: Membership,
     /// The version that it takes the cluster to speak.
     pub version: u16,
+    /// What clients were told here of messages.
+    pub traffic: QueueTraffic,
+    /// What its near-cache does.
+    pub near: Box<HolderStats>,
+    /// What its directory of near-caches does, while it leads.
+    pub directory: Box<DirectoryStats>,
+}
+
+/// Messages that were counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueCounts {
+    /// Taken into a topic.
+    pub enqueued: u64,
+    /// Handed to a consumer.
+    pub delivered: u64,
+    /// Removed by their consumer's word.
+    pub acknowledged: u64,
+}
+
+impl QueueCounts {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            enqueued: self.enqueued + other.enqueued,
+            delivered: self.delivered + other.delivered,
+            acknowledged: self.acknowledged + other.acknowledged,
+        }
+    }
+}
+
+/// What clients were told of messages by one node since it started. An answer that was given twice, because
+/// the first was lost, counts twice; a topic's own statistics do not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueTraffic {
+    /// How long the node has run, by its own clock.
+    pub uptime_us: u64,
+    /// Since it started.
+    pub total: QueueCounts,
+    /// In the last `recent_s` seconds.
+    pub recent: QueueCounts,
+    /// 1 to 10.
+    pub recent_s: u64,
+}
+
+impl QueueTraffic {
+    /// A recent count as a rate per second.
+    #[must_use]
+    pub fn per_second(&self, recent: u64) -> f64 {
+        recent as f64 / self.recent_s.max(1) as f64
+    }
 }
 
 #[cfg(test)]

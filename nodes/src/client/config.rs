@@ -34,6 +34,9 @@ pub enum ReadFrom {
     /// This member of [`ClientConfig::nodes`], by position, as long as it answers: spares the leader the work
     /// of reading.
     Node(usize),
+    /// The same, and from that member's near-cache where it can: a key that is read there again and again
+    /// costs no message between nodes.
+    Near(usize),
 }
 
 impl ClientConfig {
@@ -59,8 +62,14 @@ impl ClientConfig {
     /// not exceed `lease (1 - d) / (1 + d)`, and `lease (1 - 2d)` is below that.
     #[must_use]
     pub fn belief_us(&self) -> u64 {
-        let lost_us = self.lease_us.saturating_mul(self.drift_ppm_max.saturating_mul(2)) / 1_000_000;
-        self.lease_us.saturating_sub(lost_us).saturating_sub(1)
+        self.belief_in_us(self.lease_us)
+    }
+
+    /// The same for any lease of `lease_us` that the cluster counts.
+    #[must_use]
+    pub fn belief_in_us(&self, lease_us: u64) -> u64 {
+        let lost_us = lease_us.saturating_mul(self.drift_ppm_max.saturating_mul(2)) / 1_000_000;
+        lease_us.saturating_sub(lost_us).saturating_sub(1)
     }
 }
 

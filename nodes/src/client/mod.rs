@@ -16,26 +16,46 @@
 //!   cluster still holds it.
 //!
 //! Reads go to the leader, or, if so configured, to any node, which asks its leader how far it must have
-//! applied: they are linearizable either way.
+//! applied: they are linearizable either way. Those whose name says `within` may be stale, within a bound that
+//! the caller sets and one that the answer states; a watch tells of what one node has applied.
+//!
+//! `consumer` is a loop over `dequeue` with all that belongs to it.
 //!
 //! Deliberately absent: retries beyond the operation's own deadline.
 
 mod admin;
+mod cache;
 mod config;
+mod consumer;
+#[cfg(test)]
+mod consumer_tests;
 mod error;
 mod inbox;
+#[cfg(test)]
+mod lock_tests;
 mod locks;
-mod register;
+mod queue;
+#[cfg(test)]
+mod queue_tests;
+#[cfg(test)]
+mod read_tests;
 mod rpc;
 mod session;
 #[cfg(test)]
 mod tests;
+mod unclaimed;
+mod watching;
+mod within;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use tokio::sync::watch;
+
 pub use config::{ClientConfig, ReadFrom};
+pub use consumer::{Consumer, ConsumerConfig, ConsumerCounts, Retry};
 pub use error::ClientError;
 pub use locks::LockGuard;
+pub use queue::Enqueued;
 
 use crate::env::Env;
 use crate::ids::LocalTime;
@@ -49,6 +69,10 @@ pub struct Client<E: Env> {
     config: Arc<ClientConfig>,
     inbox: Arc<Inbox>,
     state: Arc<Mutex<State>>,
+    /// Tells who waits for the end of a belief that it may have come: see [`Client::session_lost`].
+    beliefs: Arc<watch::Sender<()>>,
+    /// Held while a session is opened that others can share.
+    opening: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl<E: Env> Clone for Client<E> {
@@ -58,6 +82,8 @@ impl<E: Env> Clone for Client<E> {
             config: Arc::clone(&self.config),
             inbox: Arc::clone(&self.inbox),
             state: Arc::clone(&self.state),
+            beliefs: Arc::clone(&self.beliefs),
+            opening: Arc::clone(&self.opening),
         }
     }
 }
@@ -80,7 +106,8 @@ impl<E: Env> Client<E> {
         assert!(!config.nodes.is_empty(), "a client needs at least one node to talk to");
         let inbox = Arc::new(Inbox::new(env.entropy()));
         env.spawn("client inbox", inbox::receive(env.clone(), Arc::clone(&inbox)));
-        Self { env, config: Arc::new(config), inbox, state: Arc::default() }
+        let (state, beliefs, opening) = (Arc::default(), Arc::default(), Arc::default());
+        Self { env, config: Arc::new(config), inbox, state, beliefs, opening }
     }
 
     /// Until when, by this process's clock, the client may act as the owner of its session and of the

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Client, ClientError};
+use super::{Client, ClientError, ReadFrom};
 use crate::api::{ApiError, Request, RequestBody, RequestId, Response, ResponseBody};
 use crate::env::{Env, Net};
 use crate::ids::{Address, LocalTime};
@@ -30,6 +30,14 @@ pub(super) struct Completed {
 /// Refusals by one node within a call, after which others' word that it leads counts for nothing.
 const REFUSALS_MAX: u32 = 3;
 
+/// What a call has learnt of a hand-over that is under way.
+#[derive(Debug, Default)]
+struct HandOver {
+    refusals: u32,
+    /// Who is about to lead, by position.
+    heir: Option<usize>,
+}
+
 enum Attempt {
     Answered(Box<Result<ResponseBody, ApiError>>),
     TimedOut,
@@ -52,21 +60,46 @@ impl<E: Env> Client<E> {
         }
     }
 
-    /// Reads at the node at `position`, and at the leader if that one does not answer in time.
+    /// Asks the node that reads go to, or whoever answers if that one does not, until one has answered or
+    /// `timeout_us` is over. For what any node answers.
+    ///
+    /// # Errors
+    /// [`ClientError::Unknown`] when the time is over.
+    pub(super) async fn ask_anywhere(
+        &self,
+        body: RequestBody,
+        attempt_timeout_us: u64,
+        timeout_us: u64,
+    ) -> Result<ResponseBody, ClientError> {
+        let sent_at = self.env.now();
+        if let ReadFrom::Node(position) | ReadFrom::Near(position) = self.config.read_from {
+            let deadline = sent_at.plus_us(attempt_timeout_us.min(timeout_us));
+            let attempt = self.attempt(position % self.config.nodes.len(), body.clone(), deadline);
+            if let Attempt::Answered(answer) = attempt.await
+                && let Ok(answer) = *answer
+            {
+                return Ok(answer);
+            }
+        }
+        let left_us = timeout_us.saturating_sub(self.env.now().since_us(sent_at));
+        Ok(self.ask(body, attempt_timeout_us, left_us).await?.0)
+    }
+
+    /// Asks the node at `position`, and the leader for the same if that one does not answer in time.
     ///
     /// # Errors
     /// [`ClientError::Unknown`] when the time is over.
     pub(super) async fn call_at(
         &self,
         position: usize,
-        query: Query,
+        (body, query): (RequestBody, Query),
         attempt_timeout_us: u64,
         timeout_us: u64,
     ) -> Result<Completed, ClientError> {
         let sent_at = self.env.now();
         let deadline = sent_at.plus_us(attempt_timeout_us.min(timeout_us));
         let position = position % self.config.nodes.len();
-        let attempt = self.attempt(position, RequestBody::QueryAnywhere(query.clone()), deadline);
+        let attempt = self.attempt(position, body, deadline);
         if let Attempt::Answered(answer) = attempt.await
             && let Ok(ResponseBody::Outcome(outcome)) = *answer
         {
@@ -94,7 +127,8 @@ impl<E: Env> Client<E> {
     ) -> Result<(ResponseBody, LocalTime), ClientError> {
         let give_up_at = self.env.now().plus_us(timeout_us);
         let mut refusals_of = BTreeMap::new();
-        let (mut refusals, mut hand_overs) = (0, 0);
+        let mut refusals = 0;
+        let mut hand_over = HandOver::default();
         loop {
             let sent_at = self.env.now();
             if sent_at >= give_up_at {
@@ -109,15 +143,13 @@ impl<E: Env> Client<E> {
                         Err(ApiError::ImpossibleChange(why)) => return Err(ClientError::Impossible(why)),
                         Err(error) => error,
                     };
-                    *refusals_of.entry(tried).or_default() += 1;
-                    // The first word of where the leader is costs no pause: it is right nearly always.
-                    let is_redirected = self.follow(&error, tried, &refusals_of);
-                    if matches!(error, ApiError::Transferring { .. }) && hand_overs < HAND_OVER_REFUSALS_MAX {
-                        // A hand-over takes a few round trips, as a rule.
-                        hand_overs += 1;
+                    if self.heeds_hand_over(&error, tried, &mut hand_over) {
                         self.pause(self.config.backoff_us / HAND_OVER_BACKOFF_DIVISOR, give_up_at).await;
                         continue;
                     }
+                    *refusals_of.entry(tried).or_default() += 1;
+                    // The first word of where the leader is costs no pause: it is right nearly always.
+                    let is_redirected = self.follow(&error, tried, &refusals_of);
                     if refusals > 0 || !is_redirected {
                         let longest_us = self.config.backoff_us << refusals.min(BACKOFF_DOUBLINGS_MAX);
                         self.pause(longest_us, give_up_at).await;
@@ -130,6 +162,27 @@ impl<E: Env> Client<E> {
                 }
             }
         }
+    }
+
+    /// While the leadership is handed over: turns to the heir, who is asked again, after a short pause each
+    /// time, until it leads or knows of another. That is sound, for a retry is: a hand-over takes a few round
+    /// trips as a rule, and who hands over may be gone before it is done.
+    fn heeds_hand_over(&self, error: &ApiError, tried: usize, hand_over: &mut HandOver) -> bool {
+        if hand_over.refusals == HAND_OVER_REFUSALS_MAX {
+            return false;
+        }
+        match error {
+            ApiError::Transferring { to } => {
+                hand_over.heir = self.config.nodes.iter().position(|node| node == to);
+                self.state().target = hand_over.heir.unwrap_or(tried);
+            }
+            ApiError::NotLeader { leader: None } if hand_over.heir == Some(tried) => {
+                marks::hit("client.heir_does_not_lead_yet");
+            }
+            _ => return false,
+        }
+        hand_over.refusals += 1;
+        true
     }
 
     async fn attempt(&self, tried: usize, body: RequestBody, deadline: LocalTime) -> Attempt {

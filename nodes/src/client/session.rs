@@ -3,7 +3,7 @@
 use super::rpc::Completed;
 use std::collections::BTreeSet;
 
-use super::{Client, ClientError, LockGuard};
+use super::{Client, ClientError, LockGuard, State};
 use crate::api::RequestBody;
 use crate::env::Env;
 use crate::ids::{FenceToken, LocalTime, Sequence, SessionId};
@@ -21,13 +21,22 @@ pub(super) struct Session {
     /// Commands that somebody still waits for. The cluster lets go of all below the lowest.
     open: BTreeSet<Sequence>,
     pub(super) believed_until: LocalTime,
+    /// Commands whose callers are gone, to be settled.
+    unclaimed: Vec<Numbers>,
     /// Locks granted and not given back. Tokens are unique for one resource only.
     held: BTreeSet<(String, FenceToken)>,
 }
 
 impl Session {
     fn new(id: SessionId, believed_until: LocalTime) -> Self {
-        Self { id, last_sequence: Sequence(0), open: BTreeSet::new(), believed_until, held: BTreeSet::new() }
+        Self {
+            id,
+            last_sequence: Sequence(0),
+            open: BTreeSet::new(),
+            believed_until,
+            unclaimed: Vec::new(),
+            held: BTreeSet::new(),
+        }
     }
 
     /// Whether this lock was granted to it and not given back.
@@ -43,14 +52,14 @@ impl<E: Env> Client<E> {
     /// # Errors
     /// When no session was opened for sure; one that was opened all the same expires unused.
     pub async fn open_session(&self) -> Result<SessionId, ClientError> {
-        self.state().session = None;
+        self.replace_session(None);
         let command = Command::OpenSession { lease_us: self.config.lease_us };
         let completed = self.call_command(command, self.config.attempt_timeout_us, 0).await?;
         let sent_at = completed.sent_at;
         match completed.reply()? {
             Reply::SessionOpened { session: id } => {
                 let believed_until = self.renewed_until(sent_at);
-                self.state().session = Some(Session::new(id, believed_until));
+                self.replace_session(Some(Session::new(id, believed_until)));
                 self.env.spawn("keep-alive", self.clone().keep_alive(id));
                 Ok(id)
             }
@@ -61,7 +70,7 @@ impl<E: Env> Client<E> {
     /// Gives the session up at once, with all that it holds, and tells the cluster so. If that does not get
     /// through, the session expires.
     pub async fn close_session(&self) {
-        let session = self.state().session.take();
+        let session = self.replace_session(None);
         if let Some(Session { id, .. }) = session {
             let body = RequestBody::Command(Command::CloseSession { session: id });
             if self
@@ -72,6 +81,62 @@ impl<E: Env> Client<E> {
                 marks::hit("client.session_left_to_expire");
             }
         }
+    }
+
+    /// The session that the client believes in, or a new one, opened as by [`Client::open_session`]. Of those
+    /// who ask at the same time one opens it.
+    ///
+    /// # Errors
+    /// As of [`Client::open_session`].
+    pub async fn ensure_session(&self) -> Result<SessionId, ClientError> {
+        let _one_at_a_time = self.opening.lock().await;
+        match self.live_session() {
+            Some(id) => Ok(id),
+            None => self.open_session().await,
+        }
+    }
+
+    /// Returns once the client no longer believes in the session that it has now: it was lost, closed or
+    /// replaced. At once if it has none.
+    pub async fn session_lost(&self) {
+        let Some(id) = self.live_session() else { return };
+        let until = |state: &State| {
+            state.session.as_ref().filter(|session| session.id == id).map(|session| session.believed_until)
+        };
+        self.belief_is_over(until).await;
+    }
+
+    /// Returns once the client may no longer act on this lock: it was given back, or the session that holds it
+    /// was lost, closed or replaced.
+    pub async fn lost(&self, guard: &LockGuard) {
+        let until = |state: &State| {
+            state
+                .session
+                .as_ref()
+                .filter(|session| session.holds(guard))
+                .map(|session| session.believed_until)
+        };
+        self.belief_is_over(until).await;
+    }
+
+    /// Returns once a belief is over that lasts, as things stand, until `until`.
+    async fn belief_is_over(&self, until: impl Fn(&State) -> Option<LocalTime>) {
+        let mut beliefs = self.beliefs.subscribe();
+        loop {
+            let Some(end) = until(&self.state()).filter(|end| self.env.now() < *end) else { return };
+            tokio::select! {
+                biased;
+                // The sender lives in this client.
+                _ = beliefs.changed() => {}
+                () = self.env.sleep_until(end) => {}
+            }
+        }
+    }
+
+    fn live_session(&self) -> Option<SessionId> {
+        let now = self.env.now();
+        let state = self.state();
+        state.session.as_ref().filter(|session| now < session.believed_until).map(|session| session.id)
     }
 
     /// Whether the client has a session that it may still believe in.
@@ -88,7 +153,31 @@ impl<E: Env> Client<E> {
         extra_timeout_us: u64,
     ) -> Result<(SessionId, Reply), ClientError> {
         let open = self.open_command()?;
-        let Open { session, sequence, lowest_open, .. } = open;
+        self.once_as(open.numbers, action, attempt_timeout_us, extra_timeout_us).await
+    }
+
+    /// The same for a command that asks for a lock. If the caller goes away meanwhile, what comes of it is given
+    /// back.
+    pub(super) async fn once_claimed(
+        &self,
+        action: Action,
+        attempt_timeout_us: u64,
+        extra_timeout_us: u64,
+    ) -> Result<(SessionId, Reply), ClientError> {
+        let mut open = self.open_command()?;
+        open.is_for_a_lock = true;
+        let done = self.once_as(open.numbers, action, attempt_timeout_us, extra_timeout_us).await;
+        open.is_for_a_lock = false;
+        done
+    }
+
+    async fn once_as(
+        &self,
+        Numbers { session, sequence, lowest_open }: Numbers,
+        action: Action,
+        attempt_timeout_us: u64,
+        extra_timeout_us: u64,
+    ) -> Result<(SessionId, Reply), ClientError> {
         let command = Command::Once { session, sequence, lowest_open, action };
         let completed = self.call_command(command, attempt_timeout_us, extra_timeout_us).await?;
         let sent_at = completed.sent_at;
@@ -97,7 +186,7 @@ impl<E: Env> Client<E> {
         Ok((session, reply))
     }
 
-    async fn call_command(
+    pub(super) async fn call_command(
         &self,
         command: Command,
         attempt_timeout_us: u64,
@@ -120,7 +209,8 @@ impl<E: Env> Client<E> {
         }
         session.last_sequence = sequence;
         session.open.insert(sequence);
-        Ok(Open { client: self, session: session.id, sequence, lowest_open })
+        let numbers = Numbers { session: session.id, sequence, lowest_open };
+        Ok(Open { client: self, numbers, is_for_a_lock: false })
     }
 
     /// A lock was granted.
@@ -135,6 +225,14 @@ impl<E: Env> Client<E> {
         if let Some(session) = self.state().session.as_mut().filter(|session| session.id == guard.session) {
             session.held.remove(&(guard.resource.clone(), guard.token));
         }
+        self.beliefs.send_replace(());
+    }
+
+    /// Puts a session in the place of another, and wakes who waits for the end of a belief.
+    fn replace_session(&self, session: Option<Session>) -> Option<Session> {
+        let before = std::mem::replace(&mut self.state().session, session);
+        self.beliefs.send_replace(());
+        before
     }
 
     async fn keep_alive(self, id: SessionId) {
@@ -144,6 +242,9 @@ impl<E: Env> Client<E> {
             if !self.owns(id) {
                 return;
             }
+            for unclaimed in self.take_unclaimed(id) {
+                self.env.spawn("unclaimed lock", self.clone().settle(unclaimed));
+            }
             let body = RequestBody::Command(Command::KeepAlive { session: id });
             let completed = self.call(body, self.config.attempt_timeout_us, self.config.lease_us).await;
             if let Ok(Completed { outcome: Ok(_), sent_at }) = completed {
@@ -152,7 +253,21 @@ impl<E: Env> Client<E> {
         }
     }
 
-    fn owns(&self, id: SessionId) -> bool {
+    /// The commands whose callers have gone away since the last time.
+    fn take_unclaimed(&self, id: SessionId) -> Vec<Numbers> {
+        let mut state = self.state();
+        let session = state.session.as_mut().filter(|session| session.id == id);
+        session.map(|session| std::mem::take(&mut session.unclaimed)).unwrap_or_default()
+    }
+
+    /// Nobody waits for this command any more.
+    pub(super) fn close_command(&self, Numbers { session: id, sequence, .. }: Numbers) {
+        if let Some(session) = self.state().session.as_mut().filter(|session| session.id == id) {
+            session.open.remove(&sequence);
+        }
+    }
+
+    pub(super) fn owns(&self, id: SessionId) -> bool {
         let now = self.env.now();
         self.state().session.as_ref().is_some_and(|session| session.id == id && now < session.believed_until)
     }
@@ -181,18 +296,30 @@ impl<E: Env> Client<E> {
     }
 }
 
+/// What a command says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Numbers {
+    pub(super) session: SessionId,
+    pub(super) sequence: Sequence,
+    pub(super) lowest_open: Sequence,
+}
+
 /// A command that somebody waits for, until it is dropped: with the answer, or because nobody waits any more.
 struct Open<'a, E: Env> {
     client: &'a Client<E>,
-    session: SessionId,
-    sequence: Sequence,
-    lowest_open: Sequence,
+    numbers: Numbers,
+    /// Nobody has taken its answer yet, which may be a lock.
+    is_for_a_lock: bool,
 }
 
 impl<E: Env> Drop for Open<'_, E> {
     fn drop(&mut self) {
-        if let Some(session) = self.client.state().session.as_mut().filter(|s| s.id == self.session) {
-            session.open.remove(&self.sequence);
+        let mut state = self.client.state();
+        let Some(session) = state.session.as_mut().filter(|s| s.id == self.numbers.session) else { return };
+        if self.is_for_a_lock {
+            session.unclaimed.push(self.numbers);
+        } else {
+            session.open.remove(&self.numbers.sequence);
         }
     }
 }

@@ -9,26 +9,31 @@ use crate::api::{ApiError, Request, RequestBody, Response, ResponseBody};
 use crate::env::Env;
 use crate::fake_env::FakeEnv;
 use crate::ids::{Address, ClientId, ClusterTime, LogIndex, NodeId};
-use crate::machine::{Command, LockMode, Machine, OPEN_COMMANDS_MAX, Reply};
+use crate::machine::{
+    CacheReply, Command, LockError, LockMode, LockRequest, Machine, OPEN_COMMANDS_MAX, Outcome, Reply,
+};
 use crate::transport::Frame;
 
-struct Bench {
-    env: FakeEnv,
-    client: Client<FakeEnv>,
-    machine: Machine,
-    index: LogIndex,
+pub(super) struct Bench {
+    pub(super) env: FakeEnv,
+    pub(super) client: Client<FakeEnv>,
+    pub(super) machine: Machine,
+    pub(super) index: LogIndex,
 }
 
 impl Bench {
-    fn new(entropy: u64) -> Self {
+    pub(super) fn new(entropy: u64) -> Self {
+        Self::with(entropy, ClientConfig::new(ClientId(1), (1..=3).map(NodeId).collect()))
+    }
+
+    pub(super) fn with(entropy: u64, config: ClientConfig) -> Self {
         let env = FakeEnv::with_entropy(entropy);
-        let config = ClientConfig::new(ClientId(1), (1..=3).map(NodeId).collect());
         let client = Client::start(env.clone(), config);
         Self { env, client, machine: Machine::new(), index: LogIndex(0) }
     }
 
     /// With a session.
-    fn ready() -> Self {
+    pub(super) fn ready() -> Self {
         let mut bench = Self::new(1);
         let opened = bench.begin(|client| async move { client.open_session().await });
         bench.serve();
@@ -37,7 +42,7 @@ impl Bench {
     }
 
     /// Begins an operation; its result appears in the slot.
-    fn begin<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+    pub(super) fn begin<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
         &self,
         operation: impl FnOnce(Client<FakeEnv>) -> F,
     ) -> Arc<Mutex<Option<T>>> {
@@ -52,7 +57,7 @@ impl Bench {
     }
 
     /// The requests sent since the last call, and to whom.
-    fn requests(&self) -> Vec<(Address, Request)> {
+    pub(super) fn requests(&self) -> Vec<(Address, Request)> {
         let decoded = self.env.take_sent().into_iter();
         let request = |(to, frame): (Address, Bytes)| match Frame::decode(&frame) {
             Ok(Frame::Request(request)) => (to, request),
@@ -62,26 +67,34 @@ impl Bench {
     }
 
     /// Applies what was sent, in this order, and answers what has an answer at once.
-    fn serve(&mut self) {
+    pub(super) fn serve(&mut self) {
         let requests = self.requests();
         self.apply(requests);
     }
 
-    fn apply(&mut self, requests: Vec<(Address, Request)>) {
+    pub(super) fn apply(&mut self, requests: Vec<(Address, Request)>) {
         for (to, request) in requests {
-            let RequestBody::Command(command) = request.body else { panic!("commands only") };
-            self.index = self.index.next();
-            let time = ClusterTime(self.env.now().0);
-            let outcome = self.machine.apply(self.index, time, &command).outcome;
-            if !matches!(outcome, Ok(Reply::LockQueued { .. })) {
+            let outcome = self.take(&request);
+            if !matches!(outcome, Ok(Reply::Waiting { .. })) {
                 let response = Response { id: request.id, result: Ok(ResponseBody::Outcome(outcome)) };
                 self.env.deliver(to, Frame::Response(response).encode());
             }
         }
     }
+
+    /// Applies all this, and every answer is lost.
+    pub(super) fn apply_unanswered(&mut self, requests: Vec<(Address, Request)>) {
+        requests.iter().for_each(|(_, request)| drop(self.take(request)));
+    }
+
+    fn take(&mut self, request: &Request) -> Outcome {
+        let RequestBody::Command(command) = &request.body else { panic!("commands only") };
+        self.index = self.index.next();
+        self.machine.apply(self.index, ClusterTime(self.env.now().0), command).outcome
+    }
 }
 
-fn done<T>(slot: &Arc<Mutex<Option<T>>>) -> Option<T> {
+pub(super) fn done<T>(slot: &Arc<Mutex<Option<T>>>) -> Option<T> {
     slot.lock().expect("one thread").take()
 }
 
@@ -108,8 +121,7 @@ fn a_wait_for_a_lock_goes_on_while_the_same_client_does_something_else() {
         panic!("a second session")
     };
     let action = crate::machine::Action::Lock(crate::machine::LockAction::Acquire {
-        resource: "r".to_owned(),
-        mode: LockMode::Exclusive,
+        requests: vec![crate::machine::LockRequest { resource: "r".to_owned(), mode: LockMode::Exclusive }],
         wait_us: 0,
     });
     let one = crate::ids::Sequence(1);
@@ -157,7 +169,7 @@ fn a_response_to_an_earlier_run_of_the_client_is_not_taken_for_one_to_this_run()
     after.serve();
     assert!(done(&opened).is_some());
     let again = after.begin(|client| async move { client.set("a", Bytes::from_static(b"2")).await });
-    let outcome = Ok(Reply::Written { version: LogIndex(7) });
+    let outcome = Ok(Reply::Cache(CacheReply::Written { version: LogIndex(7) }));
     let response = Response { id: late.id, result: Ok(ResponseBody::Outcome(outcome)) };
     after.env.deliver(Address::Node(NodeId(1)), Frame::Response(response).encode());
     assert!(done(&again).is_none(), "nobody has answered this request");
@@ -212,4 +224,61 @@ fn stale_hints_in_a_circle_do_not_keep_a_client_from_the_leader() {
         bench.env.advance_us(50_000);
     }
     assert!(asked.contains(&Address::Node(NodeId(3))), "{asked:?}");
+}
+
+#[test]
+fn a_guard_is_replaced_by_an_upgrade_and_by_a_downgrade() {
+    let mut bench = Bench::ready();
+    let acquired = bench.begin(|client| async move { client.acquire("r", LockMode::Shared, 0).await });
+    bench.serve();
+    let Some(Ok(shared)) = done(&acquired) else { panic!("the lock is free") };
+
+    let before = shared.clone();
+    let upgraded = bench.begin(|client| async move { client.upgrade(&before, 0).await });
+    assert!(bench.client.believes(&shared), "until it is granted the shared hold is good");
+    bench.serve();
+    let Some(Ok(exclusive)) = done(&upgraded) else { panic!("there is no other sharer") };
+    assert_eq!(exclusive.mode, LockMode::Exclusive);
+    assert!(exclusive.token > shared.token);
+    assert!(bench.client.believes(&exclusive) && !bench.client.believes(&shared));
+
+    let before = exclusive.clone();
+    let downgraded = bench.begin(|client| async move { client.downgrade(&before).await });
+    assert!(!bench.client.believes(&exclusive), "the downgrade may take effect at any moment");
+    bench.serve();
+    let Some(Ok(again)) = done(&downgraded) else { panic!("it is held exclusively") };
+    assert!(again.mode == LockMode::Shared && bench.client.believes(&again));
+}
+
+#[test]
+fn several_locks_come_with_a_guard_each_and_go_together() {
+    let mut bench = Bench::ready();
+    let request = |resource: &str, mode| LockRequest { resource: resource.to_owned(), mode };
+    let requests = vec![request("a", LockMode::Exclusive), request("b", LockMode::Shared)];
+    let acquired = bench.begin(|client| async move { client.acquire_all(requests, 0).await });
+    bench.serve();
+    let Some(Ok(guards)) = done(&acquired) else { panic!("both are free") };
+    let named: Vec<(&str, LockMode)> =
+        guards.iter().map(|guard| (guard.resource.as_str(), guard.mode)).collect();
+    assert_eq!(named, [("a", LockMode::Exclusive), ("b", LockMode::Shared)]);
+    assert!(guards.iter().all(|guard| bench.client.believes(guard)));
+
+    let given_back = guards.clone();
+    let released = bench.begin(|client| async move { client.release_all(&given_back).await });
+    bench.serve();
+    assert_eq!(done(&released), Some(Ok(())));
+    assert!(guards.iter().all(|guard| !bench.client.believes(guard)));
+}
+
+#[test]
+fn an_upgrade_that_is_refused_leaves_the_shared_hold_as_it_was() {
+    let mut bench = Bench::ready();
+    let acquired = bench.begin(|client| async move { client.try_acquire("r", LockMode::Shared).await });
+    bench.serve();
+    let Some(Ok(guard)) = done(&acquired) else { panic!("the lock is free") };
+    let stale = LockGuard { token: crate::ids::FenceToken(1), ..guard.clone() };
+    let upgraded = bench.begin(|client| async move { client.upgrade(&stale, 0).await });
+    bench.serve();
+    assert_eq!(done(&upgraded), Some(Err(ClientError::Refused(LockError::NotHeld.into()))));
+    assert!(bench.client.believes(&guard));
 }

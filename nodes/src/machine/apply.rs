@@ -1,22 +1,20 @@
-//! The machine itself: it ties sessions, locks, registers and deadlines together, one entry at a time.
+//! The machine itself: it ties the sessions and the services together, one entry at a time.
 
-use std::collections::BTreeSet;
 use std::io;
 
 use serde::Serialize;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::expiry::{Deadlines, Due};
-use super::limits::{Limits, check_name};
+use super::cache::{Caches, Room, VICTIMS_MAX, Versioned, Victim};
+use super::limits::Limits;
 use super::lock::Locks;
-use super::register::Registers;
-use super::session::{Claim, Session, check_numbers};
+use super::queue::Queues;
+use super::service::{Asker, Moment, Out, Service};
+use super::session::{Sessions, check_numbers};
 use super::types::{
-    Action, Command, LEASE_US_MAX, LEASE_US_MIN, LockAction, LockHolder, LockMode, LockWaiter, MachineError,
-    MachineEvent, Outcome, Query, Reply, WAIT_US_MAX,
+    Action, Command, LEASE_US_MAX, LEASE_US_MIN, MachineError, MachineEvent, Outcome, Query, Reply,
 };
-use super::{Name, Table};
-use crate::ids::{ClusterTime, FenceToken, LogIndex, Sequence, SessionId};
+use crate::ids::{ClusterTime, LogIndex, Sequence, SessionId};
 use crate::marks;
 use crate::plant::{self, Bug};
 
@@ -37,15 +35,10 @@ pub struct Machine {
     pub(super) index: LogIndex,
     /// Its stamp.
     pub(super) time: ClusterTime,
-    /// The open sessions.
-    pub(super) sessions: Table<SessionId, Session>,
-    /// The locks that are held.
+    pub(super) sessions: Sessions,
     pub(super) locks: Locks,
-    pub(super) registers: Registers,
-    /// The deadlines of all sessions and waiters.
-    pub(super) deadlines: Deadlines,
-    #[serde(skip)]
-    pub(super) limits: Limits,
+    pub(super) queues: Queues,
+    pub(super) caches: Caches,
 }
 
 impl Machine {
@@ -56,9 +49,14 @@ impl Machine {
     }
 
     /// The same, with other bounds than the public ones.
-    #[cfg(test)]
     pub(super) fn with_limits(limits: Limits) -> Self {
-        Self { limits, ..Self::default() }
+        Self {
+            sessions: Sessions::within(limits.sessions),
+            locks: Locks::within(limits.lock),
+            queues: Queues::within(limits.queue),
+            caches: Caches::within(limits.cache),
+            ..Self::default()
+        }
     }
 
     /// Applies the entry at `index`, stamped `time`. An entry without a command is applied as
@@ -73,18 +71,21 @@ impl Machine {
         assert!(time >= self.time, "stamp {time} applied after {}", self.time);
         self.index = index;
         self.time = time;
-        let mut events = Vec::new();
-        self.expire(&mut events);
+        let mut out = Out::default();
+        self.expire(&mut out);
         let outcome = match command {
             Command::Tick => Ok(Reply::Done),
             Command::OpenSession { lease_us } => self.open_session(*lease_us),
-            Command::KeepAlive { session } => self.renew(*session).map(|()| Reply::Done),
-            Command::CloseSession { session } => Ok(self.close_session(*session, &mut events)),
+            Command::KeepAlive { session } => self.sessions.renew(*session, time).map(|_| Reply::Done),
+            Command::CloseSession { session } => Ok(self.close_session(*session, &mut out)),
             Command::Once { session, sequence, lowest_open, action } => {
-                self.once((*session, *sequence), *lowest_open, action, &mut events)
+                let by = Asker { session: *session, sequence: *sequence };
+                self.once(by, *lowest_open, action, &mut out)
             }
+            Command::Evict { victims } => self.evict(victims, &mut out),
         };
-        Applied { outcome, events }
+        self.sessions.settle(&mut out.completions);
+        Applied { outcome, events: out.events }
     }
 
     /// Answers a question from the state as it is.
@@ -94,11 +95,9 @@ impl Machine {
     /// [`MachineError::InvalidArgument`] for a name that no command could have used.
     pub fn query(&self, query: &Query) -> Outcome {
         match query {
-            Query::Register { key } => self.registers.read(key),
-            Query::Lock { resource } => {
-                check_name("resource", resource)?;
-                Ok(Reply::Lock(self.locks.state(resource)))
-            }
+            Query::Lock(query) => self.locks.query(self.time, query),
+            Query::Queue(query) => self.queues.query(self.time, query),
+            Query::Cache(query) => self.caches.query(self.time, query),
         }
     }
 
@@ -118,14 +117,48 @@ impl Machine {
     /// it, or has let go of it.
     #[must_use]
     pub fn outcome_of(&self, session: SessionId, sequence: Sequence) -> Option<&Outcome> {
-        self.sessions.get(&session)?.outcome(sequence)
+        self.sessions.open.get(&session)?.outcome(sequence)
     }
 
-    /// The earliest end of a lease or of a wait. The leader proposes [`Command::Tick`] once cluster time
-    /// reaches it, so that it takes effect though no other command comes.
+    /// The value of a key of the cache and the stamp at which it ends, if it does not live for ever.
+    #[must_use]
+    pub fn find(&self, key: &str) -> Option<(Versioned, Option<ClusterTime>)> {
+        self.caches.find(key)
+    }
+
+    /// The keys of the cache that must go so that there is `wanted` room once `leaving` has gone, in the order
+    /// of its policy, at most [`VICTIMS_MAX`]; those that `is_spared` are passed over. None if the policy is to
+    /// refuse.
+    #[must_use]
+    pub fn victims(&self, wanted: Room, leaving: Room, is_spared: impl Fn(&str) -> bool) -> Vec<Victim> {
+        self.caches.victims(wanted, leaving, is_spared)
+    }
+
+    /// The bytes with which a key of the cache counts against its bound; 0 if it has no value.
+    #[must_use]
+    pub fn weight_bytes(&self, key: &str) -> u64 {
+        self.caches.weight_bytes(key)
+    }
+
+    /// The earliest time at which something ends by itself. The leader proposes [`Command::Tick`] once
+    /// cluster time reaches it, so that it takes effect though no other command comes.
     #[must_use]
     pub fn next_deadline(&self) -> Option<ClusterTime> {
-        self.deadlines.next()
+        let services = [self.locks.next_deadline(), self.queues.next_deadline(), self.caches.next_deadline()];
+        services.into_iter().chain([self.sessions.next_deadline()]).flatten().min()
+    }
+
+    /// Whether anything about a lock has changed since it had this version (see
+    /// [`LockState::version`](super::LockState::version)): what a watch asks after each apply. May say yes in
+    /// vain about a lock that nobody holds or awaits, never no in error.
+    #[must_use]
+    pub fn lock_changed_since(&self, resource: &str, version: LogIndex) -> bool {
+        self.locks.changed_since(resource, version)
+    }
+
+    /// Forgets all who stand in line for a lock, and tells nobody: what a planted bug does.
+    pub(crate) fn forget_lock_waits(&mut self) {
+        self.locks.forget_waits(self.moment());
     }
 
     /// XXH3 over the whole state in a canonical order: equal on all nodes that applied the same entries.
@@ -136,22 +169,45 @@ impl Machine {
         written.expect("the state is plain data, and a hash takes any length").0.digest()
     }
 
-    /// Ends all that is due, then hands on the locks that this set free.
-    fn expire(&mut self, events: &mut Vec<MachineEvent>) {
-        let mut freed = BTreeSet::new();
-        while let Some(due) = self.deadlines.take_due(self.time) {
-            match due {
-                Due::Session(session) => {
-                    marks::hit("machine.session_expired");
-                    self.end_session(session, true, &mut freed, events);
-                }
-                Due::Wait(session, sequence) => {
-                    marks::hit("machine.wait_timed_out");
-                    self.end_wait(session, sequence, &mut freed, events);
-                }
-            }
+    fn moment(&self) -> Moment {
+        Moment { index: self.index, time: self.time }
+    }
+
+    /// Ends all that is due: sessions first, then what is due in each service.
+    fn expire(&mut self, out: &mut Out) {
+        while let Some(session) = self.sessions.take_expired(self.time) {
+            marks::hit("machine.session_expired");
+            self.tell_ended(session, true, out);
         }
-        self.hand_off(&freed, events);
+        self.expire_services(out);
+    }
+
+    /// Lets the services end what is due and serve whoever may be served now.
+    fn expire_services(&mut self, out: &mut Out) {
+        let at = self.moment();
+        self.locks.expire(at, out);
+        self.queues.expire(at, out);
+        self.caches.expire(at, out);
+        self.sessions.settle(&mut out.completions);
+    }
+
+    /// Tells the services of a session that has been taken out of the table.
+    fn tell_ended(&mut self, session: SessionId, expired: bool, out: &mut Out) {
+        let at = self.moment();
+        self.locks.session_ended(session, at, out);
+        self.queues.session_ended(session, at, out);
+        out.event(MachineEvent::SessionEnded { session, expired });
+    }
+
+    fn evict(&mut self, victims: &[Victim], out: &mut Out) -> Outcome {
+        if victims.len() > VICTIMS_MAX {
+            return Err(MachineError::InvalidArgument(format!(
+                "at most {VICTIMS_MAX} keys are evicted at a time, not {}",
+                victims.len()
+            )));
+        }
+        self.caches.evict(victims, out);
+        Ok(Reply::Done)
     }
 
     fn open_session(&mut self, lease_us: u64) -> Outcome {
@@ -160,118 +216,29 @@ impl Machine {
                 "the lease must be {LEASE_US_MIN} to {LEASE_US_MAX} us, not {lease_us}"
             )));
         }
-        if self.sessions.len() >= self.limits.sessions {
-            marks::hit("machine.sessions_full");
-            return Err(MachineError::TooManySessions);
-        }
-        let id = SessionId(self.index.0);
-        let session = Session::open(lease_us, self.time);
-        self.deadlines.add(session.deadline, Due::Session(id));
-        self.sessions.insert(id, session);
-        Ok(Reply::SessionOpened { session: id })
+        let session = SessionId(self.index.0);
+        self.sessions.open(session, lease_us, self.time)?;
+        Ok(Reply::SessionOpened { session })
     }
 
-    fn renew(&mut self, id: SessionId) -> Result<(), MachineError> {
-        let session = self.sessions.get_mut(&id).ok_or(MachineError::SessionExpired)?;
-        session.renew_listed(id, self.time, &mut self.deadlines);
-        Ok(())
-    }
-
-    fn close_session(&mut self, session: SessionId, events: &mut Vec<MachineEvent>) -> Reply {
-        if self.sessions.contains_key(&session) {
-            let mut freed = BTreeSet::new();
-            self.end_session(session, false, &mut freed, events);
-            self.hand_off(&freed, events);
+    fn close_session(&mut self, session: SessionId, out: &mut Out) -> Reply {
+        if self.sessions.close(session) {
+            self.tell_ended(session, false, out);
+            self.expire_services(out);
         }
         Reply::Done
     }
 
-    /// Takes a session out with all that it holds and awaits, resource by resource in the order of names.
-    fn end_session(
-        &mut self,
-        id: SessionId,
-        expired: bool,
-        freed: &mut BTreeSet<Name>,
-        events: &mut Vec<MachineEvent>,
-    ) {
-        let session = self.sessions.remove(&id).expect("a deadline names an open session");
-        self.deadlines.remove(session.deadline, Due::Session(id));
-        for (resource, claim) in session.claims {
-            match claim {
-                Claim::Held(token) => {
-                    let holder = self.locks.release(&resource, token);
-                    events.push(MachineEvent::LockReleased { resource: resource.to_string(), holder });
-                }
-                Claim::Waiting(ticket) => {
-                    let LockWaiter { sequence, deadline, .. } = self.locks.leave(&resource, ticket);
-                    self.deadlines.remove(deadline, Due::Wait(id, sequence));
-                    let outcome = Err(MachineError::SessionExpired);
-                    events.push(MachineEvent::Completed { session: id, sequence, outcome });
-                }
-            }
-            freed.insert(resource);
-        }
-        events.push(MachineEvent::SessionEnded { session: id, expired });
-    }
-
-    /// Takes a waiter out of its line: its time has run out, or its client has let go of it. Does nothing
-    /// if its session ended by the same entry.
-    fn end_wait(
-        &mut self,
-        id: SessionId,
-        sequence: Sequence,
-        freed: &mut BTreeSet<Name>,
-        events: &mut Vec<MachineEvent>,
-    ) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        let resource = session.waits.remove(&sequence).expect("a deadline names a waiter in line");
-        let Some(Claim::Waiting(ticket)) = session.claims.remove(&resource) else {
-            unreachable!("who waits has a claim that says so")
-        };
-        let waiter = self.locks.leave(&resource, ticket);
-        self.deadlines.remove(waiter.deadline, Due::Wait(id, sequence));
-        let outcome = Err(MachineError::LockTimeout);
-        session.remember(sequence, outcome.clone());
-        events.push(MachineEvent::Completed { session: id, sequence, outcome });
-        freed.insert(resource);
-    }
-
-    /// Lets the lines of these resources move up.
-    fn hand_off(&mut self, freed: &BTreeSet<Name>, events: &mut Vec<MachineEvent>) {
-        for resource in freed {
-            for (waiter, holder) in self.locks.hand_off(resource, self.index) {
-                marks::hit("machine.lock_handed_off");
-                let LockWaiter { session: id, sequence, deadline, .. } = waiter;
-                self.deadlines.remove(deadline, Due::Wait(id, sequence));
-                let session = self.sessions.get_mut(&id).expect("only open sessions wait");
-                session.waits.remove(&sequence);
-                session.claims.insert(resource.clone(), Claim::Held(holder.token));
-                let outcome = Ok(Reply::LockGranted { token: holder.token });
-                session.remember(sequence, outcome.clone());
-                events.push(MachineEvent::LockGranted { resource: resource.to_string(), holder });
-                events.push(MachineEvent::Completed { session: id, sequence, outcome });
-            }
-        }
-    }
-
     /// Carries an action out unless an earlier copy of the same command has been applied.
-    fn once(
-        &mut self,
-        (id, sequence): (SessionId, Sequence),
-        lowest_open: Sequence,
-        action: &Action,
-        events: &mut Vec<MachineEvent>,
-    ) -> Outcome {
-        let session = self.sessions.get_mut(&id).ok_or(MachineError::SessionExpired)?;
-        session.renew_listed(id, self.time, &mut self.deadlines);
+    fn once(&mut self, by: Asker, lowest_open: Sequence, action: &Action, out: &mut Out) -> Outcome {
+        let Asker { session: id, sequence } = by;
+        let mut session = self.sessions.renew(id, self.time)?;
         check_numbers(sequence, lowest_open)?;
         session.let_go(lowest_open);
-        let session = if session.awaits_what_it_let_go() {
-            self.give_up_waits(id, events);
-            self.sessions.get_mut(&id).expect("giving up waits ends no session")
-        } else {
-            session
-        };
+        if session.awaits_what_it_let_go() {
+            self.give_up_waits(id, out);
+            session = self.sessions.renew(id, self.time)?;
+        }
         if sequence < session.lowest_open {
             marks::hit("machine.sequence_too_old");
             return Err(MachineError::SequenceTooOld);
@@ -279,109 +246,48 @@ impl Machine {
         if let Some(remembered) = session.outcome(sequence).cloned() {
             marks::hit("machine.retry_answered_from_table");
             if plant::is(Bug::RetryAppliedTwice) {
-                let _ = self.act((id, sequence), action, events);
+                let _ = self.act(by, action, out);
             }
             return remembered;
         }
-        if let Action::Register(write) = action {
+        let at = Moment { index: self.index, time: self.time };
+        if let Action::Cache(write) = action {
             // As `act` does, but without looking the session up again.
-            let outcome = self.registers.write(self.index, write, self.limits.keys);
+            let outcome = self.caches.act(at, by, write, out);
             session.remember(sequence, outcome.clone());
             return outcome;
         }
-        let outcome = self.act((id, sequence), action, events);
-        let session = self.sessions.get_mut(&id).expect("no action ends its own session");
+        let outcome = self.act(by, action, out);
+        let session = self.sessions.open.get_mut(&id).expect("no action ends its own session");
         session.remember(sequence, outcome.clone());
         outcome
     }
 
-    /// Takes a session's waits that its client has let go of out of their lines.
-    fn give_up_waits(&mut self, id: SessionId, events: &mut Vec<MachineEvent>) {
+    /// Ends a session's waits that its client has let go of.
+    fn give_up_waits(&mut self, id: SessionId, out: &mut Out) {
         marks::hit("machine.wait_given_up");
-        let session = &self.sessions[&id];
-        let given_up: Vec<Sequence> =
-            session.waits.range(..session.lowest_open).map(|(&sequence, _)| sequence).collect();
-        let mut freed = BTreeSet::new();
-        for sequence in given_up {
-            self.end_wait(id, sequence, &mut freed, events);
+        let at = self.moment();
+        for (sequence, service) in self.sessions.open[&id].given_up() {
+            let by = Asker { session: id, sequence };
+            match service {
+                Service::Lock => self.locks.wait_given_up(by, at, out),
+                Service::Queue => self.queues.wait_given_up(by, at, out),
+            }
         }
-        self.hand_off(&freed, events);
+        self.expire_services(out);
     }
 
-    fn act(&mut self, by: (SessionId, Sequence), action: &Action, events: &mut Vec<MachineEvent>) -> Outcome {
-        match action {
-            Action::Lock(LockAction::Acquire { resource, mode, wait_us }) => {
-                self.acquire(by, resource, *mode, *wait_us, events)
-            }
-            Action::Lock(LockAction::Release { resource, token }) => {
-                self.release(by.0, resource, *token, events)
-            }
-            Action::Register(write) => self.registers.write(self.index, write, self.limits.keys),
+    fn act(&mut self, by: Asker, action: &Action, out: &mut Out) -> Outcome {
+        let at = self.moment();
+        let (outcome, service) = match action {
+            Action::Lock(action) => (self.locks.act(at, by, action, out), Service::Lock),
+            Action::Queue(action) => (self.queues.act(at, by, action, out), Service::Queue),
+            Action::Cache(write) => return self.caches.act(at, by, write, out),
+        };
+        if matches!(outcome, Ok(Reply::Waiting { .. })) {
+            self.sessions.waits_in(by, service);
         }
-    }
-
-    fn acquire(
-        &mut self,
-        (id, sequence): (SessionId, Sequence),
-        resource: &str,
-        mode: LockMode,
-        wait_us: u64,
-        events: &mut Vec<MachineEvent>,
-    ) -> Outcome {
-        check_name("resource", resource)?;
-        if wait_us > WAIT_US_MAX {
-            return Err(MachineError::InvalidArgument(format!(
-                "the wait must be at most {WAIT_US_MAX} us, not {wait_us}"
-            )));
-        }
-        let session = self.sessions.get_mut(&id).expect("the caller has just renewed it");
-        if session.claims.contains_key(resource) {
-            return Err(MachineError::LockReentrant);
-        }
-        let name = Name::from(resource);
-        if self.locks.admits(resource, mode) {
-            if self.locks.len() >= self.limits.locks && !self.locks.contains(resource) {
-                marks::hit("machine.locks_full");
-                return Err(MachineError::TooManyResources);
-            }
-            let holder = self.locks.grant(&name, self.index, id, mode);
-            session.claims.insert(name, Claim::Held(holder.token));
-            events.push(MachineEvent::LockGranted { resource: resource.to_owned(), holder });
-            return Ok(Reply::LockGranted { token: holder.token });
-        }
-        let ahead = self.locks.line_len(resource);
-        if wait_us == 0 {
-            return Err(MachineError::LockTimeout);
-        }
-        if ahead >= self.limits.waiters {
-            marks::hit("machine.line_full");
-            return Err(MachineError::TooManyWaiters);
-        }
-        let deadline = self.time.plus_us(wait_us);
-        self.locks.enqueue(resource, self.index, LockWaiter { session: id, sequence, mode, deadline });
-        self.deadlines.add(deadline, Due::Wait(id, sequence));
-        session.claims.insert(name.clone(), Claim::Waiting(self.index));
-        session.waits.insert(sequence, name);
-        Ok(Reply::LockQueued { ahead: ahead as u64 })
-    }
-
-    fn release(
-        &mut self,
-        id: SessionId,
-        resource: &str,
-        token: FenceToken,
-        events: &mut Vec<MachineEvent>,
-    ) -> Outcome {
-        check_name("resource", resource)?;
-        let session = self.sessions.get_mut(&id).expect("the caller has just renewed it");
-        if session.claims.get(resource) != Some(&Claim::Held(token)) {
-            return Err(MachineError::LockNotHeld);
-        }
-        let (name, _) = session.claims.remove_with_key(resource).expect("it was there a line ago");
-        let holder: LockHolder = self.locks.release(resource, token);
-        events.push(MachineEvent::LockReleased { resource: resource.to_owned(), holder });
-        self.hand_off(&BTreeSet::from([name]), events);
-        Ok(Reply::Done)
+        outcome
     }
 }
 

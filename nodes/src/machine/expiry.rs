@@ -1,55 +1,58 @@
-//! What ends by itself, and when: one ordered index over the leases of sessions and the waits for locks.
+//! What ends by itself, and when: an ordered index of deadlines, one for each kind of thing that ends.
 //!
-//! Invariant: it holds exactly one entry per open session and one per waiter, under their deadlines, and
-//! after an apply none that is due at the entry's stamp. Adding, moving and taking cost O(log n).
+//! Invariant, kept by the owner: it holds exactly one entry for each thing that has a deadline, and after an
+//! apply none that is due at the entry's stamp. Adding, moving and taking cost O(log n).
 
 use serde::Serialize;
 
-use crate::ids::{ClusterTime, Sequence, SessionId};
+use crate::ids::ClusterTime;
 
-/// What ends. The order of declaration breaks ties of the deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(super) enum Due {
-    /// A session's lease.
-    Session(SessionId),
-    /// A wait for a lock: of this session, by this command.
-    Wait(SessionId, Sequence),
+/// The index. `D` names what ends; its order breaks ties of the deadline.
+#[derive(Clone, Debug, Serialize)]
+#[serde(bound(serialize = "D: Serialize + Ord"))]
+pub(super) struct Deadlines<D: Ord + Clone> {
+    ordered: imbl::OrdSet<(ClusterTime, D)>,
 }
 
-/// The index.
-#[derive(Clone, Debug, Default, Serialize)]
-pub(super) struct Deadlines {
-    ordered: imbl::OrdSet<(ClusterTime, Due)>,
+impl<D: Ord + Clone> Default for Deadlines<D> {
+    fn default() -> Self {
+        Self { ordered: imbl::OrdSet::new() }
+    }
 }
 
-impl Deadlines {
+impl<D: Ord + Clone> Deadlines<D> {
     /// `due` ends at `deadline`.
-    pub(super) fn add(&mut self, deadline: ClusterTime, due: Due) {
+    pub(super) fn add(&mut self, deadline: ClusterTime, due: D) {
         self.ordered.insert((deadline, due));
     }
 
     /// `due` no longer ends at `deadline`. Harmless if it was taken as due before.
-    pub(super) fn remove(&mut self, deadline: ClusterTime, due: Due) {
+    pub(super) fn remove(&mut self, deadline: ClusterTime, due: D) {
         self.ordered.remove(&(deadline, due));
     }
 
     /// Takes out one of those that end at `time` or earlier, the earliest first.
-    pub(super) fn take_due(&mut self, time: ClusterTime) -> Option<Due> {
-        let &(deadline, due) = self.ordered.get_min()?;
-        if deadline > time {
+    pub(super) fn take_due(&mut self, time: ClusterTime) -> Option<D> {
+        let (deadline, due) = self.ordered.get_min()?;
+        if *deadline > time {
             return None;
         }
-        self.ordered.remove(&(deadline, due));
+        let (deadline, due) = (*deadline, due.clone());
+        self.ordered.remove(&(deadline, due.clone()));
         Some(due)
     }
 
     /// The earliest deadline.
     pub(super) fn next(&self) -> Option<ClusterTime> {
-        self.ordered.get_min().map(|&(deadline, _)| deadline)
+        self.ordered.get_min().map(|(deadline, _)| *deadline)
+    }
+
+    /// What ends, the earliest first.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = &D> {
+        self.ordered.iter().map(|(_, due)| due)
     }
 
     /// How many there are.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.ordered.len()
     }

@@ -2,24 +2,32 @@
 //!
 //! Every node must have the same: production machines have the public constants, always.
 
-use super::types::{KEYS_MAX, LOCKS_MAX, MachineError, NAME_BYTES_MAX, SESSIONS_MAX, WAITERS_MAX};
+use super::cache::CacheLimits;
+use super::lock::LockLimits;
+use super::queue::QueueLimits;
+use super::types::{MachineError, NAME_BYTES_MAX, SESSIONS_MAX};
 
 /// How many of each there may be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// Open sessions.
     pub(super) sessions: usize,
-    /// Waiters of one lock; at most [`WAITERS_MAX`].
-    pub(super) waiters: usize,
-    /// Locks held or awaited.
-    pub(super) locks: usize,
-    /// Keys with a value.
-    pub(super) keys: usize,
+    /// Of the locks.
+    pub(super) lock: LockLimits,
+    /// Of the queue.
+    pub(super) queue: QueueLimits,
+    /// Of the cache.
+    pub(super) cache: CacheLimits,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { sessions: SESSIONS_MAX, waiters: WAITERS_MAX, locks: LOCKS_MAX, keys: KEYS_MAX }
+        Self {
+            sessions: SESSIONS_MAX,
+            lock: LockLimits::default(),
+            queue: QueueLimits::default(),
+            cache: CacheLimits::default(),
+        }
     }
 }
 

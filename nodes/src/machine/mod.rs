@@ -1,4 +1,4 @@
-//! The replicated machines: sessions, locks and a key-value register, as one pure function.
+//! The replicated machines: sessions and three services, as one pure function.
 //!
 //! [`Machine::apply`] takes a committed entry (index, stamp, command) and yields its outcome and events.
 //! Every node applies the same entries in the same order and so comes to the same state; [`Machine::digest`]
@@ -13,10 +13,11 @@
 //! * Entries are applied in order, each index once, none left out: a leader's no-op, or an entry that
 //!   [`Command::decode`] refuses, is applied as [`Command::Tick`]. Stamps never go back. Breaking this is a
 //!   bug of the caller and asserted.
-//! * Each apply begins with what is due at its stamp, before it looks at the command: sessions and waits
-//!   whose deadline is the stamp *or earlier* end, all of them, and only then are locks handed on. So a
+//! * Each apply begins with what is due at its stamp, before it looks at the command: sessions first, then
+//!   what waits in the services. All whose deadline is the stamp *or earlier* ends, and only then is anybody
+//!   served. So a
 //!   session whose lease ends at exactly the stamp has expired, even if the command is its own keep-alive;
-//!   and nobody is granted a lock by the entry at which its wait or session ends.
+//!   and nobody is granted anything by the entry at which its wait or session ends.
 //! * Nothing ends between entries. [`Machine::next_deadline`] tells the leader when a [`Command::Tick`] is
 //!   worth proposing.
 //! * Every refusal is an outcome; nothing panics on what a command contains. Every bound of `types` holds
@@ -29,19 +30,20 @@
 //! remembered (a malformed number, a reply let go of, a session that has ended) are such that every later
 //! copy is refused as well, so a refusal is definite.
 //!
-//! # Locks
+//! # The services
 //!
-//! First come, first served, without exception: whoever comes to a line waits at its end, even a shared
-//! request that the holders would admit. When a lock falls free the longest prefix of the line whose modes
-//! go together is granted. The session that was granted learns of it through [`MachineEvent::Completed`],
-//! or by retrying. Deliberately absent: upgrades, re-entrance and barging.
+//! Each has a folder with its vocabulary, its state and its tests; `service` says how the machine drives
+//! them. A command that has to wait does so in the replicated state, so that no change of the leader can lose
+//! it: its session learns of the end through [`MachineEvent::Completed`], or by retrying.
 
 mod apply;
+mod cache;
 mod codec;
 mod expiry;
 mod limits;
 mod lock;
-mod register;
+mod queue;
+mod service;
 mod session;
 mod snapshot;
 mod types;
@@ -50,7 +52,26 @@ mod types;
 mod tests;
 
 pub use apply::{Applied, Machine};
+pub use cache::{
+    ANSWER_BYTES_MAX, CACHE_BYTES_MAX, CacheAction, CacheError, CacheEvent, CacheQuery, CacheReply,
+    CacheSettings, CacheStats, CacheTotals, EXPIRY_GRID_US, EvictionPolicy, Expected, GET_MANY_MAX, KEYS_MAX,
+    Room, TTL_US_MAX, VALUE_BYTES_MAX, VICTIMS_MAX, Versioned, Victim,
+};
 pub use codec::NEWEST_VERSION;
+pub use lock::{
+    AwaitedLock, CLAIMS_MAX, DEADLOCK_STEPS_NAMED_MAX, DeadlockStep, FORCED_RELEASES_KEPT, ForcedRelease,
+    HeldLock, LOCKS_MAX, LockAction, LockError, LockEvent, LockGrant, LockHolder, LockMode, LockQuery,
+    LockReply, LockRequest, LockState, LockWaiter, REASON_BYTES_MAX, REQUESTS_MAX, SessionLocks, TokenStatus,
+    WAIT_GRAPH_STEPS_MAX, WAITERS_MAX,
+};
+pub use queue::{
+    ATTEMPTS_MAX, Acknowledgement, BATCH_MAX, CONSUMERS_WAITING_MAX, DELAY_US_MAX, DEPTH_MAX, Death,
+    DeathReason, Delivery, ENQUEUE_BYTES_MAX, GROUP_BYTES_MAX, HEADERS_BYTES_MAX, HEADERS_MAX, Imbalance,
+    MESSAGE_TTL_US_MAX, NewMessage, Origin, PAYLOAD_BYTES_MAX, PRODUCER_BATCHES_MAX, PRODUCERS_MAX,
+    PurgeScope, QueueAction, QueueError, QueueEvent, QueueQuery, QueueReply, REPLY_BYTES_MAX, StoredMessage,
+    TOPIC_BYTES_MAX, TOPIC_STORED_BYTES_MAX, TOPICS_MAX, TopicBound, TopicListing, TopicSettings, TopicStats,
+    TopicTotals, VISIBILITY_US_MAX, VISIBILITY_US_MIN,
+};
 pub use snapshot::{RestoreError, Snapshotter};
 pub use types::*;
 

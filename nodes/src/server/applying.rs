@@ -3,13 +3,15 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::NodeError;
+use super::pending::Asker;
 use super::probe::{Observed, Probe};
 use super::replica::Replica;
 use crate::api::{ApiError, ResponseBody};
 use crate::env::Env;
 use crate::ids::{ClusterTime, LogIndex, Sequence, SessionId};
-use crate::machine::{Command, Machine, MachineError, MachineEvent, Outcome, Reply, RestoreError};
+use crate::machine::{Action, Command, Machine, MachineError, MachineEvent, Outcome, Reply, RestoreError};
 use crate::marks;
+use crate::plant::{self, Bug};
 use crate::raft::{Entries, Entry, Input, Payload, Snapshot};
 
 /// Every how many entries the machine's whole state enters the state hash.
@@ -55,9 +57,11 @@ impl<E: Env, P: Probe> Replica<E, P> {
         match restore(snapshot) {
             Ok((machine, state_hash)) => {
                 self.machine = machine;
+                self.watches.is_due = true;
                 self.state_hash = state_hash;
                 self.applied_index = snapshot.meta.index;
                 self.snapshots.installed(snapshot.meta.index);
+                self.near.set_members(&snapshot.meta.membership, self.env.now());
                 self.probe.observe(Observed::Installed { meta: &snapshot.meta, state: state_hash });
                 self.core.step(Input::Installed(snapshot.meta.index), self.env.now());
             }
@@ -75,6 +79,9 @@ impl<E: Env, P: Probe> Replica<E, P> {
 
     fn apply(&mut self, entry: &Entry) {
         assert_eq!(entry.index, self.applied_index.next(), "entries are applied in order, each once");
+        if plant::is(Bug::LockWaiterLostOnFailover) && matches!(entry.payload, Payload::Noop) {
+            self.machine.forget_lock_waits();
+        }
         let (asked, outcome, events) = match &entry.payload {
             Payload::Noop | Payload::Membership(_) | Payload::Version(_) => {
                 self.apply_command(entry, Ok(Command::Tick))
@@ -83,6 +90,10 @@ impl<E: Env, P: Probe> Replica<E, P> {
         };
         self.applied_index = entry.index;
         self.snapshots.applied(entry);
+        if let Payload::Membership(agreed) = &entry.payload {
+            self.near.set_members(&agreed.after, self.env.now());
+        }
+        self.near_applied(entry.index, entry.term);
         if P::WATCHING {
             self.state_hash = self.hash_after(entry.index, &outcome, &events);
             self.probe.observe(Observed::Applied { entry, state: self.state_hash });
@@ -90,19 +101,24 @@ impl<E: Env, P: Probe> Replica<E, P> {
         if let Some((asker, is_its_entry)) = self.pending.applied(entry.index, entry.term) {
             match (is_its_entry, outcome, asked) {
                 (false, ..) => self.answer(asker, Err(ApiError::LeadershipLost)),
-                (true, Ok(Reply::LockQueued { .. }), Some((session, sequence))) => {
+                (true, Ok(Reply::Waiting { .. }), Some((session, sequence))) => {
                     self.pending.queue(session, sequence, asker);
                 }
-                (true, outcome, _) => self.answer(asker, Ok(ResponseBody::Outcome(outcome))),
+                (true, outcome, _) => self.answer_outcome(asker, outcome),
             }
         }
         for event in events {
             if let MachineEvent::Completed { session, sequence, outcome } = event
                 && let Some(asker) = self.pending.completed(session, sequence)
             {
-                self.answer(asker, Ok(ResponseBody::Outcome(outcome)));
+                self.answer_outcome(asker, outcome);
             }
         }
+    }
+
+    fn answer_outcome(&mut self, asker: Asker, outcome: Outcome) {
+        self.traffic.answered(&outcome, self.env.now());
+        self.answer(asker, Ok(ResponseBody::Outcome(outcome)));
     }
 
     /// Applies a command; one that this version cannot read changes nothing but the time, on every node.
@@ -115,12 +131,22 @@ impl<E: Env, P: Probe> Replica<E, P> {
             Ok(command) => (command, None),
             Err(error) => (Command::Tick, Some(error)),
         };
-        let applied = self.machine.apply(entry.index, entry.time, &command);
+        let applied = self.machine.apply(entry.index, self.stamp_of(entry), &command);
+        let is_about_locks = matches!(command, Command::Once { action: Action::Lock(_), .. });
+        self.watches.is_due |= is_about_locks || !applied.events.is_empty();
         let asked = match command {
             Command::Once { session, sequence, .. } => Some((session, sequence)),
             _ => None,
         };
         (asked, refused.map_or(applied.outcome, Err), applied.events)
+    }
+
+    /// The only time that the machine is ever told.
+    fn stamp_of(&self, entry: &Entry) -> ClusterTime {
+        if plant::is(Bug::ApplyReadsClock) {
+            return ClusterTime(self.env.now().0).max(self.machine.time());
+        }
+        entry.time
     }
 
     fn hash_after(&mut self, index: LogIndex, outcome: &Outcome, events: &[MachineEvent]) -> u64 {

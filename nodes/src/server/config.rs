@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::coherence;
 use crate::ids::NodeId;
 use crate::machine::RestoreError;
 use crate::raft;
@@ -27,6 +28,10 @@ pub struct NodeConfig {
     /// A snapshot is taken, too, once the entries applied since the last one weigh so many bytes: few, but
     /// large entries must not fill the disk. 1 or more; default 64 MiB.
     pub snapshot_every_bytes: u64,
+    /// The near-cache. Its lease is how long a write may have to wait for a holder that is gone, and the first
+    /// write of a new leader for a member that is: the default is half of the election timeout's, so that
+    /// neither lengthens the time without a leader by much.
+    pub near: coherence::Settings,
 }
 
 impl NodeConfig {
@@ -41,6 +46,7 @@ impl NodeConfig {
             frames_per_turn_max: 128,
             snapshot_every_entries: 10_000,
             snapshot_every_bytes: 64 * 1024 * 1024,
+            near: coherence::Settings::default(),
         }
     }
 }

@@ -21,14 +21,22 @@
 mod applying;
 mod config;
 mod driver;
+mod freshness;
 mod guard;
+mod near;
 mod pending;
+#[cfg(all(test, feature = "planted-bugs"))]
+mod planted_tests;
 mod probe;
+#[cfg(test)]
+mod read_tests;
 mod replica;
 mod requests;
 mod snapshots;
 #[cfg(test)]
 mod tests;
+mod traffic;
+mod watching;
 
 pub use config::{NodeConfig, NodeError};
 pub use driver::{run, run_until};

@@ -19,10 +19,13 @@ pub(super) struct Asker {
 
 /// A read that waits.
 #[derive(Clone, Debug)]
-struct Read {
-    asker: Asker,
-    query: Query,
-    since: LocalTime,
+pub(super) struct Read {
+    pub(super) asker: Asker,
+    pub(super) query: Query,
+    /// When it arrived here.
+    pub(super) since: LocalTime,
+    /// Whether the answer says how old it may be.
+    pub(super) tells_age: bool,
 }
 
 /// All askers, by what they wait for.
@@ -40,7 +43,7 @@ pub(super) struct Pending {
     transfer: Option<Asker>,
     /// The transfer that is under way is the driver's own: nobody waits for it.
     is_own_transfer_open: bool,
-    /// Applied and standing in line for a lock.
+    /// Applied and waiting in the machine.
     queued: BTreeMap<(SessionId, Sequence), Asker>,
     /// Reads whose leadership round is under way. Later ones have greater numbers.
     reads: BTreeMap<u64, Read>,
@@ -80,6 +83,12 @@ impl Pending {
             + self.queued.len()
             + self.reads.len()
             + self.confirmed.len()
+    }
+
+    /// A name for something of the driver's own.
+    pub(super) fn name(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
     }
 
     /// Registers a proposal and names it.
@@ -160,8 +169,17 @@ impl Pending {
 
     /// Registers a read and names it.
     pub(super) fn read(&mut self, asker: Asker, query: Query, since: LocalTime) -> u64 {
+        self.register(Read { asker, query, since, tells_age: false })
+    }
+
+    /// The same, for one whose answer is to say how old it may be.
+    pub(super) fn read_with_age(&mut self, asker: Asker, query: Query, since: LocalTime) -> u64 {
+        self.register(Read { asker, query, since, tells_age: true })
+    }
+
+    fn register(&mut self, read: Read) -> u64 {
         self.next_id += 1;
-        self.reads.insert(self.next_id, Read { asker, query, since });
+        self.reads.insert(self.next_id, read);
         self.next_id
     }
 
@@ -179,15 +197,14 @@ impl Pending {
     }
 
     /// The next read that may be answered now that `applied` is.
-    pub(super) fn next_answerable(&mut self, applied: LogIndex) -> Option<(Asker, Query)> {
+    pub(super) fn next_answerable(&mut self, applied: LogIndex) -> Option<Read> {
         let first = self.confirmed.first_entry()?;
         let (index, id) = *first.key();
         if index > applied {
             return None;
         }
         self.confirmed_index.remove(&id);
-        let Read { asker, query, .. } = first.remove();
-        Some((asker, query))
+        Some(first.remove())
     }
 
     /// When the read that has waited longest is given up, if any waits.

@@ -6,10 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::applying::restore;
+use super::freshness::Freshness;
 use super::guard::DurabilityGuard;
+use super::near::Near;
 use super::pending::{Asker, NOBODY, Pending};
 use super::probe::{Observed, Probe};
 use super::snapshots::Snapshots;
+use super::traffic::Traffic;
+use super::watching::Watches;
 use super::{NodeConfig, NodeError};
 use crate::api::{ApiError, Response, ResponseBody};
 use crate::env::{Env, Net};
@@ -45,6 +49,14 @@ pub(super) struct Replica<E: Env, P: Probe> {
     pub(super) ticked_at: ClusterTime,
     /// Whether the core had no room for that tick: it is proposed again after the next apply.
     pub(super) tick_refused: bool,
+    /// The near-cache.
+    pub(super) near: Near,
+    /// What clients were told of messages.
+    pub(super) traffic: Traffic,
+    /// How old the applied state may be.
+    pub(super) freshness: Freshness,
+    /// Clients that watch locks.
+    pub(super) watches: Watches,
     /// Why this node cannot go on.
     pub(super) failed: Option<NodeError>,
 }
@@ -72,6 +84,9 @@ impl<E: Env, P: Probe> Replica<E, P> {
         };
         let applied_index = recovered.snapshot.as_ref().map_or(LogIndex(0), |snapshot| snapshot.meta.index);
         let core = Core::new(config.raft.clone(), recovered, env.entropy(), env.now());
+        let mut near = Near::new(config.identity.node, config.near, env.entropy(), env.now());
+        near.set_members(core.membership(), env.now());
+        let traffic = Traffic::new(env.now());
         Ok(Self {
             env,
             probe,
@@ -79,6 +94,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
             core,
             machine,
             guard,
+            traffic,
             pending: Pending::new(config.raft.election_timeout_us_max),
             snapshots: Snapshots::new(config, applied_index),
             version_max: config.raft.version,
@@ -90,6 +106,9 @@ impl<E: Env, P: Probe> Replica<E, P> {
             hashed: Vec::new(),
             ticked_at: ClusterTime(0),
             tick_refused: false,
+            near,
+            freshness: Freshness::default(),
+            watches: Watches::default(),
             failed: None,
         })
     }
@@ -98,12 +117,14 @@ impl<E: Env, P: Probe> Replica<E, P> {
     pub(super) fn deadline(&self) -> LocalTime {
         let machine = self.machine_due_in_us().map(|due_us| self.env.now().plus_us(due_us));
         let read = self.pending.read_deadline();
-        machine.into_iter().chain(read).fold(self.core.deadline(), LocalTime::min)
+        let others = [read, self.near.deadline(), self.watches.deadline()];
+        machine.into_iter().chain(others.into_iter().flatten()).fold(self.core.deadline(), LocalTime::min)
     }
 
     /// Time has passed.
     pub(super) fn on_time(&mut self) {
         self.core.step(Input::Tick, self.env.now());
+        self.near_on_time();
         if self.machine_due_in_us() == Some(0) {
             let now = self.env.now();
             self.ticked_at = self.core.cluster_time(now).unwrap_or_default();
@@ -118,6 +139,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
                 self.core.step(Input::Receive(message), self.env.now());
             }
             (Ok(Frame::Request(request)), Address::Client(client)) => self.on_request(client, request),
+            (Ok(Frame::Coherence(message)), Address::Node(node)) => self.on_coherence(node, message),
             (Ok(_), _) => {
                 marks::hit("server.frame_from_the_wrong_kind_of_sender");
                 tracing::warn!(%from, "dropped a frame that its sender has no business to send");
@@ -153,6 +175,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
     pub(super) fn obey(&mut self) -> Option<Arc<StoreRequest>> {
         let mut to_store = None;
         let mut effects = std::mem::take(&mut self.effects);
+        self.pump_near();
         loop {
             self.core.effects_into(&mut effects);
             if effects.is_empty() {
@@ -160,15 +183,14 @@ impl<E: Env, P: Probe> Replica<E, P> {
             }
             let will_step = !effects.committed.is_empty() || effects.install.is_some();
             to_store = self.obey_once(&mut effects).or(to_store);
-            // Effects follow from steps, and applying is the only one that is taken here.
-            if !will_step {
+            // Effects follow from steps: applying is one, and the near-cache takes others.
+            if !self.pump_near() && !will_step {
                 break;
             }
         }
         self.effects = effects;
-        while let Some((asker, query)) = self.pending.next_answerable(self.applied_index) {
-            self.answer(asker, Ok(ResponseBody::Outcome(self.machine.query(&query))));
-        }
+        self.answer_reads();
+        self.serve_watches();
         self.give_up_reads();
         to_store
     }
@@ -184,6 +206,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
             self.on_proposal_outcome(outcome);
         }
         if effects.events.iter().any(|event| matches!(event, raft::Event::RoleChanged { .. })) {
+            self.sync_near();
             self.on_role_change();
         }
         for message in effects.messages.drain(..) {

@@ -6,8 +6,12 @@ use super::replica::Replica;
 use crate::api::{ApiError, NodeStatus, Request, RequestBody, ResponseBody};
 use crate::env::Env;
 use crate::ids::{ClientId, LogIndex};
-use crate::machine::{Action, Command, LockAction, MachineError, NAME_BYTES_MAX, Query, VALUE_BYTES_MAX};
+use crate::machine::{
+    Action, CacheQuery, CacheReply, Command, LockAction, LockQuery, MachineError, NAME_BYTES_MAX, Outcome,
+    Query, QueueAction, QueueQuery, Reply, VALUE_BYTES_MAX,
+};
 use crate::marks;
+use crate::plant::{self, Bug};
 use crate::raft::membership::MemberChange;
 use crate::raft::{ChangeOutcome, Input, ProposalOutcome, ReadOutcome, Refusal, TransferOutcome};
 
@@ -23,27 +27,34 @@ impl<E: Env, P: Probe> Replica<E, P> {
     pub(super) fn on_request(&mut self, client: ClientId, request: Request) {
         let asker = Asker { client, request: request.id };
         let factor = if makes_room(&request.body) { MAKING_ROOM_FACTOR } else { 1 };
-        if self.pending.len() >= self.pending_requests_max.saturating_mul(factor) {
+        let waiting = self.pending.len() + self.near.waiting() + self.watches.len();
+        if waiting >= self.pending_requests_max.saturating_mul(factor) {
             marks::hit("server.too_many_pending_requests");
             return self.answer(asker, Err(ApiError::Overloaded));
         }
         match request.body {
             RequestBody::Command(command) => {
-                let command = self.encode(&command);
-                if command.len() > COMMAND_BYTES_MAX {
+                let encoded = self.encode(&command);
+                if encoded.len() > COMMAND_BYTES_MAX {
                     marks::hit("server.command_too_long");
                     let why =
-                        format!("a command has at most {COMMAND_BYTES_MAX} bytes, not {}", command.len());
+                        format!("a command has at most {COMMAND_BYTES_MAX} bytes, not {}", encoded.len());
                     let refused = Err(MachineError::InvalidArgument(why));
                     return self.answer(asker, Ok(ResponseBody::Outcome(refused)));
                 }
                 let id = self.pending.propose(asker);
-                self.core.step(Input::Propose { id, command }, self.env.now());
+                self.propose_gated(id, &command, encoded);
             }
+            RequestBody::QueryNear(query) => self.query_near(asker, query),
             // The same from every state, so there is no need to keep it until the state is known to be fresh.
-            RequestBody::Query(query) | RequestBody::QueryAnywhere(query)
-                if name_of(&query).len() > NAME_BYTES_MAX =>
+            RequestBody::Query(query)
+            | RequestBody::QueryAnywhere(query)
+            | RequestBody::QueryWithin { query, .. }
+                if longest_name(&query) > NAME_BYTES_MAX =>
             {
+                self.answer(asker, Ok(ResponseBody::Outcome(self.machine.query(&query))));
+            }
+            RequestBody::QueryAnywhere(query @ Query::Queue(_)) if plant::is(Bug::QueueEmptyPollStale) => {
                 self.answer(asker, Ok(ResponseBody::Outcome(self.machine.query(&query))));
             }
             RequestBody::Query(query) => {
@@ -54,6 +65,8 @@ impl<E: Env, P: Probe> Replica<E, P> {
                 let id = self.pending.read(asker, query, self.env.now());
                 self.core.step(Input::ReadAnywhere { id }, self.env.now());
             }
+            RequestBody::QueryWithin { query, age_us_max } => self.query_within(asker, query, age_us_max),
+            RequestBody::Watch { resource, seen, wait_us } => self.watch(asker, resource, seen, wait_us),
             RequestBody::ChangeMembers(change) => {
                 let weight = change.changes.len() * size_of::<MemberChange>() + change.context.len();
                 if weight > COMMAND_BYTES_MAX {
@@ -77,12 +90,16 @@ impl<E: Env, P: Probe> Replica<E, P> {
 
     pub(super) fn on_proposal_outcome(&mut self, outcome: ProposalOutcome) {
         match outcome {
-            ProposalOutcome::Appended { id, index, term } => self.pending.appended(id, index, term),
+            ProposalOutcome::Appended { id, index, term } => {
+                self.near_appended(id, index, term);
+                self.pending.appended(id, index, term);
+            }
             ProposalOutcome::Refused { id: NOBODY, .. } => {
                 marks::hit("server.tick_refused");
                 self.tick_refused = true;
             }
             ProposalOutcome::Refused { id, reason } => {
+                self.near_refused(id);
                 if let Some(asker) = self.pending.refused(id) {
                     self.answer(asker, Err(refusal(reason)));
                 }
@@ -91,6 +108,9 @@ impl<E: Env, P: Probe> Replica<E, P> {
     }
 
     pub(super) fn on_read_outcome(&mut self, outcome: ReadOutcome) {
+        if self.near_read_outcome(outcome) {
+            return;
+        }
         match outcome {
             ReadOutcome::Ready { id, index } => self.pending.read_confirmed(id, index),
             ReadOutcome::Refused { id, reason } => {
@@ -99,6 +119,18 @@ impl<E: Env, P: Probe> Replica<E, P> {
                 }
             }
         }
+    }
+
+    /// Answers a question from the applied state.
+    pub(super) fn look_up(&self, query: &Query) -> Outcome {
+        if let Query::Cache(CacheQuery::Get { key }) = query
+            && plant::is(Bug::CacheTtlLocal)
+            && let Some((_, Some(expires))) = self.machine.find(key)
+            && expires.0 <= self.env.now().0
+        {
+            return Ok(Reply::Cache(CacheReply::Value(None)));
+        }
+        self.machine.query(query)
     }
 
     /// Answers reads that will not be answered here, or not in good time. A read has no effect, so the refusal
@@ -175,28 +207,58 @@ impl<E: Env, P: Probe> Replica<E, P> {
             snapshot_index: self.core.snapshot().map_or(LogIndex(0), |snapshot| snapshot.meta.index),
             members: self.core.membership().clone(),
             version: status.version,
+            traffic: self.traffic.read(self.env.now()),
+            near: Box::new(self.near.holder.stats()),
+            directory: Box::new(self.near.directory.stats()),
         }
     }
 }
 
-fn name_of(query: &Query) -> &str {
+/// The length of the longest name that a query is about: 0 if it is about none.
+fn longest_name(query: &Query) -> usize {
     match query {
-        Query::Register { key } => key,
-        Query::Lock { resource } => resource,
+        Query::Cache(CacheQuery::Get { key } | CacheQuery::Expiry { key }) => key.len(),
+        Query::Cache(CacheQuery::GetMany { keys }) => keys.iter().map(String::len).max().unwrap_or(0),
+        Query::Cache(CacheQuery::Stats) => 0,
+        Query::Lock(LockQuery::State { resource } | LockQuery::Check { resource, .. }) => resource.len(),
+        Query::Lock(LockQuery::OfSession { .. } | LockQuery::ForcedReleases) => 0,
+        Query::Queue(
+            QueueQuery::Peek { topic, .. } | QueueQuery::PeekDead { topic, .. } | QueueQuery::Stats { topic },
+        ) => topic.len(),
+        Query::Queue(QueueQuery::List { after, .. }) => after.as_ref().map_or(0, String::len),
     }
 }
 
-/// Whether a request keeps a session alive or gives up what others wait for. Who stands in line for a lock
-/// is among the pending requests: they must not shut out what ends their waiting.
+/// Whether a request keeps a session or a delivery alive, or brings or gives up what others wait for. Who stands in line for
+/// a lock or waits for messages is among the pending requests: they must not shut out what ends their waiting.
 fn makes_room(body: &RequestBody) -> bool {
     match body {
         RequestBody::Command(Command::KeepAlive { .. } | Command::CloseSession { .. }) => true,
-        RequestBody::Command(Command::Once { action: Action::Lock(LockAction::Release { .. }), .. }) => true,
+        RequestBody::Command(Command::Once { action: Action::Lock(action), .. }) => matches!(
+            action,
+            LockAction::Release { .. }
+                | LockAction::Downgrade { .. }
+                | LockAction::Cancel { .. }
+                | LockAction::ForceRelease { .. }
+        ),
+        RequestBody::Command(Command::Once {
+            action:
+                Action::Queue(
+                    QueueAction::Enqueue { .. }
+                    | QueueAction::Acknowledge { .. }
+                    | QueueAction::Reject { .. }
+                    | QueueAction::Extend { .. },
+                ),
+            ..
+        }) => true,
         // What an operator asks for mends things.
         RequestBody::ChangeMembers(_) | RequestBody::Transfer { .. } => true,
         RequestBody::Command(_)
         | RequestBody::Query(_)
         | RequestBody::QueryAnywhere(_)
+        | RequestBody::QueryNear(_)
+        | RequestBody::QueryWithin { .. }
+        | RequestBody::Watch { .. }
         | RequestBody::Status => false,
     }
 }

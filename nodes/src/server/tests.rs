@@ -8,10 +8,13 @@ use super::{NodeConfig, NodeError, Silent};
 use crate::api::{ApiError, Request, RequestBody, RequestId, ResponseBody};
 use crate::env::{Env, FRAME_BYTES_MAX};
 use crate::fake_env::FakeEnv;
-use crate::ids::{Address, ClientId, ClusterTime, LogIndex, NodeId, Sequence, SessionId, Term};
+use crate::ids::{
+    Address, ClientId, ClusterTime, LogIndex, MessageId, NodeId, Receipt, Sequence, SessionId, Term,
+};
 use crate::machine::{
-    Action, Command, LEASE_US_MIN, LockAction, LockMode, Machine, MachineError, NAME_BYTES_MAX, Query,
-    RegisterAction, Reply, VALUE_BYTES_MAX,
+    Action, CacheAction, CacheQuery, Command, Expected, LEASE_US_MIN, LockAction, LockMode, LockReply,
+    LockRequest, Machine, MachineError, NAME_BYTES_MAX, Query, QueueAction, QueueError, Reply,
+    VALUE_BYTES_MAX,
 };
 use crate::raft::membership::{MemberChange, Membership, MembershipChange};
 use crate::raft::{
@@ -22,14 +25,14 @@ use crate::transport::Frame;
 
 const CLIENT: Address = Address::Client(ClientId(1));
 
-struct Node {
-    env: FakeEnv,
-    replica: Replica<FakeEnv, Silent>,
+pub(super) struct Node {
+    pub(super) env: FakeEnv,
+    pub(super) replica: Replica<FakeEnv, Silent>,
 }
 
 impl Node {
     /// A node that leads its cluster of one.
-    fn leading(adjust: impl FnOnce(&mut NodeConfig)) -> Self {
+    pub(super) fn leading(adjust: impl FnOnce(&mut NodeConfig)) -> Self {
         let env = FakeEnv::with_entropy(1);
         let mut config = NodeConfig::new(1, NodeId(1), vec![NodeId(1)]);
         adjust(&mut config);
@@ -42,7 +45,7 @@ impl Node {
     }
 
     /// n2, which follows n1 in term 1 and holds its first entry.
-    fn following() -> Self {
+    pub(super) fn following() -> Self {
         let env = FakeEnv::with_entropy(1);
         let config = NodeConfig::new(1, NodeId(2), (1..=3).map(NodeId).collect());
         let replica = Replica::new(env.clone(), Silent, &config, Recovered::default())
@@ -53,7 +56,7 @@ impl Node {
     }
 
     /// n1 sends this entry, which is committed.
-    fn append(&mut self, index: u64, payload: Payload) {
+    pub(super) fn append(&mut self, index: u64, payload: Payload) {
         let (prev_index, index) = (LogIndex(index - 1), LogIndex(index));
         let prev_term = if prev_index.0 == 0 { Term(0) } else { Term(1) };
         let entry = Entry { index, term: Term(1), time: ClusterTime(0), payload };
@@ -62,16 +65,16 @@ impl Node {
     }
 
     /// n1 says something.
-    fn hear(&mut self, body: Body) {
+    pub(super) fn hear(&mut self, body: Body) {
         let message = Message { from: NodeId(1), to: NodeId(2), term: Term(1), body };
         self.replica.on_frame(Address::Node(NodeId(1)), &Frame::Peer(message).encode());
         self.turn();
     }
 
     /// A client reads here, and n1 says that the node must have applied up to `index` first.
-    fn read_at(&mut self, id: u64, index: u64) {
+    pub(super) fn read_at(&mut self, id: u64, index: u64) {
         drop(self.env.take_sent());
-        self.ask(id, RequestBody::QueryAnywhere(Query::Register { key: "k".to_owned() }));
+        self.ask(id, RequestBody::QueryAnywhere(Query::Cache(CacheQuery::Get { key: "k".to_owned() })));
         self.turn();
         let sent = self.env.take_sent().into_iter().map(|(_, frame)| Frame::decode(&frame));
         let question = |frame| match frame {
@@ -83,7 +86,7 @@ impl Node {
     }
 
     /// What was refused since the last call: requests and errors.
-    fn refusals(&self) -> Vec<(u64, ApiError)> {
+    pub(super) fn refusals(&self) -> Vec<(u64, ApiError)> {
         let decoded = self.env.take_sent().into_iter().map(|(_, frame)| Frame::decode(&frame));
         let refusal = |frame| match frame {
             Ok(Frame::Response(response)) => Some((response.id.0, response.result.err()?)),
@@ -93,21 +96,21 @@ impl Node {
     }
 
     /// Time and effects, every write durable at once, until there is nothing more to write.
-    fn turn(&mut self) {
+    pub(super) fn turn(&mut self) {
         self.replica.on_time();
         while let Some(request) = self.replica.obey() {
             self.replica.on_stored(request.token);
         }
     }
 
-    fn ask(&mut self, id: u64, body: RequestBody) {
+    pub(super) fn ask(&mut self, id: u64, body: RequestBody) {
         let frame = Frame::Request(Request { id: RequestId(id), body }).encode();
         assert!(frame.len() <= FRAME_BYTES_MAX, "the network would not have brought this");
         self.replica.on_frame(CLIENT, &frame);
     }
 
     /// What was answered since the last call: request, and the machine's outcome.
-    fn outcomes(&self) -> Vec<(u64, Result<Reply, MachineError>)> {
+    pub(super) fn outcomes(&self) -> Vec<(u64, Result<Reply, MachineError>)> {
         let decoded = self.env.take_sent().into_iter().map(|(_, frame)| Frame::decode(&frame));
         let outcome = |frame| match frame {
             Ok(Frame::Response(response)) => match response.result {
@@ -121,7 +124,7 @@ impl Node {
 }
 
 fn set(key: String, value: Bytes) -> RequestBody {
-    let action = Action::Register(RegisterAction::Set { key, value });
+    let action = Action::Cache(CacheAction::Set { key, value, ttl_us: None });
     let (session, sequence) = (SessionId(2), Sequence(1));
     RequestBody::Command(Command::Once { session, sequence, lowest_open: sequence, action })
 }
@@ -142,8 +145,12 @@ fn a_command_too_long_to_be_replicated_is_refused_and_never_enters_the_log() {
 fn the_longest_command_that_is_taken_fits_a_frame_to_a_peer() {
     let name = "k".repeat(NAME_BYTES_MAX);
     let value = Bytes::from(vec![7; VALUE_BYTES_MAX]);
-    let action =
-        Action::Register(RegisterAction::CompareAndSet { key: name, expected: Some(value.clone()), value });
+    let action = Action::Cache(CacheAction::CompareAndSet {
+        key: name,
+        expected: Expected::Value(value.clone()),
+        value,
+        ttl_us: None,
+    });
     let (session, sequence) = (SessionId(u64::MAX), Sequence(u64::MAX));
     let command = Command::Once { session, sequence, lowest_open: sequence, action }.encode();
     assert!(command.len() <= super::requests::COMMAND_BYTES_MAX);
@@ -180,28 +187,56 @@ fn waiters_in_line_do_not_shut_out_what_ends_their_waiting() {
             action: Action::Lock(action),
         })
     };
-    let acquire =
-        || LockAction::Acquire { resource: "r".to_owned(), mode: LockMode::Exclusive, wait_us: 9_000_000 };
+    let acquire = || LockAction::Acquire {
+        requests: vec![LockRequest { resource: "r".to_owned(), mode: LockMode::Exclusive }],
+        wait_us: 9_000_000,
+    };
     for (id, session) in (10..).zip(&sessions) {
         node.ask(id, lock(*session, 1, acquire()));
         node.turn();
     }
     let outcomes = node.outcomes();
-    let [(10, Ok(Reply::LockGranted { token }))] = outcomes[..] else { panic!("{outcomes:?}") };
+    let [(10, Ok(Reply::Lock(LockReply::Granted { ref grants })))] = outcomes[..] else {
+        panic!("{outcomes:?}")
+    };
+    let grants = grants.clone();
 
     node.ask(20, RequestBody::Command(Command::KeepAlive { session: sessions[1] }));
-    node.ask(21, lock(sessions[0], 2, LockAction::Release { resource: "r".to_owned(), token }));
+    node.ask(21, lock(sessions[0], 2, LockAction::Release { grants }));
     node.turn();
     let outcomes = node.outcomes();
     assert_eq!(outcomes[..2], [(20, Ok(Reply::Done)), (21, Ok(Reply::Done))]);
-    assert!(matches!(outcomes[2..], [(11, Ok(Reply::LockGranted { .. }))]), "{outcomes:?}");
+    assert!(matches!(outcomes[2..], [(11, Ok(Reply::Lock(LockReply::Granted { .. })))]), "{outcomes:?}");
+}
+
+#[test]
+fn those_who_wait_for_messages_do_not_shut_out_who_keeps_a_message() {
+    let mut node = Node::leading(|config| config.pending_requests_max = 1);
+    node.ask(1, RequestBody::Command(Command::OpenSession { lease_us: 60_000_000 }));
+    node.turn();
+    let outcomes = node.outcomes();
+    let [(_, Ok(Reply::SessionOpened { session }))] = outcomes[..] else { panic!("{outcomes:?}") };
+    let once = |sequence, action| {
+        let (sequence, action) = (Sequence(sequence), Action::Queue(action));
+        RequestBody::Command(Command::Once { session, sequence, lowest_open: Sequence(1), action })
+    };
+    let (topic, visibility_us) = ("jobs".to_owned(), 1_000_000);
+    let wait =
+        QueueAction::Dequeue { topic: topic.clone(), count_max: 1, visibility_us, wait_us: 60_000_000 };
+    node.ask(2, once(1, wait));
+    node.turn();
+    assert_eq!(node.outcomes(), [], "it waits");
+    let extend = QueueAction::Extend { topic, id: MessageId(1), receipt: Receipt(1), visibility_us };
+    node.ask(3, once(2, extend));
+    node.turn();
+    assert_eq!(node.outcomes(), [(3, Err(QueueError::UnknownMessage.into()))]);
 }
 
 #[test]
 fn a_query_of_a_name_too_long_is_refused_at_once_and_kept_by_nobody() {
     let mut node = Node::leading(|_| {});
     let key = "k".repeat(NAME_BYTES_MAX + 1);
-    node.ask(5, RequestBody::Query(Query::Register { key }));
+    node.ask(5, RequestBody::Query(Query::Cache(CacheQuery::Get { key })));
     let outcomes = node.outcomes();
     assert!(matches!(outcomes[..], [(5, Err(MachineError::InvalidArgument(_)))]), "{outcomes:?}");
 }

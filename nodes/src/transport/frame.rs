@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::api::{Request, Response};
+use crate::coherence::CoherenceMessage;
 use crate::env::FRAME_BYTES_MAX;
 use crate::raft::Message;
 
@@ -27,6 +28,7 @@ const SHORT_CHECKSUM_BYTES: usize = 256;
 const KIND_PEER: u8 = 1;
 const KIND_REQUEST: u8 = 2;
 const KIND_RESPONSE: u8 = 3;
+const KIND_COHERENCE: u8 = 4;
 
 /// What a frame carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub enum Frame {
     Request(Request),
     /// From a node to a client.
     Response(Response),
+    /// From one node to another, about lines of the near-cache.
+    Coherence(CoherenceMessage),
 }
 
 /// Why bytes are not a frame. None can be mended by reading on.
@@ -94,6 +98,7 @@ impl Frame {
             Self::Peer(message) => encode(KIND_PEER, message),
             Self::Request(request) => encode(KIND_REQUEST, request),
             Self::Response(response) => encode(KIND_RESPONSE, response),
+            Self::Coherence(message) => encode(KIND_COHERENCE, message),
         }
     }
 
@@ -119,6 +124,7 @@ impl Frame {
             KIND_PEER => decode(body).map(Self::Peer),
             KIND_REQUEST => decode(body).map(Self::Request),
             KIND_RESPONSE => decode(body).map(Self::Response),
+            KIND_COHERENCE => decode(body).map(Self::Coherence),
             kind => Err(FrameError::UnknownKind(kind)),
         }
     }
@@ -139,7 +145,7 @@ impl Frame {
             return Err(FrameError::UnknownVersion(first & !MAGIC_MASK));
         }
         let Some(header) = stream.get(..HEADER_BYTES) else { return Ok(None) };
-        if !matches!(header[1], KIND_PEER | KIND_REQUEST | KIND_RESPONSE) {
+        if !matches!(header[1], KIND_PEER | KIND_REQUEST | KIND_RESPONSE | KIND_COHERENCE) {
             return Err(FrameError::UnknownKind(header[1]));
         }
         let group = u32_at(header, 2);

@@ -5,12 +5,19 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{Frame, FrameError, HEADER_BYTES};
-use crate::api::{ApiError, NodeStatus, Request, RequestBody, RequestId, Response, ResponseBody};
+use crate::api::{
+    ApiError, NodeStatus, QueueTraffic, Request, RequestBody, RequestId, Response, ResponseBody,
+};
+use crate::coherence::{
+    AskNumber, Claim, CoherenceBody, CoherenceMessage, Content, DirectoryStats, HolderStats, Key, Life,
+    Withheld,
+};
 use crate::env::FRAME_BYTES_MAX;
 use crate::ids::{ClusterTime, FenceToken, LogIndex, NodeId, Sequence, SessionId, Term};
 use crate::machine::{
-    Action, Command, LockAction, LockHolder, LockMode, LockState, LockWaiter, MachineError, Outcome, Query,
-    RegisterAction, Reply, Versioned,
+    Action, CacheAction, CacheError, CacheQuery, CacheReply, CacheSettings, Command, EvictionPolicy,
+    Expected, LockAction, LockError, LockGrant, LockHolder, LockMode, LockQuery, LockReply, LockRequest,
+    LockState, LockWaiter, MachineError, Outcome, Query, Reply, Versioned, Victim,
 };
 use crate::raft::membership::{MemberChange, Membership, MembershipChange, Transition};
 use crate::raft::{
@@ -175,33 +182,75 @@ fn read_index_answer() -> impl Strategy<Value = ReadIndexAnswer> {
 }
 
 fn lock_action() -> impl Strategy<Value = LockAction> {
+    let request = (any::<String>(), mode()).prop_map(|(resource, mode)| LockRequest { resource, mode });
+    let resource = any::<String>;
     prop_oneof![
-        (any::<String>(), mode(), any::<u64>()).prop_map(|(resource, mode, wait_us)| LockAction::Acquire {
+        (vec(request, 0..3), any::<u64>())
+            .prop_map(|(requests, wait_us)| LockAction::Acquire { requests, wait_us }),
+        vec(grant(), 0..3).prop_map(|grants| LockAction::Release { grants }),
+        (resource(), token(), any::<u64>()).prop_map(|(resource, token, wait_us)| LockAction::Upgrade {
             resource,
-            mode,
+            token,
             wait_us
         }),
-        (any::<String>(), token()).prop_map(|(resource, token)| LockAction::Release { resource, token }),
+        (resource(), token()).prop_map(|(resource, token)| LockAction::Downgrade { resource, token }),
+        sequence().prop_map(|sequence| LockAction::Cancel { sequence }),
+        (resource(), any::<u32>())
+            .prop_map(|(resource, permits)| LockAction::DeclareSemaphore { resource, permits }),
+        resource().prop_map(|resource| LockAction::RemoveSemaphore { resource }),
+        (resource(), token(), any::<String>())
+            .prop_map(|(resource, token, reason)| LockAction::ForceRelease { resource, token, reason }),
     ]
 }
 
-fn register_action() -> impl Strategy<Value = RegisterAction> {
+fn grant() -> impl Strategy<Value = LockGrant> {
+    (any::<String>(), token()).prop_map(|(resource, token)| LockGrant { resource, token })
+}
+
+fn ttl() -> impl Strategy<Value = Option<u64>> {
+    any::<Option<u64>>()
+}
+
+fn expected() -> impl Strategy<Value = Expected> {
     prop_oneof![
-        (any::<String>(), bytes()).prop_map(|(key, value)| RegisterAction::Set { key, value }),
-        (any::<String>(), proptest::option::of(bytes()), bytes())
-            .prop_map(|(key, expected, value)| RegisterAction::CompareAndSet { key, expected, value }),
-        any::<String>().prop_map(|key| RegisterAction::Delete { key }),
+        Just(Expected::Absent),
+        bytes().prop_map(Expected::Value),
+        index().prop_map(Expected::Version),
+    ]
+}
+
+fn cache_action() -> impl Strategy<Value = CacheAction> {
+    prop_oneof![
+        (any::<String>(), bytes(), ttl()).prop_map(|(key, value, ttl_us)| CacheAction::Set {
+            key,
+            value,
+            ttl_us
+        }),
+        (any::<String>(), expected(), bytes(), ttl()).prop_map(|(key, expected, value, ttl_us)| {
+            CacheAction::CompareAndSet { key, expected, value, ttl_us }
+        }),
+        any::<String>().prop_map(|key| CacheAction::Delete { key }),
+        (any::<String>(), expected())
+            .prop_map(|(key, expected)| CacheAction::CompareAndDelete { key, expected }),
+        (any::<String>(), any::<i64>(), any::<i64>(), ttl())
+            .prop_map(|(key, delta, initial, ttl_us)| CacheAction::Add { key, delta, initial, ttl_us }),
+        (any::<String>(), ttl()).prop_map(|(key, ttl_us)| CacheAction::Touch { key, ttl_us }),
+        (any::<u64>(), any::<u64>()).prop_map(|(entries_max, bytes_max)| {
+            let policy = EvictionPolicy::SoonestToExpire;
+            CacheAction::Configure(CacheSettings { entries_max, bytes_max, policy })
+        }),
     ]
 }
 
 fn command() -> impl Strategy<Value = Command> {
-    let action =
-        prop_oneof![lock_action().prop_map(Action::Lock), register_action().prop_map(Action::Register)];
+    let action = prop_oneof![lock_action().prop_map(Action::Lock), cache_action().prop_map(Action::Cache)];
     prop_oneof![
         Just(Command::Tick),
         any::<u64>().prop_map(|lease_us| Command::OpenSession { lease_us }),
         session().prop_map(|session| Command::KeepAlive { session }),
         session().prop_map(|session| Command::CloseSession { session }),
+        vec((any::<String>(), index()).prop_map(|(key, version)| Victim { key, version }), 0..3)
+            .prop_map(|victims| Command::Evict { victims }),
         (session(), sequence(), sequence(), action).prop_map(|(session, sequence, lowest_open, action)| {
             Command::Once { session, sequence, lowest_open, action }
         }),
@@ -213,9 +262,11 @@ fn lock_state() -> impl Strategy<Value = LockState> {
         (session(), mode(), token()).prop_map(|(session, mode, token)| LockHolder { session, mode, token });
     let waiter =
         (session(), sequence(), mode(), any::<u64>()).prop_map(|(session, sequence, mode, deadline)| {
-            LockWaiter { session, sequence, mode, deadline: ClusterTime(deadline) }
+            let (deadline, is_upgrade) = (ClusterTime(deadline), deadline % 2 == 0);
+            LockWaiter { session, sequence, mode, deadline, is_upgrade }
         });
-    (vec(holder, 0..3), vec(waiter, 0..3)).prop_map(|(holders, waiters)| LockState { holders, waiters })
+    (proptest::option::of(any::<u32>()), index(), vec(holder, 0..3), vec(waiter, 0..3))
+        .prop_map(|(permits, version, holders, waiters)| LockState { permits, version, holders, waiters })
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
@@ -224,23 +275,28 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         Just(Ok(Reply::Done)),
         session().prop_map(|session| Ok(Reply::SessionOpened { session })),
-        token().prop_map(|token| Ok(Reply::LockGranted { token })),
-        any::<u64>().prop_map(|ahead| Ok(Reply::LockQueued { ahead })),
-        index().prop_map(|version| Ok(Reply::Written { version })),
-        found().prop_map(|found| Ok(Reply::Value(found))),
-        found().prop_map(|found| Ok(Reply::Mismatch(found))),
-        (any::<bool>(), index()).prop_map(|(existed, version)| Ok(Reply::Deleted { existed, version })),
-        lock_state().prop_map(|state| Ok(Reply::Lock(state))),
+        vec(grant(), 0..3).prop_map(|grants| Ok(Reply::Lock(LockReply::Granted { grants }))),
+        any::<u64>().prop_map(|ahead| Ok(Reply::Waiting { ahead })),
+        index().prop_map(|version| Ok(Reply::Cache(CacheReply::Written { version }))),
+        found().prop_map(|found| Ok(Reply::Cache(CacheReply::Value(found)))),
+        found().prop_map(|found| Ok(Reply::Cache(CacheReply::Mismatch(found)))),
+        (any::<bool>(), index())
+            .prop_map(|(existed, version)| Ok(Reply::Cache(CacheReply::Deleted { existed, version }))),
+        lock_state().prop_map(|state| Ok(Reply::Lock(LockReply::State(Box::new(state))))),
         proptest::sample::select(vec![
             MachineError::SessionExpired,
             MachineError::SequenceTooOld,
             MachineError::TooManySessions,
             MachineError::TooManyOpenCommands,
-            MachineError::LockTimeout,
-            MachineError::LockReentrant,
-            MachineError::LockNotHeld,
-            MachineError::TooManyWaiters,
-            MachineError::TooManyResources,
+            LockError::Timeout.into(),
+            LockError::Reentrant.into(),
+            LockError::NotHeld.into(),
+            LockError::TooManyWaiters.into(),
+            CacheError::Full.into(),
+            CacheError::NotACounter.into(),
+            CacheError::CounterOverflow.into(),
+            CacheError::NoSuchKey.into(),
+            CacheError::AnswerTooLong.into(),
         ])
         .prop_map(Err),
         any::<String>().prop_map(|why| Err(MachineError::InvalidArgument(why))),
@@ -269,6 +325,9 @@ fn status() -> impl Strategy<Value = NodeStatus> {
             snapshot_index: indexes.4,
             members,
             version,
+            traffic: QueueTraffic { uptime_us: u64::from(version), ..QueueTraffic::default() },
+            near: Box::new(HolderStats { hits: u64::from(version), ..HolderStats::default() }),
+            directory: Box::new(DirectoryStats { asks: 7, ..DirectoryStats::default() }),
         },
     )
 }
@@ -279,6 +338,8 @@ fn result() -> impl Strategy<Value = Result<ResponseBody, ApiError>> {
         status().prop_map(|status| Ok(ResponseBody::Status(status))),
         members().prop_map(|members| Ok(ResponseBody::Members(members))),
         Just(Ok(ResponseBody::Transferred)),
+        (outcome(), any::<u64>())
+            .prop_map(|(outcome, age_us)| Ok(ResponseBody::AgedOutcome { outcome, age_us })),
         node().prop_map(|to| Err(ApiError::Transferring { to })),
         Just(Err(ApiError::ChangePending)),
         any::<String>().prop_map(|why| Err(ApiError::ImpossibleChange(why))),
@@ -291,16 +352,56 @@ fn result() -> impl Strategy<Value = Result<ResponseBody, ApiError>> {
     ]
 }
 
+fn coherence() -> impl Strategy<Value = CoherenceBody> {
+    let key = || any::<String>().prop_map(Key::from);
+    let claim = || {
+        (any::<u64>(), any::<u64>())
+            .prop_map(|(life, number)| Claim { life: Life(life), number: AskNumber(number) })
+    };
+    let content =
+        proptest::option::of((bytes(), index()).prop_map(|(value, version)| Content { value, version }));
+    prop_oneof![
+        (key(), claim()).prop_map(|(key, claim)| CoherenceBody::Ask { key, claim }),
+        (key(), claim(), content, index(), any::<u64>(), any::<bool>()).prop_map(
+            |(key, claim, content, as_of, lease_us, exclusive)| CoherenceBody::Grant {
+                key,
+                claim,
+                content,
+                as_of,
+                lease_us,
+                exclusive
+            }
+        ),
+        (key(), claim())
+            .prop_map(|(key, claim)| { CoherenceBody::Withheld { key, claim, reason: Withheld::Expiring } }),
+        (key(), claim()).prop_map(|(key, claim)| CoherenceBody::Invalidate { key, claim }),
+        (key(), claim()).prop_map(|(key, claim)| CoherenceBody::Invalidated { key, claim }),
+        (key(), claim()).prop_map(|(key, claim)| CoherenceBody::Demote { key, claim }),
+        (key(), claim()).prop_map(|(key, claim)| CoherenceBody::Evicted { key, claim }),
+        Just(CoherenceBody::Recall),
+        Just(CoherenceBody::Recalled),
+    ]
+}
+
 fn frame() -> impl Strategy<Value = Frame> {
-    let request = prop_oneof![
-        command().prop_map(RequestBody::Command),
-        any::<String>().prop_map(|key| RequestBody::Query(Query::Register { key })),
-        any::<String>().prop_map(|resource| RequestBody::Query(Query::Lock { resource })),
-        Just(RequestBody::Status),
-        any::<String>().prop_map(|key| RequestBody::QueryAnywhere(Query::Register { key })),
-        change().prop_map(RequestBody::ChangeMembers),
-        proptest::option::of(node()).prop_map(|to| RequestBody::Transfer { to }),
-    ];
+    let request =
+        prop_oneof![
+            command().prop_map(RequestBody::Command),
+            any::<String>().prop_map(|key| RequestBody::Query(Query::Cache(CacheQuery::Get { key }))),
+            any::<String>()
+                .prop_map(|resource| RequestBody::Query(Query::Lock(LockQuery::State { resource }))),
+            Just(RequestBody::Status),
+            any::<String>().prop_map(|key| RequestBody::QueryNear(CacheQuery::Get { key })),
+            any::<String>().prop_map(|key| RequestBody::QueryAnywhere(Query::Cache(CacheQuery::Get { key }))),
+            change().prop_map(RequestBody::ChangeMembers),
+            proptest::option::of(node()).prop_map(|to| RequestBody::Transfer { to }),
+            (any::<String>(), index(), any::<u64>())
+                .prop_map(|(resource, seen, wait_us)| RequestBody::Watch { resource, seen, wait_us }),
+            (any::<String>(), any::<u64>()).prop_map(|(key, age_us_max)| RequestBody::QueryWithin {
+                query: Query::Cache(CacheQuery::Get { key }),
+                age_us_max
+            }),
+        ];
     prop_oneof![
         (node(), node(), term(), body()).prop_map(|(from, to, term, body)| Frame::Peer(Message {
             from,
@@ -311,6 +412,7 @@ fn frame() -> impl Strategy<Value = Frame> {
         (any::<u64>(), request).prop_map(|(id, body)| Frame::Request(Request { id: RequestId(id), body })),
         (any::<u64>(), result())
             .prop_map(|(id, result)| Frame::Response(Response { id: RequestId(id), result })),
+        (term(), coherence()).prop_map(|(term, body)| Frame::Coherence(CoherenceMessage { term, body })),
     ]
 }
 
@@ -357,7 +459,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bodies_under_a_right_checksum_never_panic(
-        kind in 1_u8..=3,
+        kind in 1_u8..=4,
         body in vec(any::<u8>(), 0..200),
     ) {
         let _ = Frame::decode(&sealed(0xB1, kind, 0, &body));

@@ -78,8 +78,12 @@ pub(crate) fn scenario() -> Scenario {
         },
         election: ElectionSpec { priorities: vec![1], ..ElectionSpec::default() },
         snapshots: SnapshotSpec { every_entries: Some(100), trailing_entries: Some(10) },
-        reads: ReadsSpec { at: ReadsAt::Any, lease_drift_ppm: Some(200) },
-        workload: WorkloadSpec { kind: WorkloadKind::Mixed, ..WorkloadSpec::default() },
+        reads: ReadsSpec { at: ReadsAt::Any, lease_drift_ppm: Some(200), near_lease_ms: Some(100) },
+        workload: WorkloadSpec {
+            kind: WorkloadKind::Mixed,
+            think_ms: Some(MsSpan::exactly(5)),
+            ..WorkloadSpec::default()
+        },
         faults: FaultKind::ALL.map(full_fault).to_vec(),
         ..Scenario::default()
     }

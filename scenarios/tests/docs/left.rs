@@ -33,6 +33,38 @@ at_ms = 1_500
 for_ms = 500
 "#;
 
+/// What the services are asked in another such run.
+const SERVICES: &str = r#"claim = "Everything is asked for."
+
+[cluster]
+nodes = 3
+clients = 16
+
+[workload]
+kind = "mixed"
+parts = ["lock", "semaphore", "queue", "cache", "guarded"]
+keys = 2
+rate_per_client_hz = 40
+wait_ms = [0, 100]
+
+[workload.locks]
+resources_max = 2
+upgrade = 0.5
+nested = 0.5
+
+[workload.queue]
+mortal = 0.1
+
+[workload.cache]
+near = 0.5
+
+[timing]
+faults_from_ms = 1_500
+faults_until_ms = 3_000
+recover_within_ms = 2_000
+end_ms = 6_000
+"#;
+
 /// The names of all fields in some JSON. Names that are data, such as those of coverage marks, have a dot.
 fn fields(json: &str) -> BTreeSet<String> {
     let quoted: Vec<&str> = json.split('"').collect();
@@ -72,4 +104,26 @@ fn every_field_and_check_of_a_run_is_documented() {
     let files = std::fs::read_dir(&left).expect("the folder is readable");
     let files = files.map(|file| file.expect("it is readable").file_name().to_string_lossy().into_owned());
     assert_names_all("reports.md", "file", files);
+}
+
+#[test]
+fn every_call_and_check_of_the_services_is_documented() {
+    let scenario = parse_scenario("scenario.toml", "documented", SERVICES).expect("the scenario is good");
+    let schedule = stormglass_sim::plan::expand(&scenario, 7);
+    let outcome = execute(&schedule, Options::default());
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let report = report(&schedule, Options::default(), &outcome, "stormglass".to_owned());
+    let left = leave(folder.path(), &report, &schedule, &outcome.history).expect("the folder is written");
+    let history = std::fs::read_to_string(left.join("history.jsonl")).expect("the file was written");
+    let in_history = fields(&history);
+    for rare in ["cycle", "given_up", "fence", "ttl_us", "expected_version", "moved_in", "permits", "grants"]
+    {
+        assert!(in_history.contains(rare), "the run is too short to show {rare}");
+    }
+    assert_names_all("reports.md", "field of history.jsonl", in_history);
+    let calls: BTreeSet<String> =
+        outcome.history.operations.iter().map(|operation| operation.call.kind().to_owned()).collect();
+    assert_eq!(calls.len(), 18, "{calls:?}");
+    assert_names_all("reports.md", "call", calls);
+    assert_names_all("reports.md", "check", outcome.checks.iter().map(|check| check.name.clone()));
 }

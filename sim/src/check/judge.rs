@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::cache_safety::{self, Calm};
 use super::invariants::InvariantSet;
 use super::linearizability::{self, LockModel, Model, RegisterModel};
-use super::{CheckReport, Verdict, exercise, liveness, lock_safety};
-use crate::history::History;
+use super::{CheckReport, Drift, Verdict, exercise, guarded, liveness, lock_safety, queue_safety};
+use crate::history::{Call, History};
 
 /// What the clients of a run work on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,6 +15,46 @@ pub enum Subject {
     Register,
     /// Locks.
     Lock,
+    /// Semaphores.
+    Semaphore,
+    /// Topics.
+    Queue,
+    /// Keys of the cache.
+    Cache,
+    /// What locks guard.
+    Guarded,
+}
+
+impl Subject {
+    /// What a call works on.
+    const fn of(call: &Call) -> Self {
+        match call {
+            Call::Get { .. } | Call::Set { .. } | Call::CompareAndSet { .. } | Call::Delete { .. } => {
+                Self::Register
+            }
+            Call::Acquire { .. }
+            | Call::Release { .. }
+            | Call::AcquireAll { .. }
+            | Call::Upgrade { .. }
+            | Call::Downgrade { .. }
+            | Call::ReleaseAll { .. } => Self::Lock,
+            Call::DeclareSemaphore { .. } => Self::Semaphore,
+            Call::DeclareTopic { .. }
+            | Call::Enqueue { .. }
+            | Call::Dequeue { .. }
+            | Call::Acknowledge { .. }
+            | Call::Reject { .. }
+            | Call::Extend { .. }
+            | Call::TopicStats { .. } => Self::Queue,
+            Call::CacheCompareAndSet { fence: Some(_), .. } => Self::Guarded,
+            Call::CacheGet { .. }
+            | Call::CacheSet { .. }
+            | Call::CacheSetIfAbsent { .. }
+            | Call::CacheCompareAndSet { .. }
+            | Call::CacheDelete { .. }
+            | Call::CacheIncrement { .. } => Self::Cache,
+        }
+    }
 }
 
 /// What a run leaves to be judged.
@@ -28,6 +69,10 @@ pub struct Evidence<'a> {
     pub expects: BTreeSet<Subject>,
     /// The times that liveness is judged by.
     pub times: liveness::Times,
+    /// How far clocks strayed at most.
+    pub drift: Drift,
+    /// From when on nothing disturbed the cluster, if there was such a time.
+    pub calm: Option<Calm>,
     /// Steps that each linearizability check may spend, such as
     /// [`STEPS_MAX`](linearizability::STEPS_MAX).
     pub budget_steps: u64,
@@ -49,23 +94,53 @@ pub fn judge(evidence: &Evidence<'_>) -> Vec<CheckReport> {
         });
         return reports;
     }
-    let on = |subject, model: &dyn Fn(&crate::history::Call) -> bool| {
-        evidence.expects.contains(&subject) || history.operations.iter().any(|op| model(&op.call))
-    };
-    if on(Subject::Register, &|call| RegisterModel.applies(call)) {
-        reports.push(linearizable(&RegisterModel, "linearizable registers", evidence));
+    let mut subjects: BTreeSet<Subject> =
+        history.operations.iter().map(|operation| Subject::of(&operation.call)).collect();
+    subjects.extend(&evidence.expects);
+    for subject in subjects {
+        reports.extend(judge_subject(subject, evidence));
     }
-    if on(Subject::Lock, &|call| LockModel.applies(call)) {
-        reports.push(linearizable(&LockModel, "linearizable locks", evidence));
-        reports.push(lock_safety::check(history));
-    }
+    // Several subjects need locks, topics or keys.
+    let mut named = BTreeSet::new();
+    reports.retain(|report| named.insert(report.name.clone()));
     reports.push(exercise::check(history, &evidence.expects));
     reports.push(liveness::check(history, &evidence.times));
     reports
 }
 
-fn linearizable<M: Model>(model: &M, name: &str, evidence: &Evidence<'_>) -> CheckReport {
-    let result = linearizability::check(model, evidence.history, evidence.budget_steps);
+fn judge_subject(subject: Subject, evidence: &Evidence<'_>) -> Vec<CheckReport> {
+    let Evidence { history, drift, calm, .. } = *evidence;
+    match subject {
+        Subject::Register => vec![linearizable(&RegisterModel, "linearizable registers", history, evidence)],
+        Subject::Lock => {
+            let is_single = |call: &Call| LockModel.applies(call);
+            let is_several = |call: &Call| matches!(call, Call::AcquireAll { .. });
+            let any = |which: &dyn Fn(&Call) -> bool| history.operations.iter().any(|op| which(&op.call));
+            // Several at a time are not locks one by one; lock safety judges all of them.
+            let linearizable = (any(&is_single) || !any(&is_several))
+                .then(|| linearizable(&LockModel, "linearizable locks", history, evidence));
+            linearizable.into_iter().chain([lock_safety::check(history, drift)]).collect()
+        }
+        Subject::Semaphore => vec![lock_safety::check(history, drift)],
+        Subject::Queue => {
+            vec![queue_safety::check(history, drift), queue_safety::check_accounts(history)]
+        }
+        Subject::Cache => {
+            let registers = cache_safety::as_registers(history);
+            let linearizable = (!registers.operations.is_empty())
+                .then(|| linearizable(&RegisterModel, "linearizable cache", &registers, evidence));
+            [cache_safety::check(history, drift, calm)].into_iter().chain(linearizable).collect()
+        }
+        Subject::Guarded => [Subject::Queue, Subject::Cache]
+            .into_iter()
+            .flat_map(|subject| judge_subject(subject, evidence))
+            .chain([lock_safety::check(history, drift), guarded::check(history)])
+            .collect(),
+    }
+}
+
+fn linearizable<M: Model>(model: &M, name: &str, history: &History, evidence: &Evidence<'_>) -> CheckReport {
+    let result = linearizability::check(model, history, evidence.budget_steps);
     CheckReport {
         name: name.to_owned(),
         source: "Herlihy and Wing 1990".to_owned(),

@@ -1,7 +1,7 @@
 //! Liveness: once faults have ended, the cluster serves again within a stated time.
 //!
 //! An operation that was pending when faults ended, or was invoked later, must be answered within
-//! `recover_within` of the later of the two moments; a lock's own waiting time comes on top. Giving up, for
+//! `recover_within` of the later of the two moments; the time for which it waits by its own wish comes on top. Giving up, for
 //! sure or not knowing the outcome, is no answer: a read that nobody answers fails for sure, and is as
 //! little served as a write. It is forgiven only until `recover_within` after the end of faults. An
 //! operation whose time runs beyond the end of the run is not judged, and a run in which none succeeded
@@ -18,7 +18,7 @@
 use std::collections::BTreeMap;
 
 use super::{CheckReport, Verdict};
-use crate::history::{Call, History, Operation, Outcome, VirtualTime};
+use crate::history::{History, Operation, Outcome, VirtualTime};
 
 /// The times that liveness is judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,10 +44,7 @@ impl Times {
 
     /// By when an operation must have completed.
     fn deadline(&self, operation: &Operation) -> VirtualTime {
-        let wait_ns = match operation.call {
-            Call::Acquire { wait_us, .. } => wait_us.saturating_mul(1_000),
-            _ => 0,
-        };
+        let wait_ns = operation.call.wait_us().saturating_mul(1_000);
         let from = operation.invoked_ns.max(self.faults_end);
         VirtualTime(from.0.saturating_add(self.recover_within_ns).saturating_add(wait_ns))
     }

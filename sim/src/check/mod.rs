@@ -6,19 +6,27 @@
 //!
 //! * [`invariants`]: what Raft promises of its nodes, judged at every event;
 //! * [`linearizability`]: what clients were answered;
-//! * [`lock_safety`]: what clients believed about their locks;
+//! * [`lock_safety`]: what clients were granted and believed of locks and semaphores;
+//! * [`queue_safety`]: what was delivered, when and in which order, and that nothing was lost;
+//! * [`cache_safety`]: what was read, near caches and lives that end included;
+//! * [`guarded`]: that no stale holder of a lock leaves a trace;
 //! * [`liveness`]: that operations complete again once faults have ended;
 //! * [`exercise`]: that the clients did what puts the service to the test.
 //!
 //! A check has three verdicts. One that found nothing to judge is unknown, never valid.
 
+pub mod cache_safety;
+mod drift;
 pub mod exercise;
+pub mod guarded;
 pub mod invariants;
 mod judge;
 pub mod linearizability;
 pub mod liveness;
 pub mod lock_safety;
+pub mod queue_safety;
 mod report;
 
+pub use drift::Drift;
 pub use judge::{Evidence, Subject, judge};
 pub use report::{CheckReport, Verdict};

@@ -10,12 +10,22 @@
 //!   one too: the moment at which its client gave up, which says nothing about when it takes effect;
 //! * a hold names the acquisition that it came from.
 
+mod answer;
+mod call;
+mod events;
 mod lines;
+mod locks;
+mod queue;
 mod recorder;
 mod types;
 mod verify;
 
+pub use answer::Answer;
+pub use call::Call;
+pub use events::*;
 pub use lines::{FORMAT, HistoryError, VERSION, read_history, write_history};
+pub use locks::{DeadlockStep, Fence, LockMode, LockWant};
+pub use queue::{Delivery, Message, NOBODYS_MESSAGE, TopicSeen};
 pub use recorder::{OPEN_AT_END, Recorder};
 pub use types::*;
 pub use verify::Malformed;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::{Call, History, Hold, Operation, Outcome, VirtualTime};
+use super::{Call, History, Hold, LockMode, Operation, Outcome, VirtualTime};
 
 /// Why a record is no history. No check can be made on it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -89,16 +89,32 @@ pub(super) fn verify_hold(operations: &[Operation], hold: &Hold) -> Result<(), M
         return Err(Malformed::HoldReversed(hold.token));
     }
     let position = usize::try_from(hold.operation).unwrap_or(usize::MAX);
-    let own = operations.get(position).is_some_and(|operation| {
-        operation.client == hold.client
-            && matches!(&operation.call, Call::Acquire { resource, exclusive, .. }
-                if *resource == hold.resource && *exclusive == hold.exclusive)
-    });
+    let own = operations
+        .get(position)
+        .is_some_and(|operation| operation.client == hold.client && may_give(&operation.call, hold));
     if own {
         Ok(())
     } else {
         Err(Malformed::HoldWithoutAcquire { token: hold.token, operation: hold.operation })
     }
+}
+
+/// Whether this call asks for what is held.
+fn may_give(call: &Call, hold: &Hold) -> bool {
+    let exclusive = match call {
+        Call::Acquire { resource, exclusive, .. } if *resource == hold.resource => *exclusive,
+        Call::Upgrade { resource, .. } if *resource == hold.resource => true,
+        Call::Downgrade { resource, .. } if *resource == hold.resource => false,
+        Call::AcquireAll { wants, .. } => {
+            return wants.iter().any(|want| {
+                want.resource == hold.resource
+                    && (want.mode == LockMode::Exclusive) == hold.exclusive
+                    && want.mode.permits() == hold.permits
+            });
+        }
+        _ => return false,
+    };
+    exclusive == hold.exclusive && hold.permits == 0
 }
 
 impl History {

@@ -14,9 +14,26 @@ pub fn cluster_report(schedule: &Schedule) -> ClusterReport {
     let things = match workload.kind {
         WorkloadKind::Register => format!("{} keys", workload.keys),
         WorkloadKind::Lock => format!("{} locks, {} ms leases", workload.keys, workload.lease_ms),
-        WorkloadKind::Mixed => {
+        WorkloadKind::Semaphore => format!(
+            "{} semaphores of {} permits, {} ms leases",
+            workload.keys, workload.locks.permits, workload.lease_ms
+        ),
+        WorkloadKind::Queue => {
+            format!("{} topics, {} ms leases of deliveries", workload.keys, workload.queue.visibility_ms)
+        }
+        WorkloadKind::Cache => format!("{} keys and {0} counters", workload.keys),
+        WorkloadKind::Guarded => format!("{} topics and their locks", workload.keys),
+        WorkloadKind::Mixed if workload.parts == [WorkloadKind::Register, WorkloadKind::Lock] => {
             format!("{0} keys, {0} locks, {1} ms leases", workload.keys, workload.lease_ms)
         }
+        WorkloadKind::Mixed => {
+            let parts: Vec<&str> = workload.parts.iter().map(|part| part.name()).collect();
+            format!("of {}, {} of each, {} ms leases", parts.join(" and "), workload.keys, workload.lease_ms)
+        }
+    };
+    let pace = match workload.think_ms {
+        Some(think) => format!("an operation {think} ms after the other"),
+        None => format!("up to {} operations/s per client", workload.rate_per_client_hz),
     };
     let network = &schedule.network;
     let mut network_text = format!("{} us + {} us tail", network.latency_us, network.latency_tail_us);
@@ -28,11 +45,7 @@ pub fn cluster_report(schedule: &Schedule) -> ClusterReport {
     ClusterReport {
         nodes: schedule.cluster.nodes,
         clients: schedule.cluster.clients,
-        workload: format!(
-            "{}, {things}, up to {} operations/s per client",
-            workload.kind.name(),
-            workload.rate_per_client_hz
-        ),
+        workload: format!("{}, {things}, {pace}", workload.kind.name()),
         network: network_text,
         disk: format!(
             "write {} us, sync {} us + {} us tail",

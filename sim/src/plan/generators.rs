@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::{
-    ClusterSpec, FaultKind, FaultSpec, Mix, MsSpan, ReadsAt, ReadsSpec, Repeat, Scenario, Selector,
-    SnapshotSpec, SwarmSpec, WorkloadKind, WorkloadSpec,
+    CacheSpec, ClusterSpec, FaultKind, FaultSpec, LocksSpec, Mix, MsSpan, QueueSpec, ReadsAt, ReadsSpec,
+    Repeat, Scenario, Selector, SnapshotSpec, SwarmSpec, WorkloadKind, WorkloadSpec,
 };
 
 fn span(min_ms: u64, max_ms: u64) -> impl Strategy<Value = MsSpan> {
@@ -64,20 +64,44 @@ fn fault() -> impl Strategy<Value = FaultSpec> {
 }
 
 fn workload() -> impl Strategy<Value = WorkloadSpec> {
-    let kinds = vec![WorkloadKind::Register, WorkloadKind::Lock, WorkloadKind::Mixed];
+    let kinds = vec![
+        WorkloadKind::Register,
+        WorkloadKind::Lock,
+        WorkloadKind::Queue,
+        WorkloadKind::Cache,
+        WorkloadKind::Mixed,
+    ];
+    let parts = prop::sample::subsequence(
+        vec![WorkloadKind::Register, WorkloadKind::Semaphore, WorkloadKind::Guarded, WorkloadKind::Queue],
+        1..=4,
+    );
+    let think = prop::option::of(span(1, 100));
+    let turns = (prop::sample::select(kinds), parts, 0.0..=4.0_f64, think);
     let mix = (1..9_u32, 0..9_u32).prop_map(|(get, set)| Mix { get, set, ..Mix::default() });
     let hold = span(0, 3_000);
-    (prop::sample::select(kinds), 1..100_u64, 0.5..100.0_f64, 100..5_000_u64, hold, 0.0..=1.0_f64, mix)
-        .prop_map(|(kind, keys, rate_per_client_hz, lease_ms, hold_ms, shared, mix)| WorkloadSpec {
-            kind,
-            keys,
-            rate_per_client_hz,
-            lease_ms,
-            hold_ms,
-            shared,
-            mix,
-            ..WorkloadSpec::default()
-        })
+    (turns, 1..100_u64, 0.5..100.0_f64, 100..5_000_u64, hold, 0.0..=1.0_f64, mix).prop_map(
+        |((kind, parts, skew, think_ms), keys, rate_per_client_hz, lease_ms, hold_ms, share, mix)| {
+            let queue = QueueSpec { crash: share, groups: keys, ..QueueSpec::default() };
+            let cache = CacheSpec { near: share, ttl_ms: MsSpan::exactly(keys), ..CacheSpec::default() };
+            let locks = LocksSpec { upgrade: share, permits: keys, ..LocksSpec::default() };
+            WorkloadSpec {
+                kind,
+                parts,
+                keys,
+                skew,
+                rate_per_client_hz,
+                think_ms,
+                lease_ms,
+                hold_ms,
+                shared: share,
+                mix,
+                locks,
+                queue,
+                cache,
+                ..WorkloadSpec::default()
+            }
+        },
+    )
 }
 
 /// Any valid scenario, nearly.
@@ -99,9 +123,9 @@ pub(crate) fn scenario() -> impl Strategy<Value = Scenario> {
         });
     let snapshots = (prop::option::of(1..999_u64), prop::option::of(0..999_u64))
         .prop_map(|(every_entries, trailing_entries)| SnapshotSpec { every_entries, trailing_entries });
-    let at = prop::sample::select(vec![ReadsAt::Leader, ReadsAt::Any]);
-    let reads = (at, prop::option::of(0..900_u32))
-        .prop_map(|(at, lease_drift_ppm)| ReadsSpec { at, lease_drift_ppm });
+    let at = prop::sample::select(vec![ReadsAt::Leader, ReadsAt::Any, ReadsAt::Near]);
+    let reads = (at, prop::option::of(0..900_u32), prop::option::of(0..900_u64))
+        .prop_map(|(at, lease_drift_ppm, near_lease_ms)| ReadsSpec { at, lease_drift_ppm, near_lease_ms });
     let faults = prop::collection::vec(fault(), 0..8);
     ("[a-zA-Z\"\\\\ ä]{1,20}\\.", cluster, workload(), faults, swarm, snapshots, reads).prop_map(
         |(claim, cluster, workload, faults, swarm, snapshots, reads)| Scenario {

@@ -30,6 +30,8 @@ mod settings;
 mod span;
 mod swarm;
 mod validate;
+mod validate_workload;
+mod workload;
 
 #[cfg(test)]
 mod bad_files_tests;
@@ -47,11 +49,12 @@ pub use profile::{ClockProfile, DiskProfile, NetworkProfile};
 pub use scenario::Scenario;
 pub use schedule::{SCHEDULE_FORMAT, Schedule, ScheduledFault};
 pub use selector::{Selector, SelectorError};
-pub use settings::{
-    ClusterSpec, ElectionSpec, Mix, ReadsAt, ReadsSpec, SnapshotSpec, TimingSpec, WorkloadKind, WorkloadSpec,
-};
+pub use settings::{ClusterSpec, ElectionSpec, ReadsAt, ReadsSpec, SnapshotSpec, TimingSpec};
 pub use span::MsSpan;
 pub use swarm::{FAULTS_OF_SWARM_MAX, SwarmSpec};
-pub use validate::{
-    CLIENTS_MAX, END_MS_MAX, FAULTS_MAX, KEYS_MAX, NODES_MAX, PPM_MAX, Problem, RATE_HZ_MAX, VERSION_MAX,
+pub use validate::{CLIENTS_MAX, END_MS_MAX, FAULTS_MAX, NODES_MAX, PPM_MAX, Problem, VERSION_MAX};
+pub use validate_workload::{
+    ATTEMPTS_MAX, BATCH_MAX, KEYS_MAX, PARTS_MAX, PERMITS_MAX, PRIORITIES_MAX, RATE_HZ_MAX, RESOURCES_MAX,
+    SKEW_MAX,
 };
+pub use workload::{CacheSpec, LocksSpec, Mix, QueueSpec, WorkloadKind, WorkloadSpec};

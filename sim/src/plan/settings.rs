@@ -1,4 +1,4 @@
-//! The tables of a scenario besides its faults: cluster, workload, timing, elections.
+//! The tables of a scenario besides its faults and its workload: cluster, timing, elections.
 
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +60,8 @@ pub enum ReadsAt {
     Leader,
     /// Each client asks a node of its own, and the leader only if that one does not answer.
     Any,
+    /// As `any`, and that node answers from its near-cache where it can.
+    Near,
 }
 
 /// `[reads]`: how reads are answered.
@@ -72,93 +74,10 @@ pub struct ReadsSpec {
     /// per million, up to [`super::PPM_MAX`]. Default: no lease, every read takes a round.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease_drift_ppm: Option<u32>,
-}
-
-/// What the clients do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WorkloadKind {
-    /// Reads, writes, compare-and-sets and deletes of a few keys.
-    #[default]
-    Register,
-    /// Acquires and releases of a few locks.
-    Lock,
-    /// Odd clients do `register`, even clients `lock`.
-    Mixed,
-}
-
-impl WorkloadKind {
-    /// Its name in a scenario.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Register => "register",
-            Self::Lock => "lock",
-            Self::Mixed => "mixed",
-        }
-    }
-}
-
-/// `[workload]`: what the clients do, and how fast.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct WorkloadSpec {
-    /// The kind. Default `register`.
-    pub kind: WorkloadKind,
-    /// Number of keys, or of locks; few, so that clients contend. 1 to [`super::KEYS_MAX`]. Default 4.
-    pub keys: u64,
-    /// Mean rate at which a client begins operations while it is not waiting for one, per second of virtual
-    /// time; above 0, to [`super::RATE_HZ_MAX`]. Default 25.
-    pub rate_per_client_hz: f64,
-    /// How long a client waits for an answer before it calls the outcome unknown, in milliseconds, 1 or
-    /// more. An acquire waits its `wait_ms` longer. Default 2,000.
-    pub timeout_ms: u64,
-    /// Lease of a client's session in milliseconds, 100 to 3,600,000. Default 3,000.
-    pub lease_ms: u64,
-    /// How long a client keeps a lock, in milliseconds. Default 5 to 50.
-    pub hold_ms: MsSpan,
-    /// How long a client waits in line for a lock, in milliseconds; 0 is "try". Default 0 to 1,000.
-    pub wait_ms: MsSpan,
-    /// Share of lock acquisitions that are shared rather than exclusive, 0 to 1. Default 0.25.
-    pub shared: f64,
-    /// Relative frequencies of the register's operations.
-    pub mix: Mix,
-}
-
-impl Default for WorkloadSpec {
-    fn default() -> Self {
-        Self {
-            kind: WorkloadKind::Register,
-            keys: 4,
-            rate_per_client_hz: 25.0,
-            timeout_ms: 2_000,
-            lease_ms: 3_000,
-            hold_ms: MsSpan::between(5, 50),
-            wait_ms: MsSpan::between(0, 1_000),
-            shared: 0.25,
-            mix: Mix::default(),
-        }
-    }
-}
-
-/// `[workload.mix]`: relative frequencies of the register's operations. At least one is above 0.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Mix {
-    /// Reads. Default 45.
-    pub get: u32,
-    /// Writes. Default 30.
-    pub set: u32,
-    /// Compare-and-sets. Default 20.
-    pub compare_and_set: u32,
-    /// Deletes. Default 5.
-    pub delete: u32,
-}
-
-impl Default for Mix {
-    fn default() -> Self {
-        Self { get: 45, set: 30, compare_and_set: 20, delete: 5 }
-    }
+    /// How long a line of a near-cache may be read without asking again, in milliseconds, 0 (no near-caches)
+    /// to [`super::END_MS_MAX`]. Default: what the nodes do by themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub near_lease_ms: Option<u64>,
 }
 
 /// `[timing]`: the run's stretches, in milliseconds of virtual time since its beginning.

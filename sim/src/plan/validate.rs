@@ -4,19 +4,16 @@
 //! that key stands in the file.
 
 use super::swarm::{FAULTS_OF_SWARM_MAX, SLOT_MS_MIN, is_possible};
+use super::validate_workload::workload;
 use super::{
     Action, ClockProfile, ClusterSpec, DiskProfile, ElectionSpec, FaultSpec, NetworkProfile, ReadsSpec,
-    SCHEDULE_FORMAT, Scenario, Schedule, SnapshotSpec, TimingSpec, WorkloadSpec,
+    SCHEDULE_FORMAT, Scenario, Schedule, SnapshotSpec, TimingSpec,
 };
 
 /// Most nodes of a cluster.
 pub const NODES_MAX: u64 = 31;
 /// Most clients.
 pub const CLIENTS_MAX: u64 = 1_000;
-/// Most keys or locks of a workload.
-pub const KEYS_MAX: u64 = 100_000;
-/// Highest rate of a client, per second.
-pub const RATE_HZ_MAX: f64 = 10_000.0;
 /// Longest run: an hour of virtual time, in milliseconds.
 pub const END_MS_MAX: u64 = 3_600_000;
 /// Most faults of a run.
@@ -25,8 +22,6 @@ pub const FAULTS_MAX: u64 = 10_000;
 pub const PPM_MAX: u64 = 900_000;
 /// Longest delay of the network or a disk, in microseconds: a minute.
 const LATENCY_US_MAX: u64 = 60_000_000;
-/// Shortest and longest lease of a session, in milliseconds.
-const LEASE_MS: (u64, u64) = (100, 3_600_000);
 /// The latest version that a node can speak.
 pub const VERSION_MAX: u16 = 2;
 /// Most entries between two snapshots, or behind one.
@@ -43,9 +38,13 @@ pub struct Problem {
     pub hint: String,
 }
 
-type Judgement = Result<(), Problem>;
+pub(super) type Judgement = Result<(), Problem>;
 
-fn problem(key: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Judgement {
+pub(super) fn problem(
+    key: impl Into<String>,
+    message: impl Into<String>,
+    hint: impl Into<String>,
+) -> Judgement {
     Err(Problem { key: key.into(), message: message.into(), hint: hint.into() })
 }
 
@@ -162,10 +161,11 @@ fn snapshots_and_reads(snapshots: &SnapshotSpec, reads: &ReadsSpec) -> Judgement
         within("snapshots.trailing_entries", entries, 0, SNAPSHOT_ENTRIES_MAX)?;
     }
     let drift_ppm = u64::from(reads.lease_drift_ppm.unwrap_or(0));
-    within("reads.lease_drift_ppm", drift_ppm, 0, PPM_MAX)
+    within("reads.lease_drift_ppm", drift_ppm, 0, PPM_MAX)?;
+    within("reads.near_lease_ms", reads.near_lease_ms.unwrap_or(0), 0, END_MS_MAX)
 }
 
-fn within(key: &str, value: u64, least: u64, most: u64) -> Judgement {
+pub(super) fn within(key: &str, value: u64, least: u64, most: u64) -> Judgement {
     if (least..=most).contains(&value) {
         return Ok(());
     }
@@ -173,7 +173,7 @@ fn within(key: &str, value: u64, least: u64, most: u64) -> Judgement {
     problem(key, format!("`{name}` is {value}"), format!("it is a number from {least} to {most}"))
 }
 
-fn chance(key: &str, value: f64) -> Judgement {
+pub(super) fn chance(key: &str, value: f64) -> Judgement {
     if (0.0..=1.0).contains(&value) {
         return Ok(());
     }
@@ -190,26 +190,6 @@ fn profiles(network: &NetworkProfile, disk: &DiskProfile, clocks: &ClockProfile)
     within("disk.sync_us", disk.sync_us, 0, LATENCY_US_MAX)?;
     within("disk.sync_tail_us", disk.sync_tail_us, 0, LATENCY_US_MAX)?;
     within("clocks.drift_ppm_max", clocks.drift_ppm_max, 0, PPM_MAX)
-}
-
-fn workload(workload: &WorkloadSpec) -> Judgement {
-    within("workload.keys", workload.keys, 1, KEYS_MAX)?;
-    let rate = workload.rate_per_client_hz;
-    if !(rate > 0.0 && rate <= RATE_HZ_MAX) {
-        let hint = format!("it is a number above 0, to {RATE_HZ_MAX}");
-        return problem("workload.rate_per_client_hz", format!("the rate is {rate}"), hint);
-    }
-    within("workload.timeout_ms", workload.timeout_ms, 1, END_MS_MAX)?;
-    within("workload.lease_ms", workload.lease_ms, LEASE_MS.0, LEASE_MS.1)?;
-    within("workload.hold_ms", workload.hold_ms.max_ms, 0, END_MS_MAX)?;
-    within("workload.wait_ms", workload.wait_ms.max_ms, 0, END_MS_MAX)?;
-    chance("workload.shared", workload.shared)?;
-    let mix = &workload.mix;
-    let total = [mix.get, mix.set, mix.compare_and_set, mix.delete].map(u64::from).iter().sum::<u64>();
-    if total == 0 {
-        return problem("workload.mix", "no operation has a frequency above 0", "give one of them a weight");
-    }
-    Ok(())
 }
 
 fn timing(timing: &TimingSpec) -> Judgement {

@@ -1,6 +1,6 @@
 //! One run: a world is built, tormented, calmed, and judged.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,18 +13,26 @@ use tokio::sync::Notify;
 use super::gaps::Reigns;
 use super::operator::Desk;
 use super::service::NodesService;
+use super::terms::{expected, has_topics, idle_us_max, strayed_ppm_max};
 use super::{operator, program, served};
+use crate::check::cache_safety::Calm;
 use crate::check::invariants::{InvariantSet, Violation};
-use crate::check::{self, CheckReport, Evidence, Subject, Verdict, linearizability, liveness};
+use crate::check::{self, CheckReport, Drift, Evidence, Verdict, linearizability, liveness};
 use crate::history::{History, NodeEvent, NodeRole, VirtualTime};
 use crate::nemesis::{self, Pacer, Process, Surface, Timeline};
-use crate::plan::{Schedule, WorkloadKind};
+use crate::plan::Schedule;
 use crate::rng::Streams;
 use crate::workload::{Record, Worker};
 use crate::world::{SimEnv, Trace, World, WorldConfig, WorldStatistics, run_in_fresh_thread};
 
 /// Grace after the last operation's own deadline; what is open even then never returns.
 const LAST_GRACE_US: u64 = 2_000_000;
+/// Time to take out of the topics what is left there when the clients are done, besides the time for which it
+/// may be held back.
+const DRAIN_GRACE_US: u64 = 60_000_000;
+/// So long after its end a life is over for whoever asks, once the calm is there: stamps go on with each entry,
+/// and clients keep their sessions alive.
+const EXPIRY_GRACE_NS: u64 = 2_000_000_000;
 /// How often the end of the clients' work is looked for.
 const CLIENTS_POLL_US: u64 = 50_000;
 
@@ -197,7 +205,8 @@ async fn calm(schedule: &Schedule, world: &World, finished: &AtomicU64) {
     // The last operation may be a wait for a lock, which is then kept for a while and given back.
     let spec = &schedule.workload;
     let last_ms = 2 * spec.timeout_ms + spec.wait_ms.max_ms + spec.hold_ms.max_ms;
-    let patience_us = last_ms * 1_000 + LAST_GRACE_US;
+    let drain_us = if has_topics(schedule) { spec.drain_us_max() + DRAIN_GRACE_US } else { 0 };
+    let patience_us = last_ms * 1_000 + LAST_GRACE_US + drain_us;
     let give_up = VirtualTime(end.0 + patience_us * 1_000);
     while world.now() < give_up && finished.load(Ordering::Relaxed) < schedule.cluster.clients {
         world.sleep_until(VirtualTime(world.now().0 + CLIENTS_POLL_US * 1_000)).await;
@@ -235,14 +244,14 @@ fn client_program(
     let (world, schedule) = (world.clone(), schedule.clone());
     let (record, finished) = (witnesses.record.clone(), Arc::clone(&witnesses.finished));
     move |env| {
-        let worker = Worker {
+        let worker = Worker::new(
             client,
-            service: NodesService::start(world.clone(), client, env, &schedule),
-            spec: schedule.workload.clone(),
-            rng: Streams::new(schedule.seed).stream(&format!("client/{client}")),
-            record: record.clone(),
-            until: VirtualTime::from_ms(schedule.timing.end_ms),
-        };
+            NodesService::start(world.clone(), client, env, &schedule),
+            schedule.workload.clone(),
+            Streams::new(schedule.seed).stream(&format!("client/{client}")),
+            record.clone(),
+            VirtualTime::from_ms(schedule.timing.end_ms),
+        );
         let finished = Arc::clone(&finished);
         let done = move |()| {
             finished.fetch_add(1, Ordering::Relaxed);
@@ -290,7 +299,7 @@ fn judge(
     let mut checks = check::judge(&Evidence {
         history: &history,
         invariants: &watch.invariants,
-        expects: expected(schedule.workload.kind),
+        expects: expected(schedule),
         times: liveness::Times {
             faults_end: timeline.ended_at(),
             recover_within_ns: schedule.timing.recover_within_ms * 1_000_000,
@@ -299,6 +308,12 @@ fn judge(
             idle_ns_max: idle_us_max(schedule).saturating_mul(1_000),
             until: VirtualTime::from_ms(schedule.timing.end_ms),
         },
+        drift: Drift { fast_ppm_max: strayed_ppm_max(schedule) },
+        calm: Some(Calm {
+            from: VirtualTime(timeline.ended_at().0 + schedule.timing.recover_within_ms * 1_000_000),
+            grace_ns: EXPIRY_GRACE_NS,
+            slow_ppm_max: strayed_ppm_max(schedule),
+        }),
         budget_steps: linearizability::STEPS_MAX,
     });
     checks.extend(served::check(schedule, &timeline, &history));
@@ -337,23 +352,6 @@ fn judge(
         ended,
         elections,
         campaigns,
-    }
-}
-
-/// How long a client that is served stays between two operations: it paces itself, holds a lock, and gives
-/// up what it cannot be sure of. Twice that, because it counts by a clock of its own.
-fn idle_us_max(schedule: &Schedule) -> u64 {
-    let spec = &schedule.workload;
-    let pace_us = (2e6 / spec.rate_per_client_hz) as u64;
-    let abandon_us = spec.timeout_ms.saturating_mul(1_000);
-    pace_us.saturating_add(spec.hold_ms.max_ms * 1_000).saturating_add(abandon_us).saturating_mul(2)
-}
-
-fn expected(kind: WorkloadKind) -> BTreeSet<Subject> {
-    match kind {
-        WorkloadKind::Register => [Subject::Register].into(),
-        WorkloadKind::Lock => [Subject::Lock].into(),
-        WorkloadKind::Mixed => [Subject::Register, Subject::Lock].into(),
     }
 }
 

@@ -17,6 +17,7 @@ mod report;
 mod seeds;
 mod served;
 mod service;
+mod terms;
 
 pub use execute::{Options, Outcome, execute};
 pub use folder::{FolderError, leave, left_report};

@@ -63,10 +63,19 @@ fn configured(id: u64, schedule: &Schedule) -> NodeConfig {
     config.raft.version = cluster.versions.get(place).copied().unwrap_or(1);
     config.raft.quiesce_after_intervals = cluster.quiesce_after_intervals;
     config.raft.lease_drift_ppm_max = schedule.reads.lease_drift_ppm;
+    config.near.drift_ppm_max = apart_ppm_max(schedule.clocks.drift_ppm_max);
+    config.near.lease_us = schedule.reads.near_lease_ms.map_or(config.near.lease_us, |ms| ms * 1_000);
     let snapshots = &schedule.snapshots;
     config.snapshot_every_entries = snapshots.every_entries.unwrap_or(config.snapshot_every_entries);
     config.raft.trailing_entries = snapshots.trailing_entries.unwrap_or(config.raft.trailing_entries);
     config
+}
+
+/// By how much the fastest of two clocks may run faster than the other, if each is off by so much at most.
+fn apart_ppm_max(ppm: u64) -> u32 {
+    const MILLION: u64 = 1_000_000;
+    let apart_ppm = (2 * ppm * MILLION).div_ceil(MILLION.saturating_sub(ppm).max(1));
+    u32::try_from(apart_ppm).unwrap_or(u32::MAX)
 }
 
 /// Bounds so small that a run of a minute reaches them: several segments of the log, snapshots every few
@@ -81,6 +90,7 @@ const fn tighten(config: &mut NodeConfig) {
     config.frames_per_turn_max = 4;
     config.snapshot_every_entries = 50;
     config.raft.trailing_entries = 10;
+    config.near.lines_max = 2;
 }
 
 /// Reports what a node does to the world.

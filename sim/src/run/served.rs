@@ -5,7 +5,7 @@
 //! that had no effect.
 
 use crate::check::{CheckReport, Verdict};
-use crate::history::{Call, History, Operation, Outcome, VirtualTime};
+use crate::history::{History, Operation, Outcome, VirtualTime};
 use crate::nemesis::{FaultRecord, Timeline};
 use crate::plan::Schedule;
 
@@ -45,10 +45,7 @@ pub(super) fn check(schedule: &Schedule, timeline: &Timeline, history: &History)
 
 /// Whether the operation was served; `None` if it is not to be judged.
 fn judge(operation: &Operation, fault: &FaultRecord, within_ns: u64) -> Option<bool> {
-    let wait_ns = match operation.call {
-        Call::Acquire { wait_us, .. } => wait_us.saturating_mul(1_000),
-        _ => 0,
-    };
+    let wait_ns = operation.call.wait_us().saturating_mul(1_000);
     let deadline = VirtualTime(operation.invoked_ns.0.saturating_add(within_ns).saturating_add(wait_ns));
     let is_judged = operation.invoked_ns.0 >= fault.at.0.saturating_add(within_ns) && deadline <= fault.until;
     let is_served = matches!(operation.outcome, Outcome::Ok { .. })
@@ -76,7 +73,7 @@ fn describe(operation: &Operation, fault: &FaultRecord, within_ns: u64) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::Answer;
+    use crate::history::{Answer, Call};
     use crate::plan::FaultKind;
 
     fn fault() -> FaultRecord {

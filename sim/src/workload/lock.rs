@@ -35,6 +35,7 @@ impl<S: Service> Worker<S> {
             operation,
             resource: resource.clone(),
             exclusive,
+            permits: 0,
             token,
             from_ns,
             until_ns,

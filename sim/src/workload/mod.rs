@@ -7,10 +7,16 @@
 //! knows, when it knows it: an operation is invoked before anything is sent and completed after the answer
 //! is in.
 
+mod cache;
+mod guarded;
 mod lock;
+mod names;
+mod queue;
 mod register;
 mod service;
+mod several;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rand::RngExt;
@@ -20,13 +26,22 @@ pub use service::Service;
 use crate::history::{Call, History, Hold, Outcome, Recorder, VirtualTime};
 use crate::plan::{WorkloadKind, WorkloadSpec};
 use crate::rng::StreamRng;
+use names::Numbers;
 
 /// Pause after a failed attempt to get ready, in microseconds of the client's clock.
 const PREPARE_AGAIN_US: u64 = 50_000;
+/// Names of the topics of producers and consumers, before a number.
+const TOPICS: &str = "topic";
+/// Names of the topics whose consumers a lock guards, before a number.
+const GUARDED_TOPICS: &str = "work";
 
 /// The record that all clients of a run share.
 #[derive(Clone, Debug, Default)]
-pub struct Record(Arc<Mutex<Recorder>>);
+pub struct Record {
+    recorder: Arc<Mutex<Recorder>>,
+    /// Clients with topics that have not done their work yet. The last of them empties the topics.
+    at_topics: Arc<AtomicU64>,
+}
 
 impl Record {
     /// What was recorded so far.
@@ -36,57 +51,145 @@ impl Record {
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Recorder) -> T) -> T {
-        f(&mut self.0.lock().expect("no holder of this lock panics"))
+        f(&mut self.recorder.lock().expect("no holder of this lock panics"))
     }
 }
 
 /// One client at work.
 #[derive(Debug)]
 pub struct Worker<S> {
-    /// Its number, from 1.
-    pub client: u64,
-    /// Its access to the service.
-    pub service: S,
-    /// What it is to do.
-    pub spec: WorkloadSpec,
-    /// Its stream `client/N`.
-    pub rng: StreamRng,
-    /// Where it records.
-    pub record: Record,
-    /// It begins nothing from this time on.
-    pub until: VirtualTime,
+    client: u64,
+    service: S,
+    spec: WorkloadSpec,
+    rng: StreamRng,
+    record: Record,
+    until: VirtualTime,
+    numbers: Numbers,
+    kind: WorkloadKind,
+    /// Whether it is one that makes what others use up.
+    produces: bool,
+}
+
+/// What a client knows from one operation to the next.
+#[derive(Debug, Default)]
+struct Memory {
+    registers: register::Registers,
+    learnt: cache::Learnt,
+    producer: queue::Producer,
 }
 
 impl<S: Service> Worker<S> {
+    /// Client `client`, counted from 1, whose draws come from `rng`, its stream `client/N`. It begins nothing
+    /// from `until` on. All clients of a run are made before the first of them is done.
+    #[must_use]
+    pub fn new(
+        client: u64,
+        service: S,
+        spec: WorkloadSpec,
+        rng: StreamRng,
+        record: Record,
+        until: VirtualTime,
+    ) -> Self {
+        let turns = spec.turns();
+        let turn = client.saturating_sub(1);
+        let kind = turns[(turn % turns.len() as u64) as usize];
+        let produces = (turn / turns.len() as u64).is_multiple_of(2);
+        if topics(kind).is_some() {
+            record.at_topics.fetch_add(1, Ordering::Relaxed);
+        }
+        let numbers = Numbers::new(spec.keys, spec.skew);
+        Self { client, service, spec, rng, record, until, numbers, kind, produces }
+    }
+
     /// Works until the time is over and nothing is open any more.
     pub async fn work(mut self) {
-        let locks = match self.spec.kind {
-            WorkloadKind::Register => false,
-            WorkloadKind::Lock => true,
-            WorkloadKind::Mixed => self.client.is_multiple_of(2),
-        };
-        let mut registers = register::Registers::default();
+        let mut memory = Memory::default();
+        self.declare().await;
         while self.service.now() < self.until {
             if !self.service.prepare().await {
                 self.service.sleep_us(PREPARE_AGAIN_US).await;
                 continue;
             }
-            self.pace().await;
+            if !self.is_consumer() {
+                self.pace().await;
+            }
             if self.service.now() >= self.until {
                 break;
             }
-            if locks {
-                self.lock_cycle().await;
-            } else {
-                self.register_operation(&mut registers).await;
+            self.one_turn(&mut memory).await;
+        }
+        let last = topics(self.kind).filter(|_| self.record.at_topics.fetch_sub(1, Ordering::Relaxed) == 1);
+        if last.is_some() {
+            self.drain_all().await;
+        }
+    }
+
+    /// Makes what all clients of its kind use.
+    async fn declare(&mut self) {
+        if self.kind == WorkloadKind::Semaphore {
+            self.declare_semaphores().await;
+        }
+        if let Some(prefix) = topics(self.kind) {
+            self.declare_topics(prefix).await;
+        }
+    }
+
+    async fn one_turn(&mut self, memory: &mut Memory) {
+        match self.kind {
+            WorkloadKind::Lock if self.asks_for_several() => self.several_locks_cycle().await,
+            WorkloadKind::Lock => self.lock_cycle().await,
+            WorkloadKind::Semaphore => self.semaphore_cycle().await,
+            WorkloadKind::Cache => self.cache_operation(&mut memory.learnt).await,
+            WorkloadKind::Queue if !self.produces => self.consume().await,
+            WorkloadKind::Guarded if !self.produces => self.guarded_cycle().await,
+            WorkloadKind::Queue => self.produce(&mut memory.producer, TOPICS).await,
+            WorkloadKind::Guarded => self.produce(&mut memory.producer, GUARDED_TOPICS).await,
+            // `mixed` has been resolved.
+            WorkloadKind::Register | WorkloadKind::Mixed => {
+                self.register_operation(&mut memory.registers).await;
             }
         }
     }
 
-    /// Waits between two operations: evenly from none to twice the mean.
+    /// Empties all topics of the run, whatever its own part was.
+    async fn drain_all(&mut self) {
+        let mut prefixes: Vec<&str> = self.spec.turns().iter().filter_map(|kind| topics(*kind)).collect();
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        for prefix in prefixes {
+            self.drain(prefix).await;
+        }
+    }
+
+    /// A consumer is paced by what there is to consume.
+    fn is_consumer(&self) -> bool {
+        self.kind == WorkloadKind::Queue && !self.produces
+    }
+
+    fn asks_for_several(&self) -> bool {
+        let locks = &self.spec.locks;
+        locks.resources_max > 1 || locks.upgrade > 0.0 || locks.nested > 0.0
+    }
+
+    /// Asks until the answer is in or the time is over.
+    async fn until_declared(&mut self, call: Call) {
+        while self.service.now() < self.until {
+            if self.service.prepare().await && matches!(self.call(call.clone()).await.1, Outcome::Ok { .. }) {
+                return;
+            }
+            self.service.sleep_us(PREPARE_AGAIN_US).await;
+        }
+    }
+
+    /// Waits between two operations: evenly from none to twice the mean, or as long as it thinks.
     async fn pace(&mut self) {
-        let mean_us = (1e6 / self.spec.rate_per_client_hz) as u64;
-        let pause_us = self.rng.random_range(0..=mean_us.saturating_mul(2));
+        let pause_us = match self.spec.think_ms {
+            Some(think) => think.draw_us(&mut self.rng),
+            None => {
+                let mean_us = (1e6 / self.spec.rate_per_client_hz) as u64;
+                self.rng.random_range(0..=mean_us.saturating_mul(2))
+            }
+        };
         self.service.sleep_us(pause_us).await;
     }
 
@@ -105,7 +208,15 @@ impl<S: Service> Worker<S> {
     }
 
     fn pick(&mut self, prefix: &str) -> String {
-        let number = self.rng.random_range(1..=self.spec.keys);
-        format!("{prefix}-{number}")
+        format!("{prefix}-{}", self.numbers.draw(&mut self.rng))
+    }
+}
+
+/// What the topics of clients of this kind are called, if they have any.
+const fn topics(kind: WorkloadKind) -> Option<&'static str> {
+    match kind {
+        WorkloadKind::Queue => Some(TOPICS),
+        WorkloadKind::Guarded => Some(GUARDED_TOPICS),
+        _ => None,
     }
 }

@@ -15,6 +15,9 @@ pub trait Service: Send + Sync + 'static {
     /// Gets ready for operations (opens a session, say); whether it is.
     fn prepare(&self) -> impl Future<Output = bool> + Send;
 
+    /// The number of the client's session, once it is ready; 0 without one. Cycles of waits name it.
+    fn session(&self) -> u64;
+
     /// Carries out one operation. An answer that leaves open whether it took effect is
     /// [`Outcome::Unknown`].
     fn call(&self, call: &Call) -> impl Future<Output = Outcome> + Send;
@@ -25,4 +28,8 @@ pub trait Service: Send + Sync + 'static {
 
     /// Gives up everything that the client may hold or wait for, known or unknown.
     fn abandon(&self) -> impl Future<Output = ()> + Send;
+
+    /// The client process dies and another takes its place, which knows nothing of what the first one had;
+    /// and nobody is told.
+    fn crash(&self) -> impl Future<Output = ()> + Send;
 }

@@ -52,6 +52,7 @@ fn locks_that_nobody_contends_for_are_trivial() {
             operation: 0,
             resource: "r".to_owned(),
             exclusive: true,
+            permits: 0,
             token: 1,
             from_ns: VirtualTime(5),
             until_ns: VirtualTime(until),

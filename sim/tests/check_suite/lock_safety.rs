@@ -1,6 +1,6 @@
 //! Holds and grants that lock safety accepts, and such that it rejects.
 
-use stormglass_sim::check::{Verdict, lock_safety};
+use stormglass_sim::check::{Drift, Verdict, lock_safety};
 use stormglass_sim::history::{Answer, Call, History, Hold, Outcome, VirtualTime};
 
 use crate::support::{Row, acquire, granted, history, release};
@@ -15,6 +15,7 @@ fn with_holds(rows: Vec<Row>, spans: &[Span]) -> History {
         operation,
         resource: "r".to_owned(),
         exclusive,
+        permits: 0,
         token,
         from_ns: VirtualTime(from),
         until_ns: VirtualTime(until),
@@ -26,7 +27,7 @@ fn with_holds(rows: Vec<Row>, spans: &[Span]) -> History {
 }
 
 fn verdict(rows: Vec<Row>, spans: &[Span]) -> Verdict {
-    lock_safety::check(&with_holds(rows, spans)).verdict
+    lock_safety::check(&with_holds(rows, spans), Drift::default()).verdict
 }
 
 fn two_grants(exclusive: [bool; 2]) -> Vec<Row> {
@@ -86,7 +87,7 @@ fn a_hold_needs_the_grant_that_it_names() {
     assert_eq!(verdict(vec![(1, 1, 10, acquire(true), None)], &span), Verdict::Valid);
     let mut refused = with_holds(vec![(1, 1, 10, acquire(true), None)], &span);
     refused.operations[0].outcome = Outcome::Fail { reason: "refused".to_owned() };
-    assert_eq!(lock_safety::check(&refused).verdict, Verdict::Invalid);
+    assert_eq!(lock_safety::check(&refused, Drift::default()).verdict, Verdict::Invalid);
 }
 
 #[test]
@@ -148,8 +149,9 @@ fn a_client_that_waits_in_line_is_not_turned_away_early() {
     let turned_away_at = |returned: u64| {
         let patient = Call::Acquire { resource: "r".to_owned(), exclusive: true, wait_us: 1 };
         let waits = (2, 20, returned, patient, Some(Answer::NotGranted));
-        verdict(vec![(1, 1, 10, acquire(true), granted(3)), waits], &[])
+        let history = with_holds(vec![(1, 1, 10, acquire(true), granted(3)), waits], &[]);
+        lock_safety::check(&history, Drift { fast_ppm_max: 250_000 }).verdict
     };
-    assert_eq!(turned_away_at(20 + 499), Verdict::Invalid);
-    assert_eq!(turned_away_at(20 + 500), Verdict::Valid);
+    assert_eq!(turned_away_at(20 + 799), Verdict::Invalid);
+    assert_eq!(turned_away_at(20 + 800), Verdict::Valid);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use stormglass_sim::check::invariants::InvariantSet;
 use stormglass_sim::check::linearizability::STEPS_MAX;
 use stormglass_sim::check::liveness::Times;
-use stormglass_sim::check::{CheckReport, Evidence, Subject, Verdict, judge};
+use stormglass_sim::check::{CheckReport, Drift, Evidence, Subject, Verdict, judge};
 use stormglass_sim::history::{History, VirtualTime};
 
 use crate::support::{get, history, nothing, set, value, written};
@@ -24,6 +24,8 @@ fn reports(history: &History, expects: &[Subject]) -> Vec<CheckReport> {
         invariants: &InvariantSet::new(1..=3),
         expects: expects.iter().copied().collect::<BTreeSet<_>>(),
         times,
+        drift: Drift::default(),
+        calm: None,
         budget_steps: STEPS_MAX,
     })
 }

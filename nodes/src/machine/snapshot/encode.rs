@@ -1,15 +1,14 @@
 //! Writing: a frozen state and the place up to which it has been encoded.
 
-use std::ops::Bound;
-
 use bytes::Bytes;
-use serde::Serialize;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{LastApplied, LockHead, SEAL_BYTES, SessionHead, VERSION, header};
+use super::{LastApplied, SEAL_BYTES, SessionHead, VERSION, beyond, header, put};
 use crate::ids::{ClusterTime, LogIndex, Sequence, SessionId};
-use crate::machine::lock::Lock;
-use crate::machine::{Machine, Name};
+use crate::machine::Machine;
+use crate::machine::cache::CachePlace;
+use crate::machine::lock::LockPlace;
+use crate::machine::queue::QueuePlace;
 use crate::marks;
 
 impl Machine {
@@ -49,8 +48,9 @@ enum Place {
     Head,
     Sessions { after: Option<SessionId> },
     Outcomes { of: SessionId, after: Option<Sequence> },
-    Locks { after: Option<Name> },
-    Registers { after: Option<Name> },
+    Locks(LockPlace),
+    Queue(QueuePlace),
+    Cache(CachePlace),
     Seal,
     End,
 }
@@ -97,8 +97,18 @@ impl Snapshotter {
             Place::Head => self.head(buffer),
             Place::Sessions { after } => self.session(*after, buffer),
             Place::Outcomes { of, after } => self.outcomes(*of, *after, buffer, bytes_max),
-            Place::Locks { after } => self.locks(after.as_ref(), buffer, bytes_max),
-            Place::Registers { after } => self.registers(after.as_ref(), buffer, bytes_max),
+            Place::Locks(place) => match self.frozen.locks.write(place, buffer, bytes_max) {
+                Some(place) => Place::Locks(place),
+                None => Place::Queue(QueuePlace::default()),
+            },
+            Place::Queue(place) => match self.frozen.queues.write(place, buffer, bytes_max) {
+                Some(place) => Place::Queue(place),
+                None => Place::Cache(CachePlace::default()),
+            },
+            Place::Cache(place) => match self.frozen.caches.write(place, buffer, bytes_max) {
+                Some(place) => Place::Cache(place),
+                None => Place::Seal,
+            },
             Place::Seal => {
                 let seal: [u8; SEAL_BYTES] = self.hash.digest().to_le_bytes();
                 buffer.extend_from_slice(&seal);
@@ -112,14 +122,13 @@ impl Snapshotter {
     fn head(&self, buffer: &mut Vec<u8>) -> Place {
         buffer.extend_from_slice(&header(VERSION));
         put(buffer, &LastApplied { index: self.frozen.index, time: self.frozen.time });
-        put(buffer, &self.frozen.sessions.len());
+        put(buffer, &self.frozen.sessions.open.len());
         Place::Sessions { after: None }
     }
 
     fn session(&self, after: Option<SessionId>, buffer: &mut Vec<u8>) -> Place {
-        let Some((&id, session)) = self.frozen.sessions.range(beyond(after)).next() else {
-            put(buffer, &self.frozen.locks.len());
-            return Place::Locks { after: None };
+        let Some((&id, session)) = self.frozen.sessions.open.range(beyond(after)).next() else {
+            return Place::Locks(LockPlace::default());
         };
         put(
             buffer,
@@ -141,7 +150,7 @@ impl Snapshotter {
         buffer: &mut Vec<u8>,
         bytes_max: usize,
     ) -> Place {
-        let session = &self.frozen.sessions[&of];
+        let session = &self.frozen.sessions.open[&of];
         for remembered in session.outcomes.range(beyond(after)) {
             put(buffer, &remembered);
             if buffer.len() >= bytes_max {
@@ -150,43 +159,4 @@ impl Snapshotter {
         }
         Place::Sessions { after: Some(of) }
     }
-
-    fn locks(&self, after: Option<&Name>, buffer: &mut Vec<u8>, bytes_max: usize) -> Place {
-        for (name, lock) in self.frozen.locks.locks.range::<_, Name>(beyond(after)) {
-            put_lock(buffer, name, lock);
-            if buffer.len() >= bytes_max {
-                return Place::Locks { after: Some(name.clone()) };
-            }
-        }
-        put(buffer, &self.frozen.registers.values.len());
-        Place::Registers { after: None }
-    }
-
-    fn registers(&self, after: Option<&Name>, buffer: &mut Vec<u8>, bytes_max: usize) -> Place {
-        for register in self.frozen.registers.values.range::<_, Name>(beyond(after)) {
-            put(buffer, &register);
-            if buffer.len() >= bytes_max {
-                return Place::Registers { after: Some(register.0.clone()) };
-            }
-        }
-        Place::Seal
-    }
-}
-
-fn put_lock(buffer: &mut Vec<u8>, name: &Name, lock: &Lock) {
-    put(buffer, &(name, LockHead { last_token: lock.last_token }));
-    put(buffer, &lock.holders.len());
-    lock.holders.values().for_each(|holder| put(buffer, holder));
-    put(buffer, &lock.line.len());
-    lock.line.iter().for_each(|waiter| put(buffer, &waiter));
-}
-
-/// The keys that come after this one: all of them if there is none.
-fn beyond<K>(after: Option<K>) -> (Bound<K>, Bound<K>) {
-    (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
-}
-
-fn put<T: Serialize>(buffer: &mut Vec<u8>, item: &T) {
-    let encoded = postcard::to_extend(item, std::mem::take(buffer));
-    *buffer = encoded.expect("the state is plain data, and memory takes any length");
 }

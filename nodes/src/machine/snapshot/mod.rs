@@ -5,7 +5,7 @@
 //! original goes on. [`Machine::restore`](super::Machine::restore) makes a machine of the bytes again. What
 //! a node keeps on its disk and what a leader ships to a follower is the same stream.
 //!
-//! # Format, version 1
+//! # Format, version 2
 //!
 //! | part | bytes |
 //! |---|---|
@@ -13,12 +13,14 @@
 //! | applied | the index and the stamp of the last entry applied |
 //! | sessions | how many, then each: id, lease, deadline, lowest open number, how many outcomes, then each: number, outcome |
 //! | locks | how many, then each: name, latest token, how many holders, then each, how many waiters, then each: ticket, waiter |
-//! | registers | how many, then each: key, value, version |
+//! | queue | how many topics, then each: name, settings, totals, how many messages, then each, how many waiting commands, then each: ticket, command, how many producers, then each, how many consumers, then each session |
+//! | cache | settings, totals, how many, then each: key, value, version, end |
 //! | seal | the 64-bit XXH3 of all before it, 8 bytes little-endian |
 //!
-//! Between header and seal all is postcard (variable-length numbers, lengths before contents), every
-//! sequence strictly in the order of its keys. Only what cannot be derived is there: the claims and waits
-//! of sessions follow from the locks, and the index of deadlines from both. How the tables are kept in
+//! Each service writes and reads its own part, in a file `snapshot.rs` in its folder, with the tools in
+//! `parts`. Between header and seal all is postcard (variable-length numbers, lengths before contents), every
+//! sequence strictly in the order of its keys. Only what cannot be derived is there: which
+//! commands of a session wait follows from the services' parts, and the indexes of deadlines from all parts. How the tables are kept in
 //! memory does not show. Every later version begins with the same header, so that it is refused by name.
 //!
 //! # What the bytes guarantee
@@ -36,22 +38,23 @@
 //! Deliberately absent: the term of the last entry and the configuration, which are the core's, and
 //! compression, which is the transport's.
 
-mod check;
 mod encode;
 mod error;
+mod parts;
 mod restore;
 
 pub use encode::Snapshotter;
 pub use error::RestoreError;
+pub(super) use parts::{Reader, Restoring, beyond, ensure, put, rises};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ClusterTime, FenceToken, LogIndex, Sequence, SessionId};
+use crate::ids::{ClusterTime, LogIndex, Sequence, SessionId};
 
 /// What every snapshot of every version begins with.
 const MAGIC: [u8; 8] = *b"STORMGLS";
 /// The version that is written, and the newest that is read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Magic, version and their checksum.
 const HEADER_BYTES: usize = 16;
 /// The hash at the end.
@@ -71,12 +74,6 @@ struct SessionHead {
 struct LastApplied {
     index: LogIndex,
     time: ClusterTime,
-}
-
-/// A lock, between its name and its holders.
-#[derive(Serialize, Deserialize)]
-struct LockHead {
-    last_token: FenceToken,
 }
 
 /// The header of a version.

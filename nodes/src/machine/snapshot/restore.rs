@@ -1,20 +1,16 @@
 //! Reading: bytes of unknown origin to a machine, or to a reason why not.
 
-use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::check::{self, ensure};
+use super::parts::is_waiting;
 use super::{
-    HEADER_BYTES, LastApplied, LockHead, MAGIC, RestoreError, SEAL_BYTES, SessionHead, VERSION, header,
+    HEADER_BYTES, LastApplied, MAGIC, Reader, RestoreError, Restoring, SEAL_BYTES, SessionHead, VERSION,
+    ensure, header, rises,
 };
-use crate::ids::{LogIndex, Sequence};
-use crate::machine::expiry::Due;
+use crate::ids::{ClusterTime, FenceToken, LogIndex, Sequence};
 use crate::machine::limits::Limits;
-use crate::machine::lock::Lock;
-use crate::machine::session::{Claim, Session};
-use crate::machine::{
-    LockHolder, LockWaiter, Machine, Name, OPEN_COMMANDS_MAX, Outcome, Reply, Table, Versioned,
-};
+use crate::machine::session::Session;
+use crate::machine::{LEASE_US_MAX, LEASE_US_MIN, Machine, OPEN_COMMANDS_MAX, Outcome, Table};
 
 impl Machine {
     /// Makes a machine of a snapshot's bytes, all its pieces put together. It is the machine that was
@@ -32,108 +28,72 @@ impl Machine {
     pub(in crate::machine) fn restore_within(bytes: &[u8], limits: Limits) -> Result<Self, RestoreError> {
         let mut reader = Reader { rest: unsealed(bytes)? };
         let LastApplied { index, time } = reader.item()?;
-        check::last_applied(index, time)?;
-        let mut machine = Self { index, time, limits, ..Self::default() };
-        let awaited = machine.restore_sessions(&mut reader)?;
-        let waiters = machine.restore_locks(&mut reader)?;
-        ensure(awaited == waiters, || format!("{awaited} commands are queued, and {waiters} wait in line"))?;
-        machine.restore_registers(&mut reader)?;
+        check_last_applied(index, time)?;
+        let mut machine = Self { index, time, ..Self::with_limits(limits) };
+        let mut restoring = Restoring { index, time, sessions: &mut machine.sessions };
+        let awaited = read_sessions(&mut reader, &mut restoring)?;
+        machine.locks.read(&mut reader, &mut restoring)?;
+        machine.queues.read(&mut reader, &mut restoring)?;
+        machine.caches.read(&mut reader, &restoring)?;
+        let waits: usize = machine.sessions.open.values().map(|session| session.waits.len()).sum();
+        ensure(awaited == waits, || format!("{awaited} commands are to wait, and {waits} do"))?;
         if reader.rest.is_empty() {
             return Ok(machine);
         }
         Err(RestoreError::Undecodable(format!("{} bytes are left over", reader.rest.len())))
     }
-
-    /// Returns how many remembered outcomes say that their command waits in line.
-    fn restore_sessions(&mut self, reader: &mut Reader<'_>) -> Result<usize, RestoreError> {
-        let mut awaited = 0;
-        for _ in 0..reader.count("sessions", self.limits.sessions)? {
-            let head: SessionHead = reader.item()?;
-            check::session(self, &head)?;
-            let SessionHead { id, lease_us, deadline, lowest_open } = head;
-            let mut outcomes = Table::new();
-            for _ in 0..reader.count("outcomes of one session", OPEN_COMMANDS_MAX)? {
-                let (sequence, outcome): (Sequence, Outcome) = reader.item()?;
-                check::remembered(lowest_open, outcomes.get_max(), sequence)?;
-                awaited += usize::from(is_queued(&outcome));
-                outcomes.insert(sequence, outcome);
-            }
-            let (claims, waits) = (Table::new(), Table::new());
-            let session = Session { lease_us, deadline, lowest_open, outcomes, claims, waits };
-            self.deadlines.add(deadline, Due::Session(id));
-            self.sessions.insert(id, session);
-        }
-        Ok(awaited)
-    }
-
-    /// Gives the sessions their claims and waits on the way. Returns how many wait in line.
-    fn restore_locks(&mut self, reader: &mut Reader<'_>) -> Result<usize, RestoreError> {
-        let mut waiters = 0;
-        for _ in 0..reader.count("locks", self.limits.locks)? {
-            let name = reader.name("resource")?;
-            check::rises("locks", self.locks.locks.get_max(), &name)?;
-            let LockHead { last_token } = reader.item()?;
-            let mut lock = Lock { last_token, ..Lock::default() };
-            for _ in 0..reader.count("holders of one lock", self.limits.sessions)? {
-                let holder: LockHolder = reader.item()?;
-                check::holder(self, &lock, &holder)?;
-                self.claim(&name, &holder)?;
-                lock.holders.insert(holder.token, holder);
-            }
-            for _ in 0..reader.count("waiters of one lock", self.limits.waiters)? {
-                let (ticket, waiter): (LogIndex, LockWaiter) = reader.item()?;
-                check::waiter(self, &lock, ticket, &waiter)?;
-                self.queue(&name, ticket, &waiter)?;
-                lock.line.insert(ticket, waiter);
-            }
-            check::lock(self, &name, &lock)?;
-            waiters += lock.line.len();
-            self.locks.locks.insert(name, lock);
-        }
-        Ok(waiters)
-    }
-
-    fn claim(&mut self, name: &Name, holder: &LockHolder) -> Result<(), RestoreError> {
-        let LockHolder { session: id, token, .. } = *holder;
-        let session = self.sessions.get_mut(&id);
-        let session = session.ok_or_else(|| inconsistent(format!("{id} holds a lock and is not open")))?;
-        let earlier = session.claims.insert(name.clone(), Claim::Held(token));
-        ensure(earlier.is_none(), || format!("{id} holds {name} twice"))
-    }
-
-    fn queue(&mut self, name: &Name, ticket: LogIndex, waiter: &LockWaiter) -> Result<(), RestoreError> {
-        let LockWaiter { session: id, sequence, deadline, .. } = *waiter;
-        let session = self.sessions.get_mut(&id);
-        let session = session.ok_or_else(|| inconsistent(format!("{id} awaits a lock and is not open")))?;
-        ensure(session.outcome(sequence).is_some_and(is_queued), || {
-            format!("{id} waits with {sequence}, and its table does not say so")
-        })?;
-        let earlier = session.claims.insert(name.clone(), Claim::Waiting(ticket));
-        ensure(earlier.is_none(), || format!("{id} is twice at {name}"))?;
-        let earlier = session.waits.insert(sequence, name.clone());
-        ensure(earlier.is_none(), || format!("{id} waits twice with {sequence}"))?;
-        self.deadlines.add(deadline, Due::Wait(id, sequence));
-        Ok(())
-    }
-
-    fn restore_registers(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
-        for _ in 0..reader.count("keys", self.limits.keys)? {
-            let key = reader.name("key")?;
-            check::rises("keys", self.registers.values.get_max(), &key)?;
-            let register: Versioned = reader.item()?;
-            check::register(self, &key, &register)?;
-            self.registers.values.insert(key, register);
-        }
-        Ok(())
-    }
 }
 
-fn is_queued(outcome: &Outcome) -> bool {
-    matches!(outcome, Ok(Reply::LockQueued { .. }))
+/// Returns how many remembered outcomes say that their command waits.
+fn read_sessions(reader: &mut Reader<'_>, restoring: &mut Restoring<'_>) -> Result<usize, RestoreError> {
+    let mut awaited = 0;
+    for _ in 0..reader.count("sessions", restoring.sessions.max())? {
+        let head: SessionHead = reader.item()?;
+        check_session(restoring, &head)?;
+        let SessionHead { id, lease_us, deadline, lowest_open } = head;
+        let mut outcomes = Table::new();
+        for _ in 0..reader.count("outcomes of one session", OPEN_COMMANDS_MAX)? {
+            let (sequence, outcome): (Sequence, Outcome) = reader.item()?;
+            check_remembered(lowest_open, outcomes.get_max(), sequence)?;
+            awaited += usize::from(is_waiting(&outcome));
+            outcomes.insert(sequence, outcome);
+        }
+        let session = Session { lease_us, deadline, lowest_open, outcomes, waits: Table::new() };
+        restoring.sessions.insert(id, session);
+    }
+    Ok(awaited)
 }
 
-fn inconsistent(why: String) -> RestoreError {
-    RestoreError::Inconsistent(why)
+/// Tokens are made of indexes, which leaves room for a bounded number of them.
+fn check_last_applied(index: LogIndex, time: ClusterTime) -> Result<(), RestoreError> {
+    ensure(index.0 >> (u64::BITS - FenceToken::ORDINAL_BITS) == 0, || {
+        format!("no log reaches the index {index}")
+    })?;
+    ensure(index.0 > 0 || time.0 == 0, || "it has a stamp and no entry".to_owned())
+}
+
+fn check_session(restoring: &Restoring<'_>, head: &SessionHead) -> Result<(), RestoreError> {
+    let SessionHead { id, lease_us, deadline, lowest_open } = *head;
+    rises("sessions", restoring.sessions.open.get_max(), &id)?;
+    restoring.applied("a session", LogIndex(id.0))?;
+    ensure((LEASE_US_MIN..=LEASE_US_MAX).contains(&lease_us), || {
+        format!("the lease of {id} is {lease_us} us")
+    })?;
+    ensure(lowest_open.0 > 0, || format!("{id} has no lowest open number"))?;
+    restoring.ahead("a lease", deadline, lease_us)
+}
+
+/// `last` is the outcome before it.
+fn check_remembered<V>(
+    lowest_open: Sequence,
+    last: Option<&(Sequence, V)>,
+    sequence: Sequence,
+) -> Result<(), RestoreError> {
+    rises("outcomes", last, &sequence)?;
+    let beyond = sequence.0.checked_sub(lowest_open.0);
+    ensure(beyond.is_some_and(|beyond| beyond < OPEN_COMMANDS_MAX as u64), || {
+        format!("{sequence} is remembered, and {lowest_open} is the lowest open")
+    })
 }
 
 /// What stands between a right header and a right seal.
@@ -162,31 +122,4 @@ fn unsealed(bytes: &[u8]) -> Result<&[u8], RestoreError> {
         return Err(RestoreError::Damaged("its contents do not match its seal"));
     }
     Ok(body)
-}
-
-/// What has not been read yet.
-struct Reader<'a> {
-    rest: &'a [u8],
-}
-
-impl Reader<'_> {
-    fn item<T: DeserializeOwned>(&mut self) -> Result<T, RestoreError> {
-        let (item, rest) = postcard::take_from_bytes(self.rest)
-            .map_err(|error| RestoreError::Undecodable(error.to_string()))?;
-        self.rest = rest;
-        Ok(item)
-    }
-
-    /// How many of something follow. No room is made for them before they are read.
-    fn count(&mut self, what: &str, max: usize) -> Result<usize, RestoreError> {
-        let count: u64 = self.item()?;
-        ensure(count <= max as u64, || format!("it has {count} {what}, and there are {max} at most"))?;
-        Ok(count as usize)
-    }
-
-    fn name(&mut self, what: &str) -> Result<Name, RestoreError> {
-        let name: Name = self.item()?;
-        check::name(what, &name)?;
-        Ok(name)
-    }
 }

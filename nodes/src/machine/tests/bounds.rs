@@ -5,9 +5,9 @@ use bytes::Bytes;
 use crate::ids::{ClusterTime, FenceToken, LogIndex, Sequence, SessionId};
 use crate::machine::limits::Limits;
 use crate::machine::{
-    Action, Command, LEASE_US_MAX, LEASE_US_MIN, LockAction, LockMode, Machine, MachineError, MachineEvent,
-    NAME_BYTES_MAX, OPEN_COMMANDS_MAX, Outcome, Query, RegisterAction, Reply, VALUE_BYTES_MAX, WAIT_US_MAX,
-    WAITERS_MAX,
+    Action, CacheAction, CacheQuery, Command, LEASE_US_MAX, LEASE_US_MIN, LockAction, LockError, LockEvent,
+    LockMode, LockQuery, LockRequest, Machine, MachineError, MachineEvent, NAME_BYTES_MAX, OPEN_COMMANDS_MAX,
+    Outcome, Query, Reply, VALUE_BYTES_MAX, WAIT_US_MAX, WAITERS_MAX,
 };
 
 /// A machine that numbers its entries itself and stamps them all 0.
@@ -41,11 +41,12 @@ impl Fixture {
 
 fn set(key: &str, value: &[u8]) -> Action {
     let value = Bytes::copy_from_slice(value);
-    Action::Register(RegisterAction::Set { key: key.to_owned(), value })
+    Action::Cache(CacheAction::Set { key: key.to_owned(), value, ttl_us: None })
 }
 
 fn acquire(resource: &str, mode: LockMode, wait_us: u64) -> Action {
-    Action::Lock(LockAction::Acquire { resource: resource.to_owned(), mode, wait_us })
+    let requests = vec![LockRequest { resource: resource.to_owned(), mode }];
+    Action::Lock(LockAction::Acquire { requests, wait_us })
 }
 
 fn is_invalid(outcome: &Outcome) -> bool {
@@ -89,8 +90,8 @@ fn names_values_and_waits_are_bounded() {
         let outcome = fixture.once(session, sequence, 1, action);
         assert_eq!(is_invalid(&outcome), is_refused, "case {sequence}: {outcome:?}");
     }
-    assert!(is_invalid(&fixture.machine.query(&Query::Register { key: String::new() })));
-    assert!(is_invalid(&fixture.machine.query(&Query::Lock { resource: too_long })));
+    assert!(is_invalid(&fixture.machine.query(&Query::Cache(CacheQuery::Get { key: String::new() }))));
+    assert!(is_invalid(&fixture.machine.query(&Query::Lock(LockQuery::State { resource: too_long }))));
 }
 
 #[test]
@@ -101,11 +102,11 @@ fn a_session_remembers_as_many_replies_as_are_open_and_no_more() {
     for sequence in 1..=open_max {
         assert!(fixture.once(session, sequence, 1, set("key", b"v")).is_ok());
     }
-    assert_eq!(fixture.machine.sessions[&session].remembered(), OPEN_COMMANDS_MAX);
+    assert_eq!(fixture.machine.sessions.open[&session].remembered(), OPEN_COMMANDS_MAX);
     let refused = fixture.once(session, open_max + 1, 1, set("key", b"v"));
     assert_eq!(refused, Err(MachineError::TooManyOpenCommands));
     assert!(fixture.once(session, open_max + 1, 2, set("key", b"v")).is_ok());
-    assert_eq!(fixture.machine.sessions[&session].remembered(), OPEN_COMMANDS_MAX);
+    assert_eq!(fixture.machine.sessions.open[&session].remembered(), OPEN_COMMANDS_MAX);
 }
 
 #[test]
@@ -137,18 +138,18 @@ fn a_full_line_of_shared_waiters_comes_in_by_one_entry_under_rising_tokens() {
     for ahead in 0..WAITERS_MAX as u64 {
         let session = fixture.open();
         let outcome = fixture.once(session, 1, 1, acquire("door", LockMode::Shared, WAIT_US_MAX));
-        assert_eq!(outcome, Ok(Reply::LockQueued { ahead }));
+        assert_eq!(outcome, Ok(Reply::Waiting { ahead }));
     }
     let session = fixture.open();
     let outcome = fixture.once(session, 1, 1, acquire("door", LockMode::Shared, WAIT_US_MAX));
-    assert_eq!(outcome, Err(MachineError::TooManyWaiters));
+    assert_eq!(outcome, Err(LockError::TooManyWaiters.into()));
 
     let applied = fixture.apply(&Command::CloseSession { session: owner });
     let tokens: Vec<FenceToken> = applied
         .events
         .iter()
         .filter_map(|event| match event {
-            MachineEvent::LockGranted { holder, .. } => Some(holder.token),
+            MachineEvent::Lock(LockEvent::Granted { holder, .. }) => Some(holder.token),
             _ => None,
         })
         .collect();
@@ -161,8 +162,9 @@ fn a_full_line_of_shared_waiters_comes_in_by_one_entry_under_rising_tokens() {
 
 #[test]
 fn the_public_bounds_are_those_of_a_production_machine() {
-    let Limits { sessions, waiters, locks, keys } = Limits::default();
-    assert_eq!((sessions, waiters, locks, keys), (65_536, 4_096, 1_048_576, 1_048_576));
+    let Limits { sessions, lock, queue, cache } = Limits::default();
+    assert_eq!((sessions, lock.waiters, lock.locks, cache.keys), (65_536, 4_096, 1_048_576, 1_048_576));
+    assert_eq!((queue.topics, queue.waiting, queue.producers), (16_384, 4_096, 1_024));
 }
 
 #[test]

@@ -2,25 +2,38 @@
 //! tokens, sessions and retries mostly mean something. Times lie on a coarse grid, so that deadlines and
 //! stamps often coincide.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::ids::{ClusterTime, FenceToken, LogIndex, Sequence, SessionId};
+use crate::machine::cache::CacheLimits;
 use crate::machine::limits::Limits;
+use crate::machine::lock::LockLimits;
+use crate::machine::queue::QueueLimits;
 use crate::machine::{
-    Action, Applied, Command, LockAction, LockMode, Machine, MachineEvent, RegisterAction, Reply,
+    Action, Applied, CacheAction, Command, Expected, LockAction, LockEvent, LockGrant, LockMode, LockRequest,
+    Machine, MachineEvent, Reply,
 };
 
 /// One grid step of time.
 pub(super) const GRID_US: u64 = 50_000;
-/// The resources and keys that occur; one more than [`limits`] admits.
+/// The keys that occur; one more than [`limits`] admits.
 pub(super) const NAMES: [&str; 4] = ["attic", "barn", "cellar", "door"];
+/// The resources that are locked: mutexes mostly, the last three semaphores mostly.
+pub(super) const RESOURCES: [&str; 6] = ["attic", "barn", "cellar", "door", "pool", "quay"];
 
 /// Bounds that a random log reaches.
 pub(super) fn limits() -> Limits {
-    Limits { sessions: 7, waiters: 3, locks: 3, keys: 3 }
+    Limits {
+        sessions: 7,
+        lock: LockLimits { waiters: 2, locks: 5 },
+        queue: QueueLimits::default(),
+        cache: CacheLimits { keys: 3 },
+    }
 }
 
 /// A concrete entry.
@@ -38,9 +51,16 @@ enum Intent {
     Open { lease_grid: u64 },
     Keep(Index),
     Close(Index),
-    Acquire { who: Index, resource: usize, shared: bool, wait_grid: u64 },
+    Acquire { who: Index, names: Vec<usize>, modes: u8, wait_grid: u64 },
     Release { who: Index, which: Index },
+    ReleaseTwo { which: Index, other: Index },
     ReleaseAsOther { who: Index, which: Index },
+    Upgrade { which: Index, wait_grid: u64 },
+    Downgrade { which: Index },
+    Cancel { who: Index, back: u64 },
+    Declare { who: Index, semaphore: usize, permits: u32 },
+    RemoveSemaphore { who: Index, semaphore: usize },
+    Force { who: Index, which: Index },
     Set { who: Index, key: usize, value: u8 },
     CompareAndSet { who: Index, key: usize, expected: Option<u8>, value: u8 },
     Delete { who: Index, key: usize },
@@ -52,14 +72,29 @@ enum Intent {
 fn intent() -> impl Strategy<Value = Intent> {
     let who = any::<Index>;
     let name = || prop_oneof![3 => Just(0), 2 => 0..NAMES.len()];
+    let names = || {
+        vec(0..RESOURCES.len(), 0..8).prop_map(|mut names| {
+            // One resource mostly, sometimes two or three, hardly ever none or the same twice.
+            names.truncate([1, 1, 1, 2, 3, 2, 1, 3][names.len()]);
+            names
+        })
+    };
     prop_oneof![
         2 => Just(Intent::Tick),
         10 => (0_u64..60).prop_map(|lease_grid| Intent::Open { lease_grid }),
         8 => who().prop_map(Intent::Keep),
         1 => who().prop_map(Intent::Close),
-        20 => (who(), name(), any::<bool>(), 0_u64..20)
-            .prop_map(|(who, resource, shared, wait_grid)| Intent::Acquire { who, resource, shared, wait_grid }),
+        24 => (who(), names(), any::<u8>(), 0_u64..20)
+            .prop_map(|(who, names, modes, wait_grid)| Intent::Acquire { who, names, modes, wait_grid }),
         7 => (who(), who()).prop_map(|(who, which)| Intent::Release { who, which }),
+        1 => (who(), who()).prop_map(|(which, other)| Intent::ReleaseTwo { which, other }),
+        4 => (who(), 0_u64..20).prop_map(|(which, wait_grid)| Intent::Upgrade { which, wait_grid }),
+        2 => who().prop_map(|which| Intent::Downgrade { which }),
+        2 => (who(), 1_u64..4).prop_map(|(who, back)| Intent::Cancel { who, back }),
+        5 => (who(), 0_usize..3, 0_u32..5)
+            .prop_map(|(who, semaphore, permits)| Intent::Declare { who, semaphore, permits }),
+        1 => (who(), 0_usize..3).prop_map(|(who, semaphore)| Intent::RemoveSemaphore { who, semaphore }),
+        1 => (who(), who()).prop_map(|(who, which)| Intent::Force { who, which }),
         1 => (who(), who()).prop_map(|(who, which)| Intent::ReleaseAsOther { who, which }),
         4 => (who(), name(), 0_u8..3).prop_map(|(who, key, value)| Intent::Set { who, key, value }),
         4 => (who(), name(), proptest::option::of(0_u8..3), 0_u8..3)
@@ -97,6 +132,8 @@ struct Clients {
     sessions: Vec<(SessionId, u64, u64)>,
     /// Every grant ever made.
     grants: Vec<(SessionId, String, FenceToken)>,
+    /// What is a semaphore now.
+    semaphores: BTreeSet<String>,
     /// Every command with a number ever sent.
     sent: Vec<Command>,
 }
@@ -107,8 +144,12 @@ impl Clients {
             self.sessions.push((session, 1, 1));
         }
         for event in &applied.events {
-            if let MachineEvent::LockGranted { resource, holder } = event {
+            if let MachineEvent::Lock(LockEvent::Granted { resource, holder }) = event {
                 self.grants.push((holder.session, resource.clone(), holder.token));
+            }
+            if let MachineEvent::Lock(LockEvent::Semaphore { resource, permits }) = event {
+                self.semaphores.remove(resource);
+                self.semaphores.extend(permits.map(|_| resource.clone()));
             }
         }
     }
@@ -134,31 +175,77 @@ impl Clients {
             Intent::Malformed { who, behind } => return self.malformed(who, *behind),
             Intent::Release { which, .. } | Intent::ReleaseAsOther { which, .. } => {
                 let Some((_, resource, token)) = self.newest_grant(which) else { return Command::Tick };
-                Action::Lock(LockAction::Release { resource, token })
+                Action::Lock(LockAction::Release { grants: vec![LockGrant { resource, token }] })
             }
-            Intent::Acquire { resource, shared, wait_grid, .. } => Action::Lock(LockAction::Acquire {
-                resource: name(*resource),
-                mode: if *shared { LockMode::Shared } else { LockMode::Exclusive },
+            Intent::ReleaseTwo { which, other } => {
+                let (Some(one), Some(two)) = (self.newest_grant(which), self.newest_grant(other)) else {
+                    return Command::Tick;
+                };
+                let grants = [one, two].map(|(_, resource, token)| LockGrant { resource, token });
+                Action::Lock(LockAction::Release { grants: grants.to_vec() })
+            }
+            Intent::Upgrade { which, wait_grid } => {
+                let Some((_, resource, token)) = self.newest_grant(which) else { return Command::Tick };
+                Action::Lock(LockAction::Upgrade { resource, token, wait_us: wait_grid * GRID_US })
+            }
+            Intent::Downgrade { which } => {
+                let Some((_, resource, token)) = self.newest_grant(which) else { return Command::Tick };
+                Action::Lock(LockAction::Downgrade { resource, token })
+            }
+            Intent::Force { which, .. } => {
+                let Some((_, resource, token)) = self.newest_grant(which) else { return Command::Tick };
+                Action::Lock(LockAction::ForceRelease { resource, token, reason: "stuck".to_owned() })
+            }
+            Intent::Cancel { who, back } => {
+                let next = self.pick(who).1;
+                Action::Lock(LockAction::Cancel { sequence: Sequence(next.saturating_sub(*back)) })
+            }
+            Intent::Declare { semaphore, permits, .. } => {
+                let resource = RESOURCES[3 + semaphore].to_owned();
+                Action::Lock(LockAction::DeclareSemaphore { resource, permits: *permits })
+            }
+            Intent::RemoveSemaphore { semaphore, .. } => {
+                Action::Lock(LockAction::RemoveSemaphore { resource: RESOURCES[3 + semaphore].to_owned() })
+            }
+            Intent::Acquire { names, modes, wait_grid, .. } => Action::Lock(LockAction::Acquire {
+                requests: self.requests(names, *modes),
                 wait_us: wait_grid * GRID_US,
             }),
             Intent::Set { key, value: new, .. } => {
-                Action::Register(RegisterAction::Set { key: name(*key), value: value(*new) })
+                Action::Cache(CacheAction::Set { key: name(*key), value: value(*new), ttl_us: None })
             }
             Intent::CompareAndSet { key, expected, value: new, .. } => {
-                let expected = expected.map(value);
-                Action::Register(RegisterAction::CompareAndSet {
-                    key: name(*key),
-                    expected,
-                    value: value(*new),
-                })
+                let expected = expected.map_or(Expected::Absent, |old| Expected::Value(value(old)));
+                let (key, value) = (name(*key), value(*new));
+                Action::Cache(CacheAction::CompareAndSet { key, expected, value, ttl_us: None })
             }
-            Intent::Delete { key, .. } => Action::Register(RegisterAction::Delete { key: name(*key) }),
+            Intent::Delete { key, .. } => Action::Cache(CacheAction::Delete { key: name(*key) }),
         };
         let by = match intent {
-            Intent::Release { which, .. } => self.newest_grant(which).map(|(session, ..)| session),
+            Intent::Release { which, .. }
+            | Intent::ReleaseTwo { which, .. }
+            | Intent::Upgrade { which, .. }
+            | Intent::Downgrade { which } => self.newest_grant(which).map(|(session, ..)| session),
             _ => None,
         };
         self.send(intent, by, action)
+    }
+
+    /// Requests in modes that mostly go with the resources.
+    fn requests(&self, names: &[usize], modes: u8) -> Vec<LockRequest> {
+        let mode = |place: usize, resource: &str| {
+            let drawn = modes.rotate_left(place as u32 * 3);
+            let is_semaphore = self.semaphores.contains(resource) != (drawn % 64 == 9);
+            match (is_semaphore, drawn & 1) {
+                (true, _) => LockMode::Permits(u32::from(drawn >> 2) % 4),
+                (false, 0) => LockMode::Shared,
+                (false, _) => LockMode::Exclusive,
+            }
+        };
+        let named = names.iter().map(|&name| RESOURCES[name]).enumerate();
+        named
+            .map(|(place, name)| LockRequest { resource: name.to_owned(), mode: mode(place, name) })
+            .collect()
     }
 
     fn send(&mut self, intent: &Intent, by: Option<SessionId>, action: Action) -> Command {
@@ -166,6 +253,13 @@ impl Clients {
             Intent::Acquire { who, .. }
             | Intent::Release { who, .. }
             | Intent::ReleaseAsOther { who, .. }
+            | Intent::ReleaseTwo { which: who, .. }
+            | Intent::Upgrade { which: who, .. }
+            | Intent::Downgrade { which: who }
+            | Intent::Cancel { who, .. }
+            | Intent::Declare { who, .. }
+            | Intent::RemoveSemaphore { who, .. }
+            | Intent::Force { who, .. }
             | Intent::Set { who, .. }
             | Intent::CompareAndSet { who, .. }
             | Intent::Delete { who, .. } => who,
@@ -189,7 +283,7 @@ impl Clients {
             session,
             sequence: Sequence(sequence),
             lowest_open: Sequence(lowest_open),
-            action: Action::Register(RegisterAction::Delete { key: NAMES[0].to_owned() }),
+            action: Action::Cache(CacheAction::Delete { key: NAMES[0].to_owned() }),
         };
         self.sent.push(command.clone());
         command

@@ -1,12 +1,15 @@
 //! Tests of the machine as a whole: through `apply`, `query` and what they leave behind.
 
 mod bounds;
+mod deadlocks;
 mod generate;
 mod invariants;
 mod model;
+mod model_locks;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod properties;
-mod script;
+pub(super) mod script;
 mod snapshot;
 mod transcripts;
+mod transcripts_locks;

@@ -1,11 +1,12 @@
 //! The naive model: what the machine means, in flat lists that are searched from end to end. It shares the
 //! vocabulary with the machine and nothing else.
 
-use crate::ids::{ClusterTime, FenceToken, LogIndex, Sequence, SessionId};
+use super::model_locks::Locks;
+use crate::ids::{ClusterTime, LogIndex, Sequence, SessionId};
 use crate::machine::limits::Limits;
 use crate::machine::{
-    Action, Command, LockAction, LockHolder, LockMode, LockState, LockWaiter, MachineError, Outcome,
-    RegisterAction, Reply, Versioned,
+    Action, CacheAction, CacheError, CacheEvent, CacheReply, Command, Expected, MachineError, MachineEvent,
+    Outcome, Reply, Versioned,
 };
 
 struct Session {
@@ -22,11 +23,8 @@ pub(super) struct Model {
     time: ClusterTime,
     sessions: Vec<Session>,
     replies: Vec<(SessionId, Sequence, Outcome)>,
-    holds: Vec<(String, LockHolder)>,
-    waits: Vec<(String, LockWaiter)>,
+    pub(super) locks: Locks,
     values: Vec<(String, Versioned)>,
-    /// Resources granted by the current entry.
-    granted: Vec<String>,
 }
 
 impl Model {
@@ -37,72 +35,45 @@ impl Model {
             time: ClusterTime(0),
             sessions: Vec::new(),
             replies: Vec::new(),
-            holds: Vec::new(),
-            waits: Vec::new(),
+            locks: Locks::new(limits),
             values: Vec::new(),
-            granted: Vec::new(),
         }
     }
 
-    pub(super) fn apply(&mut self, index: LogIndex, time: ClusterTime, command: &Command) -> Outcome {
-        self.index = index;
-        self.time = time;
-        self.granted.clear();
-        let late: Vec<(SessionId, Sequence)> = self
-            .waits
-            .iter()
-            .filter(|(_, wait)| wait.deadline <= time)
-            .map(|(_, wait)| (wait.session, wait.sequence))
-            .collect();
-        for (session, sequence) in late {
-            self.give_up(session, sequence);
+    /// Returns the outcome and what happened besides, in any order.
+    pub(super) fn apply(
+        &mut self,
+        index: LogIndex,
+        time: ClusterTime,
+        command: &Command,
+    ) -> (Outcome, Vec<MachineEvent>) {
+        (self.index, self.time) = (index, time);
+        (self.locks.index, self.locks.time) = (index, time);
+        while let Some(session) = self.sessions.iter().find(|session| session.ends <= time.0) {
+            self.end_session(session.id, true);
         }
-        self.sessions.retain(|session| session.ends > time.0);
+        self.locks.end_late_waits();
         self.settle();
         let outcome = self.command(command);
         self.settle();
-        outcome
+        (outcome, std::mem::take(&mut self.locks.events))
     }
 
-    /// Drops all that belongs to no session, then grants while anything can be granted.
+    fn end_session(&mut self, id: SessionId, expired: bool) {
+        self.sessions.retain(|session| session.id != id);
+        self.replies.retain(|(session, ..)| *session != id);
+        self.locks.end_session(id);
+        self.locks.events.push(MachineEvent::SessionEnded { session: id, expired });
+    }
+
     fn settle(&mut self) {
-        let alive: Vec<SessionId> = self.sessions.iter().map(|session| session.id).collect();
-        self.holds.retain(|(_, hold)| alive.contains(&hold.session));
-        self.waits.retain(|(_, wait)| alive.contains(&wait.session));
-        self.replies.retain(|(session, ..)| alive.contains(session));
-        let mut place = 0;
-        while place < self.waits.len() {
-            let (resource, wait) = self.waits[place].clone();
-            let is_first = self.waits[..place].iter().all(|(other, _)| *other != resource);
-            if is_first && self.is_compatible(&resource, wait.mode) {
-                self.waits.remove(place);
-                let reply = self.grant(&resource, wait.session, wait.mode);
-                self.answer(wait.session, wait.sequence, Ok(reply));
-                place = 0;
-            } else {
-                place += 1;
+        self.locks.settle();
+        for (session, sequence, outcome) in std::mem::take(&mut self.locks.completed) {
+            let open = self.sessions.iter().find(|open| open.id == session);
+            if open.is_some_and(|open| sequence >= open.lowest_open) {
+                self.answer(session, sequence, outcome);
             }
         }
-    }
-
-    fn is_compatible(&self, resource: &str, mode: LockMode) -> bool {
-        self.holds
-            .iter()
-            .filter(|(held, _)| held == resource)
-            .all(|(_, hold)| hold.mode == LockMode::Shared && mode == LockMode::Shared)
-    }
-
-    fn grant(&mut self, resource: &str, session: SessionId, mode: LockMode) -> Reply {
-        let ordinal = self.granted.iter().filter(|granted| *granted == resource).count() as u64;
-        let token = FenceToken(self.index.0 * 8192 + ordinal);
-        self.granted.push(resource.to_owned());
-        self.holds.push((resource.to_owned(), LockHolder { session, mode, token }));
-        Reply::LockGranted { token }
-    }
-
-    fn give_up(&mut self, session: SessionId, sequence: Sequence) {
-        self.waits.retain(|(_, wait)| (wait.session, wait.sequence) != (session, sequence));
-        self.answer(session, sequence, Err(MachineError::LockTimeout));
     }
 
     fn answer(&mut self, session: SessionId, sequence: Sequence, outcome: Outcome) {
@@ -113,6 +84,7 @@ impl Model {
     fn command(&mut self, command: &Command) -> Outcome {
         match command {
             Command::Tick => Ok(Reply::Done),
+            Command::Evict { .. } => unreachable!("the cache's own tests evict"),
             Command::OpenSession { lease_us } => {
                 if *lease_us < 100_000 || *lease_us > 3_600_000_000 {
                     return Err(MachineError::InvalidArgument(String::new()));
@@ -131,7 +103,9 @@ impl Model {
             }
             Command::KeepAlive { session } => self.keep(*session).map(|_| Reply::Done),
             Command::CloseSession { session } => {
-                self.sessions.retain(|open| open.id != *session);
+                if self.sessions.iter().any(|open| open.id == *session) {
+                    self.end_session(*session, false);
+                }
                 Ok(Reply::Done)
             }
             Command::Once { session, sequence, lowest_open, action } => {
@@ -157,9 +131,8 @@ impl Model {
         }
         session.lowest_open = session.lowest_open.max(lowest_open);
         let lowest_open = session.lowest_open;
-        let is_dropped = |session: SessionId, number: Sequence| session == id && number < lowest_open;
-        self.waits.retain(|(_, wait)| !is_dropped(wait.session, wait.sequence));
-        self.replies.retain(|(session, number, _)| !is_dropped(*session, *number));
+        self.replies.retain(|(session, number, _)| *session != id || *number >= lowest_open);
+        self.locks.let_go(id, lowest_open);
         self.settle();
         if sequence < lowest_open {
             return Err(MachineError::SequenceTooOld);
@@ -168,88 +141,58 @@ impl Model {
             return reply;
         }
         let outcome = match action {
-            Action::Lock(LockAction::Acquire { resource, mode, wait_us }) => {
-                self.acquire(id, sequence, resource, *mode, *wait_us)
-            }
-            Action::Lock(LockAction::Release { resource, token }) => {
-                let before = self.holds.len();
-                self.holds.retain(|(r, hold)| (r, hold.session, hold.token) != (resource, id, *token));
-                if self.holds.len() < before { Ok(Reply::Done) } else { Err(MachineError::LockNotHeld) }
-            }
-            Action::Register(action) => self.register(action),
+            Action::Lock(action) => self.locks.act(id, sequence, action),
+            Action::Cache(action) => self.write(action),
+            Action::Queue(_) => unreachable!("the queue has a model of its own"),
         };
         self.answer(id, sequence, outcome.clone());
         outcome
     }
 
-    fn acquire(
-        &mut self,
-        session: SessionId,
-        sequence: Sequence,
-        resource: &str,
-        mode: LockMode,
-        wait_us: u64,
-    ) -> Outcome {
-        let state = self.lock(resource);
-        if state.holders.iter().any(|h| h.session == session)
-            || state.waiters.iter().any(|w| w.session == session)
-        {
-            return Err(MachineError::LockReentrant);
-        }
-        if state.waiters.is_empty() && self.is_compatible(resource, mode) {
-            let mut held: Vec<&String> = self.holds.iter().map(|(resource, _)| resource).collect();
-            held.sort();
-            held.dedup();
-            if state.holders.is_empty() && held.len() == self.limits.locks {
-                return Err(MachineError::TooManyResources);
-            }
-            return Ok(self.grant(resource, session, mode));
-        }
-        if wait_us == 0 {
-            return Err(MachineError::LockTimeout);
-        }
-        if state.waiters.len() == self.limits.waiters {
-            return Err(MachineError::TooManyWaiters);
-        }
-        let deadline = ClusterTime(self.time.0 + wait_us);
-        self.waits.push((resource.to_owned(), LockWaiter { session, sequence, mode, deadline }));
-        Ok(Reply::LockQueued { ahead: state.waiters.len() as u64 })
-    }
-
-    fn register(&mut self, action: &RegisterAction) -> Outcome {
+    fn write(&mut self, action: &CacheAction) -> Outcome {
         let (key, new) = match action {
-            RegisterAction::Set { key, value } => (key, Some(value)),
-            RegisterAction::CompareAndSet { key, expected, value } => {
+            CacheAction::Set { key, value, .. } => (key, Some(value)),
+            CacheAction::CompareAndSet { key, expected, value, .. } => {
                 let found = self.value(key);
-                if found.as_ref().map(|found| &found.value) != expected.as_ref() {
-                    return Ok(Reply::Mismatch(found));
+                let is = match expected {
+                    Expected::Absent => found.is_none(),
+                    Expected::Value(value) => found.as_ref().is_some_and(|found| found.value == *value),
+                    Expected::Version(version) => {
+                        found.as_ref().is_some_and(|found| found.version == *version)
+                    }
+                };
+                if !is {
+                    return Ok(Reply::Cache(CacheReply::Mismatch(found)));
                 }
                 (key, Some(value))
             }
-            RegisterAction::Delete { key } => (key, None),
+            CacheAction::Delete { key } => (key, None),
+            other => unreachable!("the cache's own tests draw {other:?}"),
         };
-        let existed = self.value(key).is_some();
+        let before = self.value(key);
+        let existed = before.is_some();
         let Some(new) = new else {
             self.values.retain(|(k, _)| k != key);
-            return Ok(Reply::Deleted { existed, version: self.index });
+            if let Some(Versioned { version, .. }) = before {
+                self.happened(CacheEvent::Deleted { key: key.clone(), version });
+            }
+            return Ok(Reply::Cache(CacheReply::Deleted { existed, version: self.index }));
         };
-        if !existed && self.values.len() == self.limits.keys {
-            return Err(MachineError::TooManyResources);
+        if !existed && self.values.len() == self.limits.cache.keys {
+            return Err(CacheError::Full.into());
         }
         self.values.retain(|(k, _)| k != key);
         self.values.push((key.clone(), Versioned { value: new.clone(), version: self.index }));
-        Ok(Reply::Written { version: self.index })
+        self.happened(CacheEvent::Written { key: key.clone(), version: self.index });
+        Ok(Reply::Cache(CacheReply::Written { version: self.index }))
+    }
+
+    fn happened(&mut self, event: CacheEvent) {
+        self.locks.events.push(MachineEvent::Cache(event));
     }
 
     pub(super) fn value(&self, key: &str) -> Option<Versioned> {
         self.values.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone())
-    }
-
-    pub(super) fn lock(&self, resource: &str) -> LockState {
-        LockState {
-            holders: self.holds.iter().filter(|(r, _)| r == resource).map(|(_, hold)| *hold).collect(),
-            waiters: self.waits.iter().filter(|(r, _)| r == resource).map(|(_, wait)| *wait).collect(),
-        }
     }
 
     pub(super) fn reply(&self, session: SessionId, sequence: Sequence) -> Option<Outcome> {
@@ -258,6 +201,6 @@ impl Model {
 
     pub(super) fn next_deadline(&self) -> Option<ClusterTime> {
         let leases = self.sessions.iter().map(|session| ClusterTime(session.ends));
-        leases.chain(self.waits.iter().map(|(_, wait)| wait.deadline)).min()
+        leases.chain(self.locks.next_deadline()).min()
     }
 }

@@ -72,6 +72,8 @@ fn describe_call(call: &Call) -> String {
         Call::Acquire { exclusive: true, .. } => "acquire exclusive".to_owned(),
         Call::Acquire { exclusive: false, .. } => "acquire shared".to_owned(),
         Call::Release { token, .. } => format!("release {token}"),
+        // Only registers and single locks are searched.
+        call => call.kind().to_owned(),
     }
 }
 
@@ -88,6 +90,7 @@ fn describe_answer(answer: &Answer) -> String {
         Answer::Released => "released".to_owned(),
         Answer::NotGranted => "not granted".to_owned(),
         Answer::NotHeld => "not held".to_owned(),
+        answer => format!("{answer:?}"),
     }
 }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::machine::{LockMode, Outcome};
+use crate::machine::{EvictionPolicy, ForcedRelease, LockMode, Outcome};
 
 /// The body of a snapshot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,8 +13,24 @@ pub(super) struct Image {
     pub(super) index: u64,
     pub(super) time: u64,
     pub(super) sessions: Vec<Session>,
+    pub(super) last_id: u64,
+    pub(super) forgotten_at: u64,
     pub(super) locks: Vec<Lock>,
-    pub(super) registers: Vec<Register>,
+    pub(super) waits: Vec<Wait>,
+    pub(super) forced: Vec<ForcedRelease>,
+    /// How many topics there are; these tests have none.
+    pub(super) topics: u64,
+    pub(super) cache_head: CacheHead,
+    pub(super) cache: Vec<Line>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct CacheHead {
+    pub(super) entries_max: u64,
+    pub(super) bytes_max: u64,
+    pub(super) policy: EvictionPolicy,
+    /// Created, overwritten, deleted, expired, evicted, refused.
+    pub(super) totals: [u64; 6],
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,33 +44,42 @@ pub(super) struct Session {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Lock {
+    pub(super) id: u64,
     pub(super) name: String,
+    pub(super) permits: Option<u32>,
     pub(super) last_token: u64,
+    pub(super) version: u64,
     pub(super) holders: Vec<Holder>,
-    pub(super) line: Vec<Waiter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Holder {
+    pub(super) token: u64,
     pub(super) session: u64,
     pub(super) mode: LockMode,
-    pub(super) token: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Waiter {
-    pub(super) ticket: u64,
+pub(super) struct Wait {
     pub(super) session: u64,
     pub(super) sequence: u64,
-    pub(super) mode: LockMode,
+    pub(super) ticket: u64,
     pub(super) deadline: u64,
+    pub(super) wanted: Wanted,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Register {
+pub(super) enum Wanted {
+    Acquire(Vec<(u64, LockMode)>),
+    Upgrade(u64, u64),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Line {
     pub(super) key: String,
     pub(super) value: Bytes,
     pub(super) version: u64,
+    pub(super) ends: Option<u64>,
 }
 
 impl Image {
@@ -67,7 +92,7 @@ impl Image {
 
     /// A whole snapshot that says this.
     pub(super) fn sealed(&self) -> Vec<u8> {
-        seal(1, &postcard::to_allocvec(self).expect("it is plain data"))
+        seal(2, &postcard::to_allocvec(self).expect("it is plain data"))
     }
 
     /// Every number in it but those in outcomes.
@@ -77,16 +102,27 @@ impl Image {
             numbers.extend([id, lease_us, deadline, lowest_open]);
             numbers.extend(outcomes.iter_mut().map(|(sequence, _)| sequence));
         }
-        for Lock { last_token, holders, line, .. } in &mut self.locks {
-            numbers.push(last_token);
+        numbers.extend([&mut self.last_id, &mut self.forgotten_at]);
+        for Lock { id, last_token, version, holders, .. } in &mut self.locks {
+            numbers.extend([id, last_token, version]);
             for Holder { session, token, .. } in holders {
                 numbers.extend([session, token]);
             }
-            for Waiter { ticket, session, sequence, deadline, .. } in line {
-                numbers.extend([ticket, session, sequence, deadline]);
+        }
+        for Wait { session, sequence, ticket, deadline, wanted } in &mut self.waits {
+            numbers.extend([session, sequence, ticket, deadline]);
+            match wanted {
+                Wanted::Acquire(wants) => numbers.extend(wants.iter_mut().map(|(resource, _)| resource)),
+                Wanted::Upgrade(resource, token) => numbers.extend([resource, token]),
             }
         }
-        numbers.extend(self.registers.iter_mut().map(|register| &mut register.version));
+        let CacheHead { entries_max, bytes_max, totals, .. } = &mut self.cache_head;
+        numbers.extend([entries_max, bytes_max]);
+        numbers.extend(totals);
+        for Line { version, ends, .. } in &mut self.cache {
+            numbers.push(version);
+            numbers.extend(ends);
+        }
         numbers
     }
 }

@@ -1,6 +1,6 @@
 //! Contradictions, one by one: each alters one thing in the snapshot of a sound state.
 
-use super::image::{Image, Waiter};
+use super::image::{Image, Wanted};
 use super::{bytes_of, furnished};
 use crate::machine::{
     LEASE_US_MAX, LEASE_US_MIN, LockMode, Machine, NAME_BYTES_MAX, OPEN_COMMANDS_MAX, Reply, RestoreError,
@@ -29,8 +29,10 @@ fn the_sound_state_itself_is_accepted() {
 #[test]
 fn an_index_has_room_for_its_tokens_and_a_stamp_an_entry() {
     refuses(|image| image.index = 1 << 51, "no log reaches");
-    let empty = Image { index: 0, time: 1, sessions: vec![], locks: vec![], registers: vec![] };
-    refuses(|image| *image = empty, "a stamp and no entry");
+    let empty = |image: &mut Image| {
+        (image.index, image.time) = (0, 1);
+    };
+    refuses(empty, "a stamp and no entry");
 }
 
 #[test]
@@ -61,12 +63,11 @@ fn outcomes_are_in_order_and_within_the_window_of_open_commands() {
 
 #[test]
 fn holders_are_open_sessions_each_at_a_lock_once() {
-    refuses(|image| drop(image.sessions.remove(0)), "s1 holds a lock and is not open");
-    refuses(|image| image.locks[1].holders[1].session = 1, "s1 holds barn twice");
-    refuses(|image| image.locks[0].line[0].session = 1, "s1 waits with #1, and its table does not say so");
+    refuses(|image| drop(image.sessions.remove(0)), "a grant is of s1, which is not open");
+    refuses(|image| image.locks[1].holders[1].session = 1, "s1 is twice at barn");
     refuses(
-        |image| image.locks[0].line[1] = Waiter { ticket: 6, ..image.locks[0].line[0].clone() },
-        "is twice at",
+        |image| image.waits[0].wanted = Wanted::Acquire(vec![(2, LockMode::Shared)]),
+        "s2 is twice at barn",
     );
 }
 
@@ -74,52 +75,113 @@ fn holders_are_open_sessions_each_at_a_lock_once() {
 fn grants_are_in_order_and_by_entries_that_were_applied() {
     refuses(|image| image.locks[1].holders.swap(0, 1), "holders of a lock are out of order");
     refuses(|image| image.locks[1].last_token -= 1, "later than the latest token");
-    refuses(|image| image.locks[1].last_token = 11 << 13, "a token is of the entry 11");
+    refuses(
+        |image| image.locks[1].last_token = 9 << 13,
+        "the latest token of barn is later than its version",
+    );
+    refuses(|image| image.locks[1].version = 11, "a lock's version is of the entry 11");
+    refuses(|image| image.locks[0].version = 5, "attic changed after its version");
+    refuses(|image| image.forgotten_at = 11, "a lock was forgotten in the future");
     refuses(|image| image.locks[0].holders[0].token = 0, "a grant is of the entry 0");
     refuses(|image| image.locks[0].holders[0].token = 1 << 13, "s1 did something by the entry 1");
 }
 
 #[test]
-fn holders_go_together_and_the_head_of_a_line_does_not_go_with_them() {
-    refuses(|image| image.locks[1].holders[1].mode = LockMode::Exclusive, "s2 holds a lock beside others");
-    refuses(|image| image.locks[1].holders[0].mode = LockMode::Exclusive, "s2 holds a lock beside others");
+fn holders_go_together_and_nobody_in_line_waits_for_nothing() {
+    refuses(|image| image.locks[1].holders[1].mode = LockMode::Exclusive, "s2 holds barn beside others");
+    refuses(|image| image.locks[1].holders[0].mode = LockMode::Exclusive, "s2 holds barn beside others");
     refuses(|image| image.locks[0].holders[0].mode = LockMode::Shared, "waits for nothing");
-    refuses(|image| image.locks[1].holders.clear(), "nobody holds barn");
+    refuses(|image| image.locks[0].holders.clear(), "waits for nothing");
+    refuses(|image| image.locks[1].holders.clear(), "nobody holds or awaits barn");
 }
 
 #[test]
-fn waiters_are_in_order_and_their_sessions_say_that_they_wait() {
-    refuses(|image| image.locks[0].line.swap(0, 1), "waiters for a lock are out of order");
-    refuses(|image| image.locks[0].line[1].ticket = 11, "a wait is of the entry 11");
-    refuses(|image| image.locks[0].line[0].ticket = 2, "s2 did something by the entry 2");
-    refuses(|image| image.locks[0].line[0].sequence = 2, "its table does not say so");
-    refuses(|image| image.locks[0].line[0].session = 4, "s4 awaits a lock and is not open");
-    refuses(|image| image.locks[0].line.truncate(1), "2 commands are queued, and 1 wait in line");
-    let queued = Ok(Reply::LockQueued { ahead: 0 });
-    refuses(|image| image.sessions[0].outcomes[0].1 = queued, "3 commands are queued, and 2 wait in line");
+fn modes_go_with_the_kind_of_the_resource() {
+    refuses(|image| image.locks[0].permits = Some(0), "attic has no permits");
+    refuses(|image| image.locks[0].permits = Some(3), "s1 holds attic in another mode than it has");
+    let permits = Wanted::Acquire(vec![(1, LockMode::Permits(1))]);
+    refuses(|image| image.waits[0].wanted = permits, "s2 waits in another mode than attic has");
+}
+
+#[test]
+fn waits_are_in_order_and_their_sessions_say_that_they_wait() {
+    refuses(|image| image.waits.swap(0, 1), "waits are out of order");
+    refuses(|image| image.waits[1].ticket = 11, "a wait is of the entry 11");
+    refuses(|image| image.waits[1].ticket = 5, "two at attic have the ticket 5");
+    refuses(|image| image.waits[0].ticket = 2, "s2 did something by the entry 2");
+    refuses(|image| image.waits[0].sequence = 2, "its table does not say so");
+    refuses(|image| image.waits[1].session = 4, "a wait is of s4, which is not open");
+    refuses(|image| image.waits.truncate(1), "2 commands are to wait, and 1 do");
+    let queued = Ok(Reply::Waiting { ahead: 0 });
+    refuses(|image| image.sessions[0].outcomes[0].1 = queued, "3 commands are to wait, and 2 do");
+}
+
+#[test]
+fn waits_are_for_locks_that_are_known_and_upgrades_of_what_is_held_shared() {
+    refuses(|image| image.waits[0].wanted = Wanted::Acquire(Vec::new()), "s2 waits for 0 locks at once");
+    refuses(
+        |image| image.waits[0].wanted = Wanted::Acquire(vec![(9, LockMode::Shared)]),
+        "s2 waits for no lock",
+    );
+    for (resource, token) in [(1, 4 << 13), (2, 7 << 13), (9, 8 << 13)] {
+        let upgrade = Wanted::Upgrade(resource, token);
+        refuses(|image| image.waits[0].wanted = upgrade, "s2 upgrades what it cannot");
+    }
 }
 
 #[test]
 fn waits_end_within_the_longest_wait() {
-    refuses(|image| image.locks[0].line[0].deadline = image.time, "the end of a wait");
-    refuses(|image| image.locks[0].line[0].deadline = image.time + WAIT_US_MAX + 1, "the end of a wait");
+    refuses(|image| image.waits[0].deadline = image.time, "the end of a wait");
+    refuses(|image| image.waits[0].deadline = image.time + WAIT_US_MAX + 1, "the end of a wait");
 }
 
 #[test]
 fn names_are_in_order_and_within_bounds() {
     refuses(|image| image.locks.swap(0, 1), "locks are out of order");
-    refuses(|image| image.registers.swap(0, 1), "keys are out of order");
-    refuses(|image| image.registers[1].key = "key".to_owned(), "keys are out of order");
+    refuses(|image| image.locks[1].id = 3, "a lock has the id 3");
+    refuses(|image| image.locks[1].name = "attic".to_owned(), "attic is there twice");
+    refuses(|image| image.cache.swap(0, 1), "keys are out of order");
+    refuses(|image| image.cache[1].key = "key".to_owned(), "keys are out of order");
     refuses(|image| image.locks[0].name = String::new(), "the resource must have");
-    refuses(|image| image.registers[1].key = "z".repeat(NAME_BYTES_MAX + 1), "the key must have");
+    refuses(|image| image.cache[1].key = "z".repeat(NAME_BYTES_MAX + 1), "the key must have");
+}
+
+#[test]
+fn the_latest_lock_was_made_by_an_entry_and_leaves_room_for_more() {
+    refuses(|image| image.last_id = u64::MAX, "more locks than entries could make");
+    refuses(|image| image.last_id = 10 * 16 + 1, "more locks than entries could make");
+}
+
+#[test]
+fn a_grant_that_is_due_is_refused_though_there_is_no_token_left_for_it() {
+    let exhausted = |image: &mut Image| {
+        let index = image.index;
+        let attic = &mut image.locks[0];
+        attic.holders.clear();
+        (attic.version, attic.last_token) = (index, (index << 13) | 8191);
+    };
+    refuses(exhausted, "waits for nothing");
+}
+
+#[test]
+fn the_cache_is_within_its_bounds_and_accounts_for_every_key() {
+    refuses(|image| image.cache_head.entries_max = 0, "its cache is to have 0 keys");
+    refuses(|image| image.cache_head.bytes_max = u64::MAX, "its cache is to have");
+    refuses(|image| image.cache_head.totals[0] += 1, "are not accounted for");
+    refuses(|image| image.cache_head.totals[2] = u64::MAX, "are not accounted for");
+    refuses(|image| image.cache_head.totals[5] = 1 << 40, "more than entries");
+    refuses(|image| image.cache[0].version = image.cache[1].version, "two keys have the version");
+    refuses(|image| image.cache[0].ends = Some(10_001), "expires at 10001");
+    refuses(|image| image.cache[0].ends = Some(0), "the end of a time to live is 0");
+    refuses(|image| image.cache[0].ends = Some(u64::MAX - 5), "expires at");
 }
 
 #[test]
 fn values_are_within_bounds_and_written_by_entries_that_were_applied() {
-    refuses(|image| image.registers[0].version = 11, "a write is of the entry 11");
-    refuses(|image| image.registers[0].version = 0, "a write is of the entry 0");
+    refuses(|image| image.cache[0].version = 11, "a write is of the entry 11");
+    refuses(|image| image.cache[0].version = 0, "a write is of the entry 0");
     let value = vec![0; VALUE_BYTES_MAX + 1];
-    refuses(|image| image.registers[0].value = value.into(), "has 1048577 bytes");
+    refuses(|image| image.cache[0].value = value.into(), "has 1048577 bytes");
 }
 
 #[test]

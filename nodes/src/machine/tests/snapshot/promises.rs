@@ -102,7 +102,7 @@ fn a_value_far_larger_than_a_piece_is_handed_out_in_pieces() {
 
 /// The format as it is on disks: bytes that change here are a new version of the format.
 #[test]
-fn version_1_of_the_format_has_not_changed() {
+fn version_2_of_the_format_has_not_changed() {
     let mut machine = Machine::new();
     run_on(
         &mut machine,
@@ -115,17 +115,22 @@ fn version_1_of_the_format_has_not_changed() {
     );
     #[rustfmt::skip]
     let expected = [
-        b"STORMGLS\x01\0\0\0".as_slice(), b"]>\x11\x92",
+        b"STORMGLS\x02\0\0\0".as_slice(), b"d\xb73\xf0",
         b"\x05\0",                                      // index 5, stamp 0
         b"\x02",                                        // two sessions
         b"\x01\xc0\x84\x3d\xc0\x84\x3d\x01",            // s1: lease, deadline, lowest open number
-        b"\x01\x01\0\x02\x80\xc0\x01",                  // one outcome: #1 granted f24576
+        b"\x01\x01\0\x03\0\x01\x04door\x80\xc0\x01",       // one outcome: #1 granted door f24576
         b"\x02\xc0\x84\x3d\xc0\x84\x3d\x01",            // s2
-        b"\x02\x01\0\x03\0\x02\0\x04\x05",              // #1 queued behind 0, #2 written as 5
-        b"\x01\x04door\x80\xc0\x01",                    // one lock, its latest token
-        b"\x01\x01\0\x80\xc0\x01",                      // one holder: s1, exclusive, token
-        b"\x01\x04\x02\x01\x01\xc0\x84\x3d",            // one waiter: ticket 4, s2 #1, shared, deadline
-        b"\x01\x03key\x03one\x05",                      // one register, version 5
+        b"\x02\x01\0\x02\0\x02\0\x04\0\x05",            // #1 waits behind 0, #2 written as 5
+        b"\x01\0\x01",                                  // latest id 1, nothing forgotten yet, one lock
+        b"\x01\x04door\0\x80\xc0\x01\x04",                // 1: door, a mutex, its latest token, version 4
+        b"\x01\x80\xc0\x01\x01\0",                        // one holder: token, s1, exclusive
+        b"\x01\x02\x01\x04\xc0\x84\x3d\0\x01\x01\x01",        // one wait: s2 #1, ticket, deadline, acquires 1 shared
+        b"\0",                                          // no forced releases
+        b"\0",                                          // no topics
+        b"\x80\x80\x40\x80\x80\x80\x80\x04\x01",         // bounds of the cache, least recently written first
+        b"\x01\0\0\0\0\0",                            // one key created, nothing else
+        b"\x01\x03key\x03one\x05\0",                    // one key, version 5, for ever
     ];
     let bytes = bytes_of(machine.snapshot(), 64);
     let (body, seal) = bytes.split_at(bytes.len() - 8);

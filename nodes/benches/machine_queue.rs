@@ -1,0 +1,249 @@
+//! What the queue costs: bytes per message beside its payload, and time per operation, by how many messages
+//! a topic holds. An operation is one entry applied by the whole machine, its session's table included.
+//!
+//! ```text
+//! cargo bench -p stormglass-nodes --bench machine_queue
+//! ```
+//!
+//! Bytes are those asked of the allocator, at their highest while the messages came; time is that of the
+//! thread's CPU, the median of many short runs.
+
+use std::process::ExitCode;
+
+use alloc_tracker::Session;
+use bytes::Bytes;
+use rustix::time::{ClockId, clock_gettime};
+use stormglass_nodes::ids::{ClusterTime, MessageId, Receipt, Sequence, SessionId};
+use stormglass_nodes::machine::{
+    Action, Command, Machine, NewMessage, Outcome, QueueAction, QueueReply, Reply, TopicSettings,
+};
+
+#[global_allocator]
+static ALLOCATOR: alloc_tracker::Allocator<std::alloc::System> = alloc_tracker::Allocator::system();
+
+/// What the process says of a call that it does not understand.
+const USAGE_ERROR: u8 = 64;
+/// What a message may cost beside its payload.
+const BYTES_MAX: f64 = 200.0;
+/// Messages when bytes are counted.
+const COUNTED: u64 = 1_000_000;
+/// Messages when time is taken.
+const DEPTHS: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
+const PAYLOAD_BYTES: usize = 16;
+const BATCH: u64 = 1_000;
+/// Operations timed together.
+const RUN: usize = 100;
+/// Runs of each operation.
+const RUNS: usize = 100;
+const HOUR_US: u64 = 3_600_000_000;
+
+/// Makes the message of a number.
+type Make<'a> = &'a dyn Fn(u64) -> NewMessage;
+
+/// A machine with one session and one topic.
+struct Bench {
+    machine: Machine,
+    sequence: u64,
+    time_us: u64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let mut bench = Self { machine: Machine::new(), sequence: 0, time_us: 0 };
+        let opened = bench.apply(&Command::OpenSession { lease_us: HOUR_US });
+        assert_eq!(opened, Ok(Reply::SessionOpened { session: SessionId(1) }));
+        let settings =
+            TopicSettings { depth_max: 2 * COUNTED, attempts_max: 10_000, ..TopicSettings::default() };
+        bench.act(QueueAction::Declare { topic: topic(), settings });
+        bench
+    }
+
+    fn apply(&mut self, command: &Command) -> Outcome {
+        self.machine.apply(self.machine.index().next(), ClusterTime(self.time_us), command).outcome
+    }
+
+    fn act(&mut self, action: QueueAction) -> QueueReply {
+        let command = self.command(action);
+        reply(self.apply(&command))
+    }
+
+    fn command(&mut self, action: QueueAction) -> Command {
+        self.sequence += 1;
+        let sequence = Sequence(self.sequence);
+        let action = Action::Queue(action);
+        Command::Once { session: SessionId(1), sequence, lowest_open: sequence, action }
+    }
+
+    fn fill(&mut self, messages: u64, like: Make) {
+        for batch in 0..messages / BATCH {
+            let messages = (batch * BATCH..(batch + 1) * BATCH).map(like).collect();
+            self.act(QueueAction::Enqueue { topic: topic(), messages, producer: None });
+        }
+    }
+
+    fn take_all(&mut self, messages: u64) {
+        for _ in 0..messages / BATCH {
+            self.act(dequeue(BATCH as u32));
+        }
+    }
+
+    /// Applies each command, and returns the nanoseconds that one took, and what was answered.
+    fn timed(&mut self, actions: Vec<QueueAction>) -> (f64, Vec<QueueReply>) {
+        let count = actions.len();
+        let commands: Vec<Command> = actions.into_iter().map(|action| self.command(action)).collect();
+        let mut outcomes = Vec::with_capacity(count);
+        let from = cpu_ns();
+        for command in &commands {
+            outcomes.push(self.apply(command));
+        }
+        let took = (cpu_ns() - from) as f64 / count as f64;
+        (took, outcomes.into_iter().map(reply).collect())
+    }
+}
+
+fn cpu_ns() -> u64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+fn topic() -> String {
+    "jobs".to_owned()
+}
+
+fn reply(outcome: Outcome) -> QueueReply {
+    match outcome {
+        Ok(Reply::Queue(reply)) => reply,
+        other => panic!("the bench asks for what can be done: {other:?}"),
+    }
+}
+
+fn plain(number: u64) -> NewMessage {
+    let mut payload = vec![0; PAYLOAD_BYTES];
+    payload[..8].copy_from_slice(&number.to_le_bytes());
+    NewMessage { payload: Bytes::from(payload), ..NewMessage::default() }
+}
+
+fn dequeue(count_max: u32) -> QueueAction {
+    QueueAction::Dequeue { topic: topic(), count_max, visibility_us: HOUR_US, wait_us: 0 }
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if !arguments.is_empty() {
+        eprintln!("usage: [--bench]");
+        return ExitCode::from(USAGE_ERROR);
+    }
+    let fits = print_bytes();
+    print_times();
+    if fits { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Returns whether every kind of message that has a bound keeps to it.
+fn print_bytes() -> bool {
+    println!("bytes per message beside {PAYLOAD_BYTES} of payload, {COUNTED} messages (bound {BYTES_MAX})");
+    let delayed = |n| NewMessage { delay_us: HOUR_US, ..plain(n) };
+    let mortal = |n| NewMessage { ttl_us: Some(HOUR_US), ..plain(n) };
+    let both = |n| NewMessage { delay_us: HOUR_US, ttl_us: Some(2 * HOUR_US), ..plain(n) };
+    let mixed = |n: u64| NewMessage { priority: (n % 5) as u8, ..plain(n) };
+    let grouped = |n: u64| NewMessage { group: Some(format!("group {}", n % 1_000)), ..plain(n) };
+    let kinds: [(&str, Make, bool, bool); 7] = [
+        ("ready", &plain, false, true),
+        ("ready, five priorities", &mixed, false, true),
+        ("ready, with a time to live", &mortal, false, true),
+        ("delayed", &delayed, false, true),
+        ("delayed, with a time to live", &both, false, true),
+        ("in flight", &plain, true, true),
+        ("ready, in one of 1000 groups (rare: no bound)", &grouped, false, false),
+    ];
+    let mut fits = true;
+    for (name, like, in_flight, is_bound) in kinds {
+        let bytes = bytes_per_message(like, in_flight);
+        println!("  {bytes:7.1}  {name}");
+        fits &= !is_bound || bytes <= BYTES_MAX;
+    }
+    fits
+}
+
+fn bytes_per_message(like: Make, in_flight: bool) -> f64 {
+    let session = Session::new().no_stdout().no_file();
+    let span = session.operation("fill").measure_thread().iterations(1);
+    let mut bench = Bench::new();
+    bench.fill(COUNTED, like);
+    if in_flight {
+        bench.take_all(COUNTED);
+    }
+    drop(span);
+    let report = session.to_report();
+    let (_, operation) = report.operations().next().expect("there is one operation");
+    let peak = operation.peak_outstanding_bytes().expect("the span was not told to leave it out");
+    drop(bench);
+    peak / COUNTED as f64 - PAYLOAD_BYTES as f64
+}
+
+fn print_times() {
+    println!("\nnanoseconds per operation (median of {RUNS} runs of {RUN}), by messages in the topic");
+    print!("  {:<28}", "");
+    DEPTHS.iter().for_each(|depth| print!("{depth:>10}"));
+    println!();
+    let columns: Vec<Vec<(&str, f64)>> = DEPTHS.iter().map(|&depth| times(depth)).collect();
+    for row in 0..columns[0].len() {
+        print!("  {:<28}", columns[0][row].0);
+        columns.iter().for_each(|column| print!("{:>10.0}", column[row].1));
+        println!();
+    }
+}
+
+/// The median time of each operation on a topic that holds this many messages.
+fn times(depth: u64) -> Vec<(&'static str, f64)> {
+    let mut bench = Bench::new();
+    bench.fill(depth, &|n| NewMessage { ttl_us: Some(HOUR_US * 24), priority: (n % 3) as u8, ..plain(n) });
+    let names = ["enqueue", "dequeue", "extend", "reject", "dequeue again", "acknowledge", "lease expires"];
+    let mut runs = vec![Vec::new(); names.len()];
+    for _ in 0..RUNS {
+        for (run, took) in runs.iter_mut().zip(one_of_each(&mut bench)) {
+            run.push(took);
+        }
+    }
+    names.into_iter().zip(runs.into_iter().map(median)).collect()
+}
+
+/// Enqueues as many as it acknowledges, so that the depth stays.
+fn one_of_each(bench: &mut Bench) -> Vec<f64> {
+    let enqueue = |n| QueueAction::Enqueue { topic: topic(), messages: vec![plain(n)], producer: None };
+    let (enqueued, _) = bench.timed((0..RUN as u64).map(enqueue).collect());
+    let (dequeued, replies) = bench.timed(vec![dequeue(1); RUN]);
+    let extend = |(id, receipt)| QueueAction::Extend { topic: topic(), id, receipt, visibility_us: HOUR_US };
+    let (extended, _) = bench.timed(receipts(&replies).map(extend).collect());
+    let reject = |(id, receipt)| QueueAction::Reject { topic: topic(), id, receipt, delay_us: 0 };
+    let (rejected, _) = bench.timed(receipts(&replies).map(reject).collect());
+    let (again, replies) = bench.timed(vec![dequeue(1); RUN]);
+    let acknowledge = |receipt| QueueAction::Acknowledge { topic: topic(), receipts: vec![receipt] };
+    let (acknowledged, _) = bench.timed(receipts(&replies).map(acknowledge).collect());
+    vec![enqueued, dequeued, extended, rejected, again, acknowledged, expire(bench)]
+}
+
+/// Lets leases run out together, and returns the time for each.
+fn expire(bench: &mut Bench) -> f64 {
+    let brief =
+        QueueAction::Dequeue { topic: topic(), count_max: RUN as u32, visibility_us: 1_000, wait_us: 0 };
+    let reply = bench.act(brief);
+    assert_eq!(receipts(&[reply]).count(), RUN);
+    bench.time_us += 1_000;
+    let from = cpu_ns();
+    bench.apply(&Command::Tick).expect("a tick is never refused");
+    (cpu_ns() - from) as f64 / RUN as f64
+}
+
+fn receipts(replies: &[QueueReply]) -> impl Iterator<Item = (MessageId, Receipt)> {
+    replies.iter().flat_map(|reply| match reply {
+        QueueReply::Delivered(deliveries) => {
+            deliveries.iter().map(|delivery| (delivery.id, delivery.receipt))
+        }
+        other => panic!("the topic has messages: {other:?}"),
+    })
+}
+
+fn median(mut runs: Vec<f64>) -> f64 {
+    runs.sort_by(f64::total_cmp);
+    runs[runs.len() / 2]
+}

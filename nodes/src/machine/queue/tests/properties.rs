@@ -1,0 +1,238 @@
+//! The machine beside the naive model: over random entries both say the same in every respect.
+
+use std::collections::BTreeMap;
+
+use super::super::{QueueQuery, QueueReply};
+use super::generate::Source;
+use super::model::Queue;
+use super::{SMALL, apply, bytes_of, small_limits, small_machine};
+use crate::ids::{ClusterTime, LogIndex, Sequence, SessionId};
+use crate::machine::{Action, Command, Machine, MachineError, MachineEvent, Outcome, Query, Reply};
+use crate::marks;
+
+/// Commands of an ordinary run of the test.
+const COMMANDS: u64 = 200_000;
+/// Sets another number of them.
+const COMMANDS_VARIABLE: &str = "STORMGLASS_QUEUE_COMMANDS";
+/// Commands that one machine sees.
+const COMMANDS_PER_MACHINE: u64 = 500;
+const PEEKED: u32 = 5;
+
+struct Session {
+    lease_us: u64,
+    ends: u64,
+    last: Sequence,
+    lowest_open: Sequence,
+}
+
+/// Machine and model, side by side.
+struct Pair {
+    source: Source,
+    machine: Machine,
+    model: Queue,
+    sessions: BTreeMap<SessionId, Session>,
+    replies: BTreeMap<(SessionId, Sequence), Outcome>,
+    last: Option<Command>,
+}
+
+impl Pair {
+    fn new(seed: u64) -> Self {
+        Self {
+            source: Source::new(seed),
+            machine: small_machine(),
+            model: Queue::new(SMALL),
+            sessions: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            last: None,
+        }
+    }
+
+    fn step(&mut self) {
+        let time = self.model.time + self.source.pick(&[0, 0, 0, 500, 1_000, 1_000, 2_500]);
+        let command = self.command();
+        let read = Command::decode(&command.encode_as(2)).expect("it was just encoded");
+        let (index, applied) = apply(&mut self.machine, time, &read);
+        let outcome = self.expected(index, time, &command);
+        assert_eq!(applied.outcome, outcome, "{command:?}");
+        assert_eq!(applied.events, self.model.events, "{command:?}");
+        let told = (applied.outcome, applied.events);
+        let written = postcard::to_allocvec(&told).expect("it is plain data");
+        assert_eq!(postcard::from_bytes(&written), Ok(told), "it survives the wire");
+        self.compare_state();
+        if self.source.once_in(40) {
+            self.restart();
+        }
+        self.last = Some(command);
+    }
+
+    fn command(&mut self) -> Command {
+        let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
+        if ids.is_empty() || (ids.len() < 4 && self.source.once_in(20)) {
+            return Command::OpenSession { lease_us: self.source.pick(&[100_000, 1_000_000]) };
+        }
+        match self.source.below(60) {
+            0 => return Command::CloseSession { session: self.source.pick(&ids) },
+            1 => return Command::Tick,
+            2 if self.last.is_some() => return self.last.clone().expect("a line ago it was there"),
+            _ => {}
+        }
+        let id = self.source.pick(&ids);
+        let action = Action::Queue(self.source.action(&self.model));
+        let lets_go = self.source.once_in(10);
+        let session = self.sessions.get_mut(&id).expect("it was picked from them");
+        session.last = Sequence(session.last.0 + 1);
+        if lets_go || session.last.0 > session.lowest_open.0 + 900 {
+            session.lowest_open = session.last;
+        }
+        Command::Once { session: id, sequence: session.last, lowest_open: session.lowest_open, action }
+    }
+
+    fn expected(&mut self, index: LogIndex, time: u64, command: &Command) -> Outcome {
+        self.model.index = index;
+        self.model.time = time;
+        self.model.events.clear();
+        let mut ended: Vec<(u64, SessionId)> =
+            self.sessions.iter().filter(|(_, s)| s.ends <= time).map(|(&id, s)| (s.ends, id)).collect();
+        ended.sort_unstable();
+        for (_, id) in ended {
+            self.end_session(id, true);
+        }
+        self.model.expire();
+        self.remember();
+        let outcome = match command {
+            Command::OpenSession { lease_us } => {
+                let (lease_us, ends) = (*lease_us, time + lease_us);
+                let session = Session { lease_us, ends, last: Sequence(0), lowest_open: Sequence(1) };
+                self.sessions.insert(SessionId(index.0), session);
+                Ok(Reply::SessionOpened { session: SessionId(index.0) })
+            }
+            Command::CloseSession { session } => {
+                if self.sessions.contains_key(session) {
+                    self.end_session(*session, false);
+                }
+                Ok(Reply::Done)
+            }
+            Command::Once { session, sequence, lowest_open, action: Action::Queue(action) } => {
+                self.once(*session, *sequence, *lowest_open, action)
+            }
+            Command::Tick => Ok(Reply::Done),
+            other => unreachable!("the source makes none: {other:?}"),
+        };
+        self.remember();
+        outcome
+    }
+
+    fn once(
+        &mut self,
+        id: SessionId,
+        sequence: Sequence,
+        lowest_open: Sequence,
+        action: &super::super::QueueAction,
+    ) -> Outcome {
+        let session = self.sessions.get_mut(&id).ok_or(MachineError::SessionExpired)?;
+        session.ends = self.model.time + session.lease_us;
+        self.model.let_go(id, lowest_open);
+        self.replies.retain(|(of, number), _| *of != id || *number >= lowest_open);
+        self.model.completed.retain(|(of, number, _)| *of != id || *number >= lowest_open);
+        if let Some(reply) = self.replies.get(&(id, sequence)) {
+            return reply.clone();
+        }
+        let outcome = self.model.act(id, sequence, action);
+        self.replies.insert((id, sequence), outcome.clone());
+        outcome
+    }
+
+    fn end_session(&mut self, id: SessionId, expired: bool) {
+        self.sessions.remove(&id);
+        self.replies.retain(|(session, _), _| *session != id);
+        self.model.session_ended(id);
+        self.model.events.push(MachineEvent::SessionEnded { session: id, expired });
+    }
+
+    /// Completed commands have their final replies.
+    fn remember(&mut self) {
+        for (session, sequence, outcome) in std::mem::take(&mut self.model.completed) {
+            if self.sessions.contains_key(&session) {
+                self.replies.insert((session, sequence), outcome);
+            }
+        }
+    }
+
+    fn compare_state(&self) {
+        let lease = self.sessions.values().map(|session| session.ends).min();
+        let deadline = [lease, self.model.next_deadline()].into_iter().flatten().min();
+        assert_eq!(self.machine.next_deadline(), deadline.map(ClusterTime));
+        assert_eq!(
+            self.ask(QueueQuery::List { after: None, count_max: 9 }),
+            QueueReply::Topics(self.model.list())
+        );
+        for topic in self.model.topic_names() {
+            let stats = self.ask(QueueQuery::Stats { topic: topic.clone() });
+            assert_eq!(stats, QueueReply::Stats(Box::new(self.model.stats(&topic))));
+            let QueueReply::Stats(stats) = stats else { unreachable!("they were equal") };
+            stats.check_accounts().expect("the accounts balance");
+            let peeked = self.ask(QueueQuery::Peek { topic: topic.clone(), count_max: PEEKED });
+            assert_eq!(peeked, QueueReply::Peeked(self.model.peek(&topic, PEEKED as usize)));
+            let dead = self.ask(QueueQuery::PeekDead { topic: topic.clone(), count_max: PEEKED });
+            assert_eq!(dead, QueueReply::Peeked(self.model.peek_dead(&topic, PEEKED as usize)));
+        }
+        for ((session, sequence), outcome) in &self.replies {
+            if sequence.0 + 3 > self.sessions[session].last.0 {
+                assert_eq!(self.machine.outcome_of(*session, *sequence), Some(outcome));
+            }
+        }
+    }
+
+    fn ask(&self, query: QueueQuery) -> QueueReply {
+        match self.machine.query(&Query::Queue(query)) {
+            Ok(Reply::Queue(reply)) => reply,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The node goes on from a snapshot, written in pieces of any size.
+    fn restart(&mut self) {
+        let piece_bytes_max = self.source.below(3_000) as usize + 1;
+        let bytes = bytes_of(&self.machine, piece_bytes_max);
+        let restored = Machine::restore_within(&bytes, small_limits()).expect("it was just written");
+        assert_eq!(restored.digest(), self.machine.digest());
+        assert_eq!(bytes_of(&restored, 4_096), bytes, "the bytes are a function of the state");
+        let clone = std::mem::replace(&mut self.machine, restored);
+        assert_eq!(clone.next_deadline(), self.machine.next_deadline());
+    }
+}
+
+#[test]
+fn the_machine_and_the_naive_model_agree_on_everything() {
+    let commands =
+        std::env::var(COMMANDS_VARIABLE).ok().map_or(COMMANDS, |set| set.parse().expect("a number"));
+    for seed in 0..commands.div_ceil(COMMANDS_PER_MACHINE) {
+        let mut pair = Pair::new(seed);
+        for _ in 0..COMMANDS_PER_MACHINE {
+            pair.step();
+        }
+    }
+    // A run in which nothing of this happened would prove little.
+    for mark in [
+        "queue.bytes_full",
+        "queue.dead_letter_moved",
+        "queue.dead_letter_topic_full",
+        "queue.delay_over",
+        "queue.depth_full",
+        "queue.duplicate_batch",
+        "queue.lease_expired",
+        "queue.line_full",
+        "queue.message_expired",
+        "queue.producer_forgotten",
+        "queue.producer_out_of_sequence",
+        "queue.receipt_stale",
+        "queue.redelivered",
+        "queue.topics_full",
+        "queue.wait_answered",
+        "queue.wait_ended_by_deletion",
+        "queue.wait_given_up",
+        "queue.wait_timed_out",
+    ] {
+        assert!(marks::count(mark) > 0, "{mark} was never hit");
+    }
+}

@@ -1,0 +1,77 @@
+//! How the machine drives a service: the lock, queue or cache part of the replicated state.
+//!
+//! A service is a struct of tables with these methods, called by the machine and by nobody else:
+//!
+//! | method | when |
+//! |---|---|
+//! | `act(at, by, action, out) -> Outcome` | a command, for the first time |
+//! | `session_ended(id, at, out)` | everything of this session goes |
+//! | `wait_given_up(by, at, out)` | the client let go of a command that waits |
+//! | `expire(at, out)` | what is due at `at.time` or before ends, then whoever may be served is |
+//! | `next_deadline()` | when something will be due |
+//! | `query(time, query) -> Outcome` | a question |
+//!
+//! `session_ended` and `wait_given_up` only take away. The machine calls them for all that ends together and
+//! then `expire`, once: so nobody is served by the entry at which its own session or wait ends. `expire` is
+//! called at the beginning of every apply and must cost next to nothing if nothing is due.
+//!
+//! A service never sees the session table. A command that cannot be answered yet gets [`Reply::Waiting`] as
+//! its outcome and the service keeps its [`Asker`]; it ends every such wait with [`Out::complete`], exactly
+//! once, whatever ends it.
+//!
+//! [`Reply::Waiting`]: super::Reply::Waiting
+
+use serde::Serialize;
+
+use super::types::{MachineEvent, Outcome};
+use crate::ids::{ClusterTime, LogIndex, Sequence, SessionId};
+
+/// The entry being applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Moment {
+    /// Its place in the log.
+    pub(super) index: LogIndex,
+    /// Its stamp.
+    pub(super) time: ClusterTime,
+}
+
+/// A command of a session, and with it whoever waits for its outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct Asker {
+    /// The session.
+    pub(super) session: SessionId,
+    /// Its number within the session.
+    pub(super) sequence: Sequence,
+}
+
+/// Which service a command waits in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) enum Service {
+    /// The locks.
+    Lock,
+    /// The queue.
+    Queue,
+}
+
+/// What an entry brings about besides its own outcome, in order.
+#[derive(Debug, Default)]
+pub(super) struct Out {
+    /// What happened.
+    pub(super) events: Vec<MachineEvent>,
+    /// Waiting commands that are complete, for the session table to remember.
+    pub(super) completions: Vec<(Asker, Outcome)>,
+}
+
+impl Out {
+    /// Something happened.
+    pub(super) fn event(&mut self, event: MachineEvent) {
+        self.events.push(event);
+    }
+
+    /// A command that waited has its final outcome.
+    pub(super) fn complete(&mut self, by: Asker, outcome: Outcome) {
+        let Asker { session, sequence } = by;
+        self.events.push(MachineEvent::Completed { session, sequence, outcome: outcome.clone() });
+        self.completions.push((by, outcome));
+    }
+}

@@ -1,0 +1,136 @@
+//! The near-cache in a node: holder and directory ([`crate::coherence`]), and what they need of the core.
+//!
+//! * `gate`: commands that may change keys of the cache wait until the directory lets them go.
+//! * `room`: the leader evicts ahead of the writes that need room.
+//! * `reading`: clients read near; who cannot be served so reads as at any node.
+//! * `pump`: messages, rounds, elections, members, applied entries.
+//!
+//! The replica calls [`Replica::pump_near`] until it finds nothing to do; whatever the core learns in the same
+//! turn reaches the directory before any client's command of that turn does.
+
+mod gate;
+mod pump;
+mod reading;
+mod room;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use super::pending::Asker;
+use crate::coherence::{Directory, Found, Holder, Key, Life, Lookup, ReaderId, RoundId, Settings, WriteId};
+use crate::ids::{ClusterTime, LocalTime, LogIndex, NodeId, Term};
+use crate::machine::{CacheQuery, Machine, Room, Versioned};
+use crate::raft::membership::Membership;
+
+use room::Claims;
+
+/// A command on its way through the gate.
+#[derive(Debug)]
+struct Gated {
+    /// The driver's name for the proposal.
+    id: u64,
+    command: Bytes,
+    /// An eviction that must stand in the log before it.
+    after: Option<WriteId>,
+    /// Whether the directory has let it go.
+    is_released: bool,
+}
+
+/// All that a node knows of lines.
+#[derive(Debug)]
+pub(in crate::server) struct Near {
+    node: NodeId,
+    pub(in crate::server) holder: Holder,
+    pub(in crate::server) directory: Directory,
+    /// Commands that have not been proposed.
+    gated: BTreeMap<WriteId, Gated>,
+    /// The writes that must follow an eviction which has not been proposed.
+    followers: BTreeMap<WriteId, Vec<WriteId>>,
+    /// Proposed, the core has not said whether it takes them.
+    proposed: BTreeMap<u64, WriteId>,
+    /// Appended at this index in this term.
+    appended: BTreeMap<LogIndex, (Term, WriteId)>,
+    /// Rounds whose leadership round is under way, by the driver's name for the read.
+    rounds: BTreeMap<u64, RoundId>,
+    /// Rounds that await the application of their read index.
+    confirmed: BTreeSet<(LogIndex, RoundId)>,
+    /// Clients that wait for a line, and what they want to know.
+    readers: BTreeMap<ReaderId, (Asker, CacheQuery)>,
+    last_reader: u64,
+    /// Room that is promised and keys that are on their way out.
+    claims: Claims,
+    members: Membership,
+    /// The term of the last entry applied.
+    applied_term: Term,
+}
+
+impl Near {
+    /// The near-cache of a node that starts now.
+    pub(in crate::server) fn new(node: NodeId, settings: Settings, life: u64, now: LocalTime) -> Self {
+        Self {
+            node,
+            holder: Holder::new(Life(life), settings),
+            directory: Directory::new(settings, now),
+            gated: BTreeMap::new(),
+            followers: BTreeMap::new(),
+            proposed: BTreeMap::new(),
+            appended: BTreeMap::new(),
+            rounds: BTreeMap::new(),
+            confirmed: BTreeSet::new(),
+            readers: BTreeMap::new(),
+            last_reader: 0,
+            claims: Claims::default(),
+            members: Membership::default(),
+            applied_term: Term(0),
+        }
+    }
+
+    /// How many clients wait for a line. Those whose commands wait are among the pending proposals.
+    pub(in crate::server) fn waiting(&self) -> usize {
+        self.readers.len()
+    }
+
+    /// When something is due.
+    pub(in crate::server) fn deadline(&self) -> Option<LocalTime> {
+        self.holder.deadline().into_iter().chain(self.directory.deadline()).min()
+    }
+
+    /// The members by what has been applied.
+    pub(in crate::server) fn set_members(&mut self, members: &Membership, now: LocalTime) {
+        if self.members != *members {
+            self.members = members.clone();
+            let lists = [&members.voters, &members.outgoing, &members.learners, &members.learners_next];
+            self.directory.set_members(lists.into_iter().flatten().copied().collect(), now);
+        }
+    }
+}
+
+/// The leader's applied state at a moment of its cluster time.
+struct Seen<'a> {
+    machine: &'a Machine,
+    cluster_time: ClusterTime,
+}
+
+impl Lookup for Seen<'_> {
+    fn look_up(&self, key: &str) -> Found {
+        let (content, expires) = match self.machine.find(key) {
+            Some((Versioned { value, version }, expires)) => {
+                (Some(crate::coherence::Content { value, version }), expires)
+            }
+            None => (None, None),
+        };
+        let ttl_us = expires.map(|expires| expires.0.saturating_sub(self.cluster_time.0));
+        Found { content, as_of: self.machine.index(), ttl_us }
+    }
+}
+
+/// The keys as the directory knows them.
+fn keys(names: impl IntoIterator<Item = impl AsRef<str>>) -> BTreeSet<Key> {
+    names.into_iter().map(|name| Key::from(name.as_ref())).collect()
+}
+
+/// Room that a write may take up.
+const NO_ROOM: Room = Room { entries: 0, bytes: 0 };

@@ -1,0 +1,85 @@
+//! The cache: each key is one linearizable object, whoever answers, near caches included.
+//!
+//! Every write has a version, and a read says which version it saw, so what happened to a key can be read off
+//! the answers ([`versions`]): versions rise in true time; nothing is read that was not written; nobody reads
+//! what was overwritten or deleted before it asked; a key is found empty only where something can have emptied
+//! it, and what is gone does not come back.
+//!
+//! A time to live is an internal operation with a window in time: from the moment at which it may be over by
+//! the fastest clock ([`Drift`]), and in the calm after the last fault not much later than it is over by the
+//! slowest. While nobody leads, stamps stand still and nothing expires.
+//!
+//! Keys that no time to live and no counter touches are registers, and are judged once more by the general
+//! search ([`as_registers`]).
+//!
+//! Deliberately absent: evictions. Runs stay far below what a cache holds.
+
+mod emptiness;
+mod registers;
+mod versions;
+
+use std::collections::BTreeMap;
+
+use super::drift::Drift;
+use super::{CheckReport, Verdict};
+use crate::history::{Call, History, VirtualTime};
+pub use registers::as_registers;
+use versions::Key;
+
+/// What is known of the time in which stamps go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Calm {
+    /// From here on nothing disturbs the cluster.
+    pub from: VirtualTime,
+    /// So long after it is over by the slowest clock, a life is over for whoever asks, in nanoseconds.
+    pub grace_ns: u64,
+    /// No clock runs slower than true time by more than this, in parts per million, below 1,000,000.
+    pub slow_ppm_max: u64,
+}
+
+/// Checks a history whose promises hold. Without any answered read the verdict is unknown.
+#[must_use]
+pub fn check(history: &History, drift: Drift, calm: Option<Calm>) -> CheckReport {
+    let mut keys: BTreeMap<&str, Key<'_>> = BTreeMap::new();
+    for operation in history.operations.iter().filter(|operation| is_of_cache(&operation.call)) {
+        keys.entry(operation.call.object()).or_default().note(operation);
+    }
+    let (mut reads, mut local) = (0_u64, 0_u64);
+    let mut problem = None;
+    for (name, key) in &mut keys {
+        key.sort();
+        reads += key.reads.len() as u64;
+        local += key.reads.iter().filter(|read| read.local).count() as u64;
+        let what = key
+            .out_of_order()
+            .or_else(|| key.unwritten())
+            .or_else(|| emptiness::wrong(key, drift))
+            .or_else(|| key.outlived(calm));
+        problem = problem.or_else(|| what.map(|what| format!("key {name:?}: {what}")));
+    }
+    let verdict = match problem {
+        Some(_) => Verdict::Invalid,
+        None if reads == 0 => Verdict::Unknown,
+        None => Verdict::Valid,
+    };
+    CheckReport {
+        name: "cache safety".to_owned(),
+        source: "linearizability by versions; expiry as an internal operation".to_owned(),
+        verdict,
+        detail: format!("{reads} reads judged, {local} of them from near caches; {} keys", keys.len()),
+        cost_steps: history.operations.len() as u64,
+        counterexample: problem,
+    }
+}
+
+const fn is_of_cache(call: &Call) -> bool {
+    matches!(
+        call,
+        Call::CacheGet { .. }
+            | Call::CacheSet { .. }
+            | Call::CacheSetIfAbsent { .. }
+            | Call::CacheCompareAndSet { .. }
+            | Call::CacheDelete { .. }
+            | Call::CacheIncrement { .. }
+    )
+}

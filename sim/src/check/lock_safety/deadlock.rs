@@ -1,0 +1,220 @@
+//! Deadlocks: what was named as one may have been one, and what certainly was one is named.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::line::SureWait;
+use super::uses::uses;
+use crate::history::{Answer, Call, DeadlockStep, History, Hold, LockMode, Operation, Outcome, VirtualTime};
+
+/// Of the holds of a resource that began before a moment, so many are looked at, latest first. More sharers
+/// than that at a time would go unnoticed.
+const HOLDS_LOOKED_AT: usize = 64;
+
+/// All answers that name a deadlock.
+pub(super) fn named(history: &History) -> impl Iterator<Item = (&Operation, &[DeadlockStep])> {
+    history.operations.iter().filter_map(|operation| match &operation.outcome {
+        Outcome::Ok { answer: Answer::Deadlock { cycle } } => Some((operation, &cycle[..])),
+        _ => None,
+    })
+}
+
+/// What sessions asked of resources.
+struct Claims<'a> {
+    by_session: BTreeMap<u64, Vec<&'a Operation>>,
+    /// When each token was used up for certain.
+    ended_ns: BTreeMap<(&'a str, u64), VirtualTime>,
+}
+
+impl<'a> Claims<'a> {
+    fn of(history: &'a History) -> Self {
+        let mut by_session: BTreeMap<u64, Vec<&Operation>> = BTreeMap::new();
+        for operation in &history.operations {
+            if let Call::AcquireAll { session, .. }
+            | Call::Upgrade { session, .. }
+            | Call::Downgrade { session, .. } = &operation.call
+            {
+                by_session.entry(*session).or_default().push(operation);
+            }
+        }
+        let ended_ns = uses(history)
+            .filter_map(|used| Some(((used.resource, used.token), used.operation.returned_ns?)))
+            .collect();
+        Self { by_session, ended_ns }
+    }
+
+    fn of_session(&self, session: u64) -> &[&'a Operation] {
+        self.by_session.get(&session).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether this session can have waited for the resource at some moment of `during`.
+    fn may_wait(&self, session: u64, resource: &str, during: &Operation) -> bool {
+        self.of_session(session).iter().any(|operation| {
+            place_of(&operation.call, resource).is_some()
+                && operation.call.wait_us() > 0
+                && overlap(operation, during)
+        })
+    }
+
+    /// Whether this session can have held the resource, or waited for it, at some moment of `during`.
+    fn may_stand_in_the_way(&self, session: u64, resource: &str, during: &Operation) -> bool {
+        self.of_session(session).iter().any(|operation| {
+            let Some(place) = place_of(&operation.call, resource) else { return false };
+            if overlap(operation, during) {
+                return true;
+            }
+            let token = match &operation.outcome {
+                Outcome::Ok { answer: Answer::GrantedAll { tokens } } => tokens.get(place),
+                Outcome::Ok { answer: Answer::Granted { token } } => Some(token),
+                _ => None,
+            };
+            token.is_some_and(|token| {
+                let ended_ns = self.ended_ns.get(&(resource, *token));
+                operation.invoked_ns <= returned(during)
+                    && ended_ns.is_none_or(|ended| *ended >= during.invoked_ns)
+            })
+        })
+    }
+}
+
+/// The place of the resource among those asked for.
+fn place_of(call: &Call, resource: &str) -> Option<usize> {
+    match call {
+        Call::AcquireAll { wants, .. } => wants.iter().position(|want| want.resource == resource),
+        Call::Upgrade { resource: asked, .. } | Call::Downgrade { resource: asked, .. } => {
+            (asked == resource).then_some(0)
+        }
+        _ => None,
+    }
+}
+
+/// When it can have had effect at the latest.
+fn returned(operation: &Operation) -> VirtualTime {
+    let is_answered = !matches!(operation.outcome, Outcome::Unknown { .. });
+    operation.returned_ns.filter(|_| is_answered).unwrap_or(VirtualTime(u64::MAX))
+}
+
+fn overlap(one: &Operation, other: &Operation) -> bool {
+    one.invoked_ns <= returned(other) && other.invoked_ns <= returned(one)
+}
+
+/// A named cycle that cannot have existed: it is none, it does not begin with who asked, or one of its
+/// sessions cannot have waited for what it is said to wait for, or had what the one before it waits for.
+pub(super) fn untrue(history: &History) -> Option<String> {
+    let claims = Claims::of(history);
+    named(history).find_map(|(operation, cycle)| {
+        let what = wrong_in(&claims, operation, cycle)?;
+        Some(format!(
+            "operation #{} of client {} was refused for a deadlock that there was not: {what}\n  {}\n",
+            operation.id,
+            operation.client,
+            text(cycle)
+        ))
+    })
+}
+
+fn wrong_in(claims: &Claims<'_>, operation: &Operation, cycle: &[DeadlockStep]) -> Option<String> {
+    let Some(first) = cycle.first() else { return Some("the cycle is empty".to_owned()) };
+    let asker = match &operation.call {
+        Call::AcquireAll { session, .. } | Call::Upgrade { session, .. } => Some(*session),
+        _ => None,
+    };
+    if asker != Some(first.session) {
+        return Some(format!("session {} is not who asked", first.session));
+    }
+    if cycle.len() < 2 {
+        return Some("nobody waits for itself".to_owned());
+    }
+    let sessions: BTreeSet<u64> = cycle.iter().map(|step| step.session).collect();
+    if sessions.len() < cycle.len() {
+        return Some("a session occurs twice".to_owned());
+    }
+    for (step, next) in cycle.iter().zip(cycle.iter().cycle().skip(1)) {
+        if !claims.may_wait(step.session, &step.resource, operation) {
+            return Some(format!("session {} did not wait for {:?}", step.session, step.resource));
+        }
+        if !claims.may_stand_in_the_way(next.session, &step.resource, operation) {
+            return Some(format!("session {} had no claim to {:?}", next.session, step.resource));
+        }
+    }
+    None
+}
+
+fn text(cycle: &[DeadlockStep]) -> String {
+    let steps: Vec<String> =
+        cycle.iter().map(|step| format!("{} waits for {:?}", step.session, step.resource)).collect();
+    steps.join(", ")
+}
+
+/// Clients that waited for each other in a circle, each for certain, until all gave up: the last of them to
+/// begin would have closed the cycle, and ought to have been told.
+pub(super) fn missed(history: &History, waits: &[SureWait<'_>]) -> Option<String> {
+    let mut holds: BTreeMap<&str, Vec<&Hold>> = BTreeMap::new();
+    for hold in history.holds.iter().filter(|hold| hold.permits == 0) {
+        holds.entry(&hold.resource).or_default().push(hold);
+    }
+    holds.values_mut().for_each(|holds| holds.sort_by_key(|hold| hold.from_ns));
+    let mut by_begin: Vec<&SureWait<'_>> = waits.iter().collect();
+    by_begin.sort_by_key(|wait| wait.from_ns);
+    let mut active: Vec<&SureWait<'_>> = Vec::new();
+    for wait in by_begin {
+        active.retain(|earlier| earlier.until_ns > wait.from_ns);
+        active.push(wait);
+        if let Some(cycle) = cycle_through(wait, &active, &holds) {
+            let who: String = cycle
+                .iter()
+                .map(|wait| {
+                    format!("  operation #{} of client {}\n", wait.operation.id, wait.operation.client)
+                })
+                .collect();
+            return Some(format!(
+                "nobody was told of a deadlock at {}, in which these waited for each other until they gave up:\n{who}",
+                wait.from_ns
+            ));
+        }
+    }
+    None
+}
+
+/// The waits of a cycle through the last one to begin, if there is one at that moment.
+fn cycle_through<'a>(
+    wait: &'a SureWait<'a>,
+    active: &[&'a SureWait<'a>],
+    holds: &BTreeMap<&str, Vec<&Hold>>,
+) -> Option<Vec<&'a SureWait<'a>>> {
+    let at = wait.from_ns;
+    let mut path = vec![wait];
+    let mut open: Vec<Vec<u64>> = vec![holders(wait, at, holds)];
+    let mut seen = BTreeSet::from([wait.operation.client]);
+    while let Some(next) = open.last_mut() {
+        let Some(client) = next.pop() else {
+            open.pop();
+            path.pop();
+            continue;
+        };
+        if client == wait.operation.client && path.len() > 1 {
+            return Some(path);
+        }
+        let theirs = active.iter().find(|other| other.operation.client == client);
+        if let Some(theirs) = theirs.filter(|_| seen.insert(client)) {
+            path.push(theirs);
+            open.push(holders(theirs, at, holds));
+        }
+    }
+    None
+}
+
+/// The other clients that believed at that moment to hold what keeps this one waiting.
+fn holders(wait: &SureWait<'_>, at: VirtualTime, holds: &BTreeMap<&str, Vec<&Hold>>) -> Vec<u64> {
+    let mut clients = Vec::new();
+    for want in wait.wants.iter().filter(|want| want.mode.permits() == 0) {
+        let holds = holds.get(want.resource.as_str()).map_or(&[][..], Vec::as_slice);
+        let begun = holds.partition_point(|hold| hold.from_ns <= at);
+        let in_the_way = holds[..begun].iter().rev().take(HOLDS_LOOKED_AT).filter(|hold| {
+            hold.until_ns > at
+                && hold.client != wait.operation.client
+                && (hold.exclusive || want.mode == LockMode::Exclusive)
+        });
+        clients.extend(in_the_way.map(|hold| hold.client));
+    }
+    clients
+}

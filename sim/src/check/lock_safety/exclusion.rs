@@ -1,0 +1,131 @@
+//! Who held what at the same time.
+
+use std::collections::BTreeMap;
+
+use super::grants::Grants;
+use super::uses::uses;
+use crate::history::{Call, History, Hold, LockMode, Outcome, VirtualTime};
+
+/// What clients believed; and what the service proved: a grant that was given back successfully was in force
+/// from its answer until that was asked for.
+pub(super) fn check(history: &History, grants: &Grants<'_>) -> Option<String> {
+    let believed: Vec<&Hold> = history.holds.iter().collect();
+    let proved = proved(history, grants);
+    let proved: Vec<&Hold> = proved.iter().collect();
+    let declared = declared(history);
+    [("two clients believed to hold", believed), ("the service let two clients hold", proved)]
+        .into_iter()
+        .find_map(|(who, holds)| {
+            let holds: Vec<&Hold> = holds.into_iter().filter(|hold| hold.from_ns < hold.until_ns).collect();
+            conflicting(who, holds.clone()).or_else(|| beyond_permits(&holds, &declared))
+        })
+}
+
+fn proved(history: &History, grants: &Grants<'_>) -> Vec<Hold> {
+    let mut ends: BTreeMap<(&str, u64), VirtualTime> = BTreeMap::new();
+    for used in uses(history) {
+        ends.entry((used.resource, used.token)).or_insert(used.operation.invoked_ns);
+    }
+    let all = grants.by_resource.values().flatten();
+    all.filter_map(|grant| {
+        let until_ns = *ends.get(&(grant.resource, grant.token))?;
+        Some(Hold {
+            client: grant.operation.client,
+            operation: grant.operation.id,
+            resource: grant.resource.to_owned(),
+            exclusive: grant.mode == LockMode::Exclusive,
+            permits: grant.mode.permits(),
+            token: grant.token,
+            from_ns: grant.returned_ns,
+            until_ns,
+            lapsed: false,
+        })
+    })
+    .collect()
+}
+
+/// Sweeps the holds by their beginning, remembering which of the earlier ones lasts longest.
+fn conflicting(who: &str, mut holds: Vec<&Hold>) -> Option<String> {
+    holds.retain(|hold| hold.permits == 0);
+    holds.sort_by_key(|hold| (&hold.resource, hold.from_ns, hold.until_ns, hold.token));
+    let mut longest: Option<&Hold> = None;
+    let mut longest_exclusive: Option<&Hold> = None;
+    for hold in holds {
+        let same = |earlier: &&Hold| earlier.resource == hold.resource;
+        longest = longest.filter(same);
+        longest_exclusive = longest_exclusive.filter(same);
+        let rival = if hold.exclusive { longest } else { longest_exclusive };
+        if let Some(rival) = rival.filter(|rival| rival.until_ns > hold.from_ns) {
+            return Some(format!(
+                "{who} {:?} at once:\n  {}\n  {}\n",
+                hold.resource,
+                describe(rival),
+                describe(hold)
+            ));
+        }
+        longest = longest.filter(|other| other.until_ns >= hold.until_ns).or(Some(hold));
+        if hold.exclusive {
+            longest_exclusive =
+                longest_exclusive.filter(|other| other.until_ns >= hold.until_ns).or(Some(hold));
+        }
+    }
+    None
+}
+
+/// Per semaphore, when it was declared with how many permits; in the order of the requests.
+fn declared(history: &History) -> BTreeMap<&str, Vec<(VirtualTime, u64)>> {
+    let mut declared: BTreeMap<&str, Vec<(VirtualTime, u64)>> = BTreeMap::new();
+    for operation in &history.operations {
+        if let Call::DeclareSemaphore { resource, permits } = &operation.call
+            && !matches!(operation.outcome, Outcome::Fail { .. })
+        {
+            declared.entry(resource).or_default().push((operation.invoked_ns, *permits));
+        }
+    }
+    declared
+}
+
+/// Sweeps begins and ends in time. There are never more permits than the greatest number that somebody had
+/// declared by then.
+fn beyond_permits(holds: &[&Hold], declared: &BTreeMap<&str, Vec<(VirtualTime, u64)>>) -> Option<String> {
+    let mut moments: Vec<(&str, VirtualTime, bool, &Hold)> = Vec::new();
+    for hold in holds.iter().filter(|hold| hold.permits > 0) {
+        // At one moment, who leaves makes room for who comes.
+        moments.push((&hold.resource, hold.from_ns, true, hold));
+        moments.push((&hold.resource, hold.until_ns, false, hold));
+    }
+    moments.sort_by_key(|(resource, at, begins, hold)| (*resource, *at, *begins, hold.token));
+    let mut held: BTreeMap<u64, &Hold> = BTreeMap::new();
+    for (resource, at, begins, hold) in moments {
+        if !begins {
+            held.remove(&hold.token);
+            continue;
+        }
+        held.insert(hold.token, hold);
+        let declared = declared.get(resource).map_or(&[][..], Vec::as_slice);
+        let by_then = declared.iter().take_while(|(when, _)| *when <= at).map(|(_, permits)| *permits);
+        let (most, taken) = (by_then.max().unwrap_or(0), held.values().map(|hold| hold.permits).sum::<u64>());
+        if taken > most {
+            let who: String = held.values().map(|hold| format!("  {}\n", describe(hold))).collect();
+            return Some(format!("{taken} permits of {resource:?} were held, which has {most}:\n{who}"));
+        }
+    }
+    None
+}
+
+pub(super) fn describe(hold: &Hold) -> String {
+    let how = match (hold.permits, hold.exclusive) {
+        (0, true) => "exclusively".to_owned(),
+        (0, false) => "shared".to_owned(),
+        (permits, _) => format!("{permits} permits"),
+    };
+    format!(
+        "client {} {how} under token {} from {} until {} ({}), by operation #{}",
+        hold.client,
+        hold.token,
+        hold.from_ns,
+        hold.until_ns,
+        if hold.lapsed { "its lease ran out" } else { "it asked for the release" },
+        hold.operation
+    )
+}

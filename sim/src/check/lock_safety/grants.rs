@@ -1,0 +1,145 @@
+//! The grants of a history, resource by resource, and the order of their tokens.
+
+use std::collections::BTreeMap;
+
+use super::exclusion::describe;
+use crate::history::{Answer, Call, History, Hold, LockMode, LockWant, Operation, Outcome, VirtualTime};
+
+/// One resource granted to one operation, and answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Grant<'a> {
+    pub(super) operation: &'a Operation,
+    pub(super) resource: &'a str,
+    pub(super) mode: LockMode,
+    pub(super) token: u64,
+    pub(super) returned_ns: VirtualTime,
+}
+
+impl Grant<'_> {
+    /// Whether it came out of a line, and not of a hold of the same client.
+    pub(super) const fn stood_in_line(&self) -> bool {
+        matches!(self.operation.call, Call::Acquire { .. } | Call::AcquireAll { .. })
+    }
+}
+
+/// All grants, by resource, in the order of the requests.
+#[derive(Debug, Default)]
+pub(super) struct Grants<'a> {
+    pub(super) by_resource: BTreeMap<&'a str, Vec<Grant<'a>>>,
+}
+
+impl<'a> Grants<'a> {
+    pub(super) fn of(history: &'a History) -> Self {
+        let mut grants = Self::default();
+        for operation in &history.operations {
+            let (Outcome::Ok { answer }, Some(returned_ns)) = (&operation.outcome, operation.returned_ns)
+            else {
+                continue;
+            };
+            for (resource, mode, token) in granted(&operation.call, answer) {
+                let grant = Grant { operation, resource, mode, token, returned_ns };
+                grants.by_resource.entry(resource).or_default().push(grant);
+            }
+        }
+        grants
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.by_resource.values().map(Vec::len).sum()
+    }
+
+    pub(super) fn on(&self, resource: &str) -> &[Grant<'a>] {
+        self.by_resource.get(resource).map_or(&[], Vec::as_slice)
+    }
+
+    /// The first resource whose tokens do not rise.
+    pub(super) fn disordered_tokens(&self) -> Option<String> {
+        self.by_resource.iter().find_map(|(resource, grants)| disordered_tokens(resource, grants))
+    }
+}
+
+/// What an answer grants: resource, mode and token of each.
+fn granted<'a>(call: &'a Call, answer: &Answer) -> Vec<(&'a str, LockMode, u64)> {
+    match (call, answer) {
+        (Call::Acquire { resource, exclusive, .. }, Answer::Granted { token }) => {
+            let mode = if *exclusive { LockMode::Exclusive } else { LockMode::Shared };
+            vec![(resource, mode, *token)]
+        }
+        (Call::Upgrade { resource, .. }, Answer::Granted { token }) => {
+            vec![(resource, LockMode::Exclusive, *token)]
+        }
+        (Call::Downgrade { resource, .. }, Answer::Granted { token }) => {
+            vec![(resource, LockMode::Shared, *token)]
+        }
+        (Call::AcquireAll { wants, .. }, Answer::GrantedAll { tokens }) => {
+            let each = |(LockWant { resource, mode }, token): (&'a LockWant, &u64)| {
+                (resource.as_str(), *mode, *token)
+            };
+            wants.iter().zip(tokens).map(each).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Sweeps the grants by their request, remembering the greatest token answered before.
+fn disordered_tokens(resource: &str, grants: &[Grant<'_>]) -> Option<String> {
+    let mut owners: BTreeMap<u64, &Grant<'_>> = BTreeMap::new();
+    for grant in grants {
+        if let Some(other) = owners.insert(grant.token, grant) {
+            return Some(format!(
+                "operations #{} and #{} were both granted {resource:?} under token {}\n",
+                other.operation.id, grant.operation.id, grant.token
+            ));
+        }
+    }
+    let mut by_return: Vec<&Grant<'_>> = grants.iter().collect();
+    by_return.sort_by_key(|grant| grant.returned_ns);
+    let mut answered = by_return.into_iter().peekable();
+    let mut greatest: Option<&Grant<'_>> = None;
+    for grant in grants {
+        let before = |earlier: &&Grant<'_>| earlier.returned_ns < grant.operation.invoked_ns;
+        while let Some(earlier) = answered.next_if(before) {
+            greatest = greatest.filter(|other| other.token > earlier.token).or(Some(earlier));
+        }
+        if let Some(earlier) = greatest.filter(|earlier| earlier.token > grant.token) {
+            return Some(format!(
+                "{resource:?} was granted under token {} to operation #{}, answered at {}, but then under the \
+                 smaller token {} to operation #{}, invoked at {}\n",
+                earlier.token,
+                earlier.operation.id,
+                earlier.returned_ns,
+                grant.token,
+                grant.operation.id,
+                grant.operation.invoked_ns
+            ));
+        }
+    }
+    None
+}
+
+/// The first hold without a ground. A hold may come from a grant whose answer was lost to the caller, but not
+/// from a refusal, and not under another token.
+pub(super) fn baseless_hold(history: &History) -> Option<String> {
+    history.holds.iter().find_map(|hold| is_baseless(history, hold))
+}
+
+fn is_baseless(history: &History, hold: &Hold) -> Option<String> {
+    let position = usize::try_from(hold.operation).unwrap_or(usize::MAX);
+    let operation = history.operations.get(position)?;
+    let is_granted = match &operation.outcome {
+        Outcome::Ok { answer } => granted(&operation.call, answer)
+            .into_iter()
+            .any(|(resource, _, token)| resource == hold.resource && token == hold.token),
+        Outcome::Unknown { .. } => true,
+        Outcome::Fail { .. } => false,
+    };
+    if is_granted && operation.invoked_ns <= hold.from_ns {
+        return None;
+    }
+    Some(format!(
+        "{}, but that operation ended as {:?}, invoked at {}\n",
+        describe(hold),
+        operation.outcome,
+        operation.invoked_ns
+    ))
+}

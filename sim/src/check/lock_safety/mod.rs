@@ -1,0 +1,61 @@
+//! Lock safety: what clients were granted and believed of locks and semaphores, in true time.
+//!
+//! * No two conflicting holds of one resource overlap, and no more permits of a semaphore are held than were
+//!   ever declared: neither by what clients believed, nor by what the service proved by taking a grant back.
+//!   A hold is a span `[from, until)` of true time; no clock is asked.
+//! * Fencing tokens are unique for a resource and rise in the order of the grants, across upgrades and
+//!   downgrades: of two, the one that was answered before the other was asked for has the smaller token
+//!   (Kleppmann 2016).
+//! * A hold bears the token of the grant that it came from.
+//! * What succeeds under a token (a release, an upgrade, a downgrade) uses up a grant: not twice, and not after
+//!   a conflicting later grant had already been answered.
+//! * A client that asked to stand in line is not turned away early, and while it stands there for certain
+//!   nobody who comes later is granted what it waits for.
+//! * A deadlock that was named may have been one; one that certainly was is named.
+
+mod deadlock;
+mod exclusion;
+mod grants;
+mod line;
+mod uses;
+
+use super::drift::Drift;
+use super::{CheckReport, Verdict};
+use crate::history::History;
+use grants::Grants;
+
+/// Checks a history whose promises hold (`History::verify`). Without any grant or hold the verdict is
+/// unknown.
+#[must_use]
+pub fn check(history: &History, drift: Drift) -> CheckReport {
+    let grants = Grants::of(history);
+    let judged = history.holds.len() + grants.count();
+    let waits = line::sure_waits(history, drift);
+    let deadlocks = deadlock::named(history).count();
+    let problem = exclusion::check(history, &grants)
+        .or_else(|| grants.disordered_tokens())
+        .or_else(|| grants::baseless_hold(history))
+        .or_else(|| uses::check(history, &grants))
+        .or_else(|| line::turned_away(history, drift))
+        .or_else(|| line::overtaken(&waits, &grants))
+        .or_else(|| deadlock::untrue(history))
+        .or_else(|| deadlock::missed(history, &waits));
+    let verdict = match problem {
+        Some(_) => Verdict::Invalid,
+        None if judged == 0 => Verdict::Unknown,
+        None => Verdict::Valid,
+    };
+    CheckReport {
+        name: "lock safety".to_owned(),
+        source: "mutual exclusion within leases; fencing tokens (Kleppmann 2016)".to_owned(),
+        verdict,
+        detail: format!(
+            "{} holds and {} grants judged; {} waits in vain, {deadlocks} deadlocks named",
+            history.holds.len(),
+            grants.count(),
+            waits.len()
+        ),
+        cost_steps: judged as u64,
+        counterexample: problem,
+    }
+}

@@ -1,0 +1,110 @@
+//! What succeeded under a token: releases, upgrades, downgrades. Each uses up a grant.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::grants::{Grant, Grants};
+use crate::history::{Answer, Call, History, LockMode, Operation, Outcome, VirtualTime};
+
+/// A token used up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Use<'a> {
+    pub(super) operation: &'a Operation,
+    pub(super) resource: &'a str,
+    pub(super) token: u64,
+}
+
+/// All uses of tokens that were answered with success, in the order of the requests.
+pub(super) fn uses(history: &History) -> impl Iterator<Item = Use<'_>> {
+    history.operations.iter().flat_map(|operation| {
+        let Outcome::Ok { answer } = &operation.outcome else { return Vec::new() };
+        let of = |resource, token| Use { operation, resource, token };
+        match (&operation.call, answer) {
+            (Call::Release { resource, token }, Answer::Released)
+            | (Call::Upgrade { resource, token, .. }, Answer::Granted { .. })
+            | (Call::Downgrade { resource, token, .. }, Answer::Granted { .. }) => vec![of(resource, *token)],
+            (Call::ReleaseAll { grants }, Answer::Released) => {
+                grants.iter().map(|(resource, token)| of(resource, *token)).collect()
+            }
+            _ => Vec::new(),
+        }
+    })
+}
+
+/// Finds a token that was used twice, that nobody was granted, or that was used although a conflicting later
+/// grant had been answered.
+pub(super) fn check(history: &History, grants: &Grants<'_>) -> Option<String> {
+    let mut used = BTreeSet::new();
+    let answered: BTreeMap<&str, Vec<Answered<'_>>> =
+        grants.by_resource.iter().map(|(resource, grants)| (*resource, by_return(grants))).collect();
+    let owners: BTreeMap<(&str, u64), &Grant<'_>> =
+        grants.by_resource.values().flatten().map(|grant| ((grant.resource, grant.token), grant)).collect();
+    for Use { operation, resource, token } in uses(history) {
+        if !used.insert((resource, token)) {
+            return Some(format!("token {token} of {resource:?} was released twice\n"));
+        }
+        let Some(own) = owners.get(&(resource, token)) else {
+            if may_know_more(history, operation, resource) {
+                continue;
+            }
+            return Some(format!(
+                "operation #{} released {resource:?} under token {token}, which nobody was granted\n",
+                operation.id
+            ));
+        };
+        let answered = answered.get(resource).map_or(&[][..], Vec::as_slice);
+        let count = answered.partition_point(|grant| grant.returned_ns < operation.invoked_ns);
+        let Some(last) = count.checked_sub(1).map(|last| &answered[last]) else { continue };
+        let rival = match own.mode {
+            LockMode::Exclusive => Some(last.greatest),
+            LockMode::Shared => last.greatest_exclusive,
+            LockMode::Permits(_) => None,
+        };
+        if let Some(rival) = rival.filter(|rival| rival.token > token) {
+            return Some(format!(
+                "operation #{} released {resource:?} under token {token}, although the conflicting token {} \
+                 had been granted already, to operation #{}\n",
+                operation.id, rival.token, rival.operation.id
+            ));
+        }
+    }
+    None
+}
+
+/// What had been granted by the time at which some grant was answered.
+struct Answered<'a> {
+    returned_ns: VirtualTime,
+    greatest: &'a Grant<'a>,
+    greatest_exclusive: Option<&'a Grant<'a>>,
+}
+
+fn by_return<'a>(grants: &'a [Grant<'a>]) -> Vec<Answered<'a>> {
+    let mut by_return: Vec<&Grant<'_>> = grants.iter().collect();
+    by_return.sort_by_key(|grant| grant.returned_ns);
+    let mut greatest: Option<&Grant<'_>> = None;
+    let mut greatest_exclusive: Option<&Grant<'_>> = None;
+    let mut answered = Vec::with_capacity(by_return.len());
+    for grant in by_return {
+        let top = greatest.filter(|other| other.token > grant.token).unwrap_or(grant);
+        greatest = Some(top);
+        if grant.mode == LockMode::Exclusive {
+            greatest_exclusive = greatest_exclusive.filter(|other| other.token > grant.token).or(Some(grant));
+        }
+        answered.push(Answered { returned_ns: grant.returned_ns, greatest: top, greatest_exclusive });
+    }
+    answered
+}
+
+/// Whether the client has an acquisition of unknown outcome, from which it may have learnt the token later.
+fn may_know_more(history: &History, used: &Operation, resource: &str) -> bool {
+    history.operations.iter().take_while(|operation| operation.id < used.id).any(|operation| {
+        let asked = match &operation.call {
+            Call::Acquire { resource: asked, .. } => asked == resource,
+            Call::AcquireAll { wants, .. } => wants.iter().any(|want| want.resource == resource),
+            Call::Upgrade { resource: asked, .. } | Call::Downgrade { resource: asked, .. } => {
+                asked == resource
+            }
+            _ => false,
+        };
+        asked && operation.client == used.client && matches!(operation.outcome, Outcome::Unknown { .. })
+    })
+}

@@ -1,0 +1,119 @@
+//! Which deliveries of a message there may be at all.
+
+use std::collections::BTreeMap;
+
+use super::journal::{Ask, Handed, Journal};
+use crate::history::VirtualTime;
+
+/// Finds a delivery that cannot be.
+pub(super) fn check(journal: &Journal<'_>) -> Option<String> {
+    let by_message = journal.by_message();
+    let mut names: BTreeMap<u64, u64> = BTreeMap::new();
+    for (number, handed) in &by_message {
+        let problem = handed
+            .iter()
+            .find_map(|one| phantom(journal, one))
+            .or_else(|| two_of_one(*number, handed, &mut names))
+            .or_else(|| disordered(handed))
+            .or_else(|| came_back(journal, handed))
+            .or_else(|| used_when_stale(journal, handed));
+        if problem.is_some() {
+            return problem;
+        }
+    }
+    None
+}
+
+/// Nobody had asked for it, or not for it to be here.
+fn phantom(journal: &Journal<'_>, handed: &Handed<'_>) -> Option<String> {
+    let story = journal.stories.get(&handed.delivery.message);
+    let is_at_home = |story: &&super::journal::Story<'_>| story.topic == handed.topic;
+    let came_over =
+        story.is_some_and(|story| journal.sources_of(handed.topic).any(|(source, _)| source == story.topic));
+    let is_right = match story {
+        Some(story) if story.asked_ns > handed.returned_ns => false,
+        Some(story) if is_at_home(&story) => !handed.delivery.given_up,
+        Some(_) => came_over && handed.delivery.given_up,
+        None => false,
+    };
+    (!is_right).then(|| format!("{} was delivered, but nobody had sent it there\n", handed.text()))
+}
+
+/// One message under two ids, or two under one.
+fn two_of_one(number: u64, handed: &[Handed<'_>], names: &mut BTreeMap<u64, u64>) -> Option<String> {
+    let first = handed.first()?;
+    if let Some(other) = handed.iter().find(|other| other.delivery.id != first.delivery.id) {
+        return Some(format!(
+            "one message was in the queue twice:\n  {}\n  {}\n",
+            first.text(),
+            other.text()
+        ));
+    }
+    let owner = *names.entry(first.delivery.id).or_insert(number);
+    (owner != number).then(|| format!("messages {owner} and {number} have one id\n"))
+}
+
+/// Receipts rise in true time and are unique; attempts rise with them in each topic.
+fn disordered(handed: &[Handed<'_>]) -> Option<String> {
+    let mut latest_invoked: Option<&Handed<'_>> = None;
+    let mut attempts: BTreeMap<&str, &Handed<'_>> = BTreeMap::new();
+    for (position, one) in handed.iter().enumerate() {
+        let twin = position.checked_sub(1).map(|before| &handed[before]);
+        if let Some(twin) = twin.filter(|twin| twin.delivery.receipt == one.delivery.receipt) {
+            return Some(format!("one receipt for two deliveries:\n  {}\n  {}\n", twin.text(), one.text()));
+        }
+        if let Some(before) = latest_invoked.filter(|before| before.operation.invoked_ns > one.returned_ns) {
+            return Some(format!("receipts went back:\n  {}\n  {}\n", one.text(), before.text()));
+        }
+        latest_invoked = latest_invoked
+            .filter(|before| before.operation.invoked_ns >= one.operation.invoked_ns)
+            .or(Some(one));
+        let before = attempts.insert(one.topic, one);
+        let rises = before.is_none_or(|before| before.delivery.attempt < one.delivery.attempt);
+        if !rises || one.delivery.attempt == 0 {
+            let before = before.map_or_else(String::new, |before| format!("  {}\n", before.text()));
+            return Some(format!("attempts do not rise:\n{before}  {}\n", one.text()));
+        }
+    }
+    None
+}
+
+/// Delivered after it was acknowledged for sure.
+fn came_back(journal: &Journal<'_>, handed: &[Handed<'_>]) -> Option<String> {
+    for (position, one) in handed.iter().enumerate() {
+        let done =
+            journal.asked_about(one).iter().find(|asked| asked.is_sure && asked.ask == Ask::Acknowledge);
+        let Some(done) = done else { continue };
+        let done_at = done.operation.returned_ns.unwrap_or(VirtualTime(u64::MAX));
+        let again = handed[position + 1..].first();
+        let again = again.or_else(|| handed.iter().find(|other| other.operation.invoked_ns > done_at));
+        if let Some(again) = again {
+            return Some(format!(
+                "{}\n  was acknowledged by operation #{} between {} and {done_at}, and yet delivered again:\n  {}\n",
+                one.text(),
+                done.operation.id,
+                done.operation.invoked_ns,
+                again.text()
+            ));
+        }
+    }
+    None
+}
+
+/// Something was done by a delivery although a later one had been answered already.
+fn used_when_stale(journal: &Journal<'_>, handed: &[Handed<'_>]) -> Option<String> {
+    handed.iter().enumerate().find_map(|(position, one)| {
+        let later_ns = handed[position + 1..].iter().map(|later| later.returned_ns).min()?;
+        let wrong = journal
+            .asked_about(one)
+            .iter()
+            .find(|asked| asked.is_sure && asked.operation.invoked_ns > later_ns)?;
+        Some(format!(
+            "operation #{}, {}, succeeded at a delivery that had been followed by another, answered at \
+             {later_ns}:\n  {}\n",
+            wrong.operation.id,
+            wrong.operation.call.kind(),
+            one.text()
+        ))
+    })
+}

@@ -1,0 +1,210 @@
+//! A history read as the story of each message and of each topic.
+
+use std::collections::BTreeMap;
+
+use crate::history::{Answer, Call, Delivery, History, Message, Operation, Outcome, TopicSeen, VirtualTime};
+
+/// What became of one message, as its producer knows.
+#[derive(Clone, Debug)]
+pub(super) struct Story<'a> {
+    pub(super) message: Message,
+    pub(super) topic: &'a str,
+    /// When it was asked for first: it was not there before.
+    pub(super) asked_ns: VirtualTime,
+    /// When it was known to be there first.
+    pub(super) there_ns: Option<VirtualTime>,
+    /// Its place among those that were asked for with it.
+    pub(super) place: usize,
+    /// The operation that asked for it first.
+    pub(super) operation: u64,
+}
+
+/// One message delivered once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Handed<'a> {
+    pub(super) operation: &'a Operation,
+    pub(super) topic: &'a str,
+    pub(super) delivery: Delivery,
+    pub(super) visibility_us: u64,
+    pub(super) returned_ns: VirtualTime,
+}
+
+/// What a consumer asked about a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    Acknowledge,
+    Reject { delay_us: u64 },
+    Extend { visibility_us: u64 },
+}
+
+/// Such a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) operation: &'a Operation,
+    pub(super) ask: Ask,
+    /// Whether it was done for sure; if not, it may have been, or may yet be.
+    pub(super) is_sure: bool,
+}
+
+/// What happened to one topic.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Topic<'a> {
+    /// In the order of the requests.
+    pub(super) deliveries: Vec<Handed<'a>>,
+    /// Dequeues that got nothing.
+    pub(super) empty: Vec<&'a Operation>,
+    /// Dequeues that may have got something that nobody knows of.
+    pub(super) unknown: Vec<&'a Operation>,
+    /// What was asked about each message's deliveries, by message and receipt.
+    pub(super) asked: BTreeMap<(u64, u64), Vec<Asked<'a>>>,
+    /// Its counts, as they were stated.
+    pub(super) counts: Vec<(&'a Operation, TopicSeen)>,
+    /// Attempts after which it gives a message up, and into which topic; if it was declared.
+    pub(super) gives_up: Option<(u64, &'a str)>,
+}
+
+/// All of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Journal<'a> {
+    /// By number.
+    pub(super) stories: BTreeMap<u64, Story<'a>>,
+    pub(super) topics: BTreeMap<&'a str, Topic<'a>>,
+}
+
+impl<'a> Journal<'a> {
+    pub(super) fn of(history: &'a History) -> Self {
+        let mut journal = Self::default();
+        for operation in &history.operations {
+            if !matches!(operation.outcome, Outcome::Fail { .. }) {
+                journal.note(operation);
+            }
+        }
+        journal
+    }
+
+    fn note(&mut self, operation: &'a Operation) {
+        match &operation.call {
+            Call::DeclareTopic { topic, attempts_max, dead_letter } => {
+                self.topic(topic).gives_up = Some((*attempts_max, dead_letter));
+            }
+            Call::Enqueue { topic, messages, .. } => {
+                self.topic(topic);
+                self.note_enqueue(operation, topic, messages);
+            }
+            Call::Dequeue { topic, visibility_us, .. } => {
+                self.topic(topic).note_dequeue(operation, topic, *visibility_us);
+            }
+            Call::Acknowledge { topic, message, receipt } => {
+                self.topic(topic).note_asked(operation, (*message, *receipt), Ask::Acknowledge);
+            }
+            Call::Reject { topic, message, receipt, delay_us } => {
+                let ask = Ask::Reject { delay_us: *delay_us };
+                self.topic(topic).note_asked(operation, (*message, *receipt), ask);
+            }
+            Call::Extend { topic, message, receipt, visibility_us } => {
+                let ask = Ask::Extend { visibility_us: *visibility_us };
+                self.topic(topic).note_asked(operation, (*message, *receipt), ask);
+            }
+            Call::TopicStats { topic } => {
+                if let Outcome::Ok { answer: Answer::Counts { seen } } = &operation.outcome {
+                    self.topic(topic).counts.push((operation, *seen));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn topic(&mut self, name: &'a str) -> &mut Topic<'a> {
+        self.topics.entry(name).or_default()
+    }
+
+    fn note_enqueue(&mut self, operation: &'a Operation, topic: &'a str, messages: &[Message]) {
+        let is_sure = matches!(operation.outcome, Outcome::Ok { .. });
+        let there_ns = operation.returned_ns.filter(|_| is_sure);
+        for (place, message) in messages.iter().enumerate() {
+            let story = self.stories.entry(message.number).or_insert(Story {
+                message: *message,
+                topic,
+                asked_ns: operation.invoked_ns,
+                there_ns,
+                place,
+                operation: operation.id,
+            });
+            story.there_ns = match (story.there_ns, there_ns) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+        }
+    }
+
+    /// The topics that give up into this one.
+    pub(super) fn sources_of(&self, topic: &str) -> impl Iterator<Item = (&'a str, &Topic<'a>)> {
+        self.topics.iter().filter_map(move |(name, source)| {
+            source.gives_up.is_some_and(|(_, into)| into == topic).then_some((*name, source))
+        })
+    }
+
+    /// All deliveries, by message, in the order of their receipts.
+    pub(super) fn by_message(&self) -> BTreeMap<u64, Vec<Handed<'a>>> {
+        let mut by_message: BTreeMap<u64, Vec<Handed<'a>>> = BTreeMap::new();
+        for handed in self.topics.values().flat_map(|topic| &topic.deliveries) {
+            by_message.entry(handed.delivery.message).or_default().push(*handed);
+        }
+        by_message.values_mut().for_each(|list| list.sort_by_key(|handed| handed.delivery.receipt));
+        by_message
+    }
+
+    /// What was asked about a delivery.
+    pub(super) fn asked_about(&self, handed: &Handed<'_>) -> &[Asked<'a>] {
+        let key = (handed.delivery.message, handed.delivery.receipt);
+        self.topics.get(handed.topic).and_then(|topic| topic.asked.get(&key)).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl<'a> Topic<'a> {
+    fn note_dequeue(&mut self, operation: &'a Operation, topic: &'a str, visibility_us: u64) {
+        let (Outcome::Ok { answer: Answer::Delivered { deliveries } }, Some(returned_ns)) =
+            (&operation.outcome, operation.returned_ns)
+        else {
+            return self.unknown.push(operation);
+        };
+        if deliveries.is_empty() {
+            return self.empty.push(operation);
+        }
+        let handed = |delivery: &Delivery| Handed {
+            operation,
+            topic,
+            delivery: *delivery,
+            visibility_us,
+            returned_ns,
+        };
+        self.deliveries.extend(deliveries.iter().map(handed));
+    }
+
+    /// A request that found the delivery stale did nothing.
+    fn note_asked(&mut self, operation: &'a Operation, about: (u64, u64), ask: Ask) {
+        let is_sure = match &operation.outcome {
+            Outcome::Ok { answer: Answer::Stale } => return,
+            outcome => matches!(outcome, Outcome::Ok { .. }),
+        };
+        self.asked.entry(about).or_default().push(Asked { operation, ask, is_sure });
+    }
+}
+
+impl Handed<'_> {
+    /// For a counterexample.
+    pub(super) fn text(&self) -> String {
+        format!(
+            "message {} of {:?} to operation #{} of client {} under receipt {} (attempt {}), asked for at {}, \
+             answered at {}",
+            self.delivery.message,
+            self.topic,
+            self.operation.id,
+            self.operation.client,
+            self.delivery.receipt,
+            self.delivery.attempt,
+            self.operation.invoked_ns,
+            self.returned_ns
+        )
+    }
+}

@@ -1,0 +1,65 @@
+//! The queue: what producers, consumers and operators were answered, in true time.
+//!
+//! **Safety**, rule by rule:
+//! * *No phantom.* What is delivered was enqueued, into this topic or one that gives up into it, and not later.
+//!   One message has one id however often its producer asked.
+//! * *At least once, and no more than that.* Deliveries of a message have receipts that rise in true time, and
+//!   attempts that rise in a topic up to its most. What was acknowledged does not come back. Only the current
+//!   delivery can be acknowledged, rejected or extended.
+//! * *Leases and delays.* Nobody gets a message while another's lease on it runs, unless that one rejected it;
+//!   nor before its delay is over.
+//! * *Order.* Within a group strictly first in, first out, and one at a time. Of all others a message is not
+//!   passed over by a later one of the same or a lower priority; nor does a consumer hear that there is nothing
+//!   while it is there.
+//! * *Dead letters.* A topic gives up a message after all its attempts, and not earlier.
+//!
+//! **Accounts**: once the topics were seen to be empty, each message that was enqueued for sure has been
+//! acknowledged, as far as anybody knows, or had a time to live; the service's own counts add up, and agree
+//! with what clients know. A topic that was never seen to be empty makes the verdict unknown.
+//!
+//! An operation of unknown outcome may have had its effect at any time since, or none. Stamps may stand still
+//! for any time, so nothing is ever late; it can only be early ([`Drift`]).
+//!
+//! Sources: the rules for queues of Horn and Kroening 2015 and of Abdulla et al. 2025, adapted to leases.
+
+mod accounts;
+mod dead;
+mod deliveries;
+mod journal;
+mod leases;
+mod order;
+
+use super::drift::Drift;
+use super::{CheckReport, Verdict};
+use crate::history::History;
+use journal::Journal;
+
+/// Checks a history whose promises hold. Without any delivery the verdict is unknown.
+#[must_use]
+pub fn check(history: &History, drift: Drift) -> CheckReport {
+    let journal = Journal::of(history);
+    let deliveries = journal.topics.values().map(|topic| topic.deliveries.len()).sum::<usize>();
+    let problem = deliveries::check(&journal)
+        .or_else(|| leases::check(&journal, drift))
+        .or_else(|| order::check(&journal))
+        .or_else(|| dead::check(&journal));
+    let verdict = match problem {
+        Some(_) => Verdict::Invalid,
+        None if deliveries == 0 => Verdict::Unknown,
+        None => Verdict::Valid,
+    };
+    CheckReport {
+        name: "queue safety".to_owned(),
+        source: "at-least-once delivery under leases; Horn and Kroening 2015".to_owned(),
+        verdict,
+        detail: format!("{deliveries} deliveries of {} messages judged", journal.stories.len()),
+        cost_steps: (deliveries + journal.stories.len()) as u64,
+        counterexample: problem,
+    }
+}
+
+/// Checks that nothing was lost, and that the service's counts are true.
+#[must_use]
+pub fn check_accounts(history: &History) -> CheckReport {
+    accounts::check(history, &Journal::of(history))
+}

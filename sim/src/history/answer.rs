@@ -1,0 +1,100 @@
+//! What clients are answered.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DeadlockStep, Delivery, TopicSeen};
+
+/// What a client was answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Answer {
+    /// A read's value, and the version of that value if there is one.
+    Value {
+        /// The value.
+        value: Option<u64>,
+        /// Its version.
+        version: Option<u64>,
+    },
+    /// A write took place.
+    Written {
+        /// The version now.
+        version: u64,
+    },
+    /// A compare-and-set found this instead and wrote nothing.
+    Mismatch {
+        /// The value found.
+        value: Option<u64>,
+        /// Its version.
+        version: Option<u64>,
+    },
+    /// A delete took place.
+    Deleted {
+        /// Whether something was there.
+        existed: bool,
+        /// Its version.
+        version: u64,
+    },
+    /// The lock was granted.
+    Granted {
+        /// The fencing token.
+        token: u64,
+    },
+    /// The lock was given back.
+    Released,
+    /// The lock was definitely not granted: the wait ran out.
+    NotGranted,
+    /// The release found that the lock was not held any more.
+    NotHeld,
+    /// The settings are these now.
+    Declared,
+    /// All was granted.
+    GrantedAll {
+        /// The fencing tokens, in the order of the wants.
+        tokens: Vec<u64>,
+    },
+    /// The lock was definitely not granted: to wait for it would have closed this cycle of waits.
+    Deadlock {
+        /// Each waits for its resource, which the next one holds or awaits before it; the last waits for the
+        /// first.
+        cycle: Vec<DeadlockStep>,
+    },
+    /// The messages are in the topic.
+    Enqueued,
+    /// Messages; none if there was none in time.
+    Delivered {
+        /// In the order of their delivery.
+        deliveries: Vec<Delivery>,
+    },
+    /// The delivery was the message's current one, and what was asked was done.
+    Settled,
+    /// Nothing was done: the message is no longer in flight by this delivery.
+    Stale,
+    /// A topic's counts.
+    Counts {
+        /// The counts.
+        seen: TopicSeen,
+    },
+    /// What a key of the cache holds.
+    Cached {
+        /// The value.
+        value: Option<i64>,
+        /// Its version.
+        version: Option<u64>,
+        /// Whether a node answered from its near cache, without asking anybody.
+        local: bool,
+    },
+    /// A conditional write found this instead and wrote nothing.
+    Refused {
+        /// The value found.
+        value: Option<i64>,
+        /// Its version.
+        version: Option<u64>,
+    },
+    /// A counter was added to.
+    Counted {
+        /// What it holds now.
+        value: i64,
+        /// The version now.
+        version: u64,
+    },
+}

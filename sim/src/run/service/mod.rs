@@ -1,0 +1,147 @@
+//! Our client library as the service that workloads speak to.
+
+mod cache;
+mod locks;
+mod queue;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use stormglass_nodes::client::{Client, ClientConfig, ClientError, LockGuard, ReadFrom};
+use stormglass_nodes::env::Env;
+use stormglass_nodes::ids::{ClientId, MessageId, NodeId, Receipt, SessionId};
+
+use crate::history::{Answer, Call, Outcome, VirtualTime};
+use crate::nemesis::Process;
+use crate::plan::{ReadsAt, Schedule};
+use crate::workload::Service;
+use crate::world::{SimEnv, World};
+
+/// One simulated client process's access to our cluster.
+pub(super) struct NodesService {
+    world: World,
+    process: Process,
+    env: SimEnv,
+    client: Client<SimEnv>,
+    /// The node that near reads go to, by its place among all.
+    near: usize,
+    memory: Mutex<Memory>,
+}
+
+/// What the process remembers; gone if it dies.
+#[derive(Debug, Default)]
+struct Memory {
+    session: SessionId,
+    /// Locks granted and not given back, by resource and token.
+    held: BTreeMap<(String, u64), LockGuard>,
+    /// Locks given up last, which a late release may still name.
+    given_up: BTreeMap<(String, u64), LockGuard>,
+    /// Deliveries not dealt with, by topic, message and receipt.
+    receipts: BTreeMap<(String, u64, u64), (MessageId, Receipt)>,
+}
+
+impl NodesService {
+    pub(super) fn start(world: World, number: u64, env: SimEnv, schedule: &Schedule) -> Self {
+        let nodes = (1..=schedule.cluster.nodes_in_all()).map(NodeId).collect();
+        let mut config = ClientConfig::new(ClientId(number), nodes);
+        config.operation_timeout_us = schedule.workload.timeout_ms * 1_000;
+        config.lease_us = schedule.workload.lease_ms * 1_000;
+        config.drift_ppm_max = schedule.clocks.drift_ppm_max;
+        let own = ((number - 1) % schedule.cluster.nodes) as usize;
+        config.read_from = match schedule.reads.at {
+            ReadsAt::Leader => ReadFrom::Leader,
+            ReadsAt::Any => ReadFrom::Node(own),
+            ReadsAt::Near => ReadFrom::Near(own),
+        };
+        let client = Client::start(env.clone(), config);
+        let process = Process::Client(number);
+        Self { world, process, env, client, near: own, memory: Mutex::default() }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().expect("no holder of this lock panics")
+    }
+
+    async fn answer(&self, call: &Call) -> Result<Answer, ClientError> {
+        match call {
+            Call::Get { .. } | Call::Set { .. } | Call::CompareAndSet { .. } | Call::Delete { .. } => {
+                self.register(call).await
+            }
+            Call::CacheGet { .. }
+            | Call::CacheSet { .. }
+            | Call::CacheSetIfAbsent { .. }
+            | Call::CacheCompareAndSet { .. }
+            | Call::CacheDelete { .. }
+            | Call::CacheIncrement { .. } => self.cache(call).await,
+            Call::Acquire { .. }
+            | Call::Release { .. }
+            | Call::DeclareSemaphore { .. }
+            | Call::AcquireAll { .. }
+            | Call::Upgrade { .. }
+            | Call::Downgrade { .. }
+            | Call::ReleaseAll { .. } => self.lock(call).await,
+            Call::DeclareTopic { .. }
+            | Call::Enqueue { .. }
+            | Call::Dequeue { .. }
+            | Call::Acknowledge { .. }
+            | Call::Reject { .. }
+            | Call::Extend { .. }
+            | Call::TopicStats { .. } => self.topic(call).await,
+        }
+    }
+}
+
+impl Service for NodesService {
+    fn now(&self) -> VirtualTime {
+        self.world.now()
+    }
+
+    async fn sleep_us(&self, us: u64) {
+        self.env.sleep_until(self.env.now().plus_us(us)).await;
+    }
+
+    async fn prepare(&self) -> bool {
+        if self.client.has_session() {
+            return true;
+        }
+        let opened = self.client.open_session().await;
+        if let Ok(session) = opened {
+            self.memory().session = session;
+        }
+        opened.is_ok()
+    }
+
+    fn session(&self) -> u64 {
+        self.memory().session.0
+    }
+
+    async fn call(&self, call: &Call) -> Outcome {
+        match self.answer(call).await {
+            Ok(answer) => Outcome::Ok { answer },
+            Err(error) if error.is_definite() => Outcome::Fail { reason: error.to_string() },
+            Err(error) => Outcome::Unknown { reason: error.to_string() },
+        }
+    }
+
+    fn belief_ends(&self) -> Option<VirtualTime> {
+        let guard = self.memory().held.values().next().cloned()?;
+        let local = self.client.belief_ends(&guard)?;
+        Some(self.world.true_time_of(self.process, local))
+    }
+
+    async fn abandon(&self) {
+        {
+            let mut memory = self.memory();
+            memory.given_up = std::mem::take(&mut memory.held);
+        }
+        self.client.close_session().await;
+    }
+
+    /// The next process begins with a session of its own; that of the one that died is left to expire.
+    async fn crash(&self) {
+        *self.memory() = Memory::default();
+        if let Ok(session) = self.client.open_session().await {
+            self.memory().session = session;
+        }
+    }
+}

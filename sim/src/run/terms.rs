@@ -1,0 +1,46 @@
+//! The terms on which a run is judged, as far as they follow from its schedule.
+
+use std::collections::BTreeSet;
+
+use crate::check::Subject;
+use crate::plan::{Action, Schedule, WorkloadKind};
+
+/// Whether clients leave messages behind that are to be taken out in the end.
+pub(super) fn has_topics(schedule: &Schedule) -> bool {
+    let mut turns = schedule.workload.turns().iter();
+    turns.any(|kind| matches!(kind, WorkloadKind::Queue | WorkloadKind::Guarded))
+}
+
+/// How long a client that is served stays between two operations: it paces itself, holds a lock, works on a
+/// message, and gives up what it cannot be sure of. Twice that, because it counts by a clock of its own.
+pub(super) fn idle_us_max(schedule: &Schedule) -> u64 {
+    let spec = &schedule.workload;
+    let busy_us = (spec.hold_ms.max_ms + spec.queue.work_ms.max_ms) * 1_000;
+    let abandon_us = spec.timeout_ms.saturating_mul(1_000);
+    spec.pause_us_max().saturating_add(busy_us).saturating_add(abandon_us).saturating_mul(2)
+}
+
+/// How far any clock was off at most, either way.
+pub(super) fn strayed_ppm_max(schedule: &Schedule) -> u64 {
+    let strayed = schedule.faults.iter().filter_map(|fault| match &fault.action {
+        Action::ClockDrift { ppm, .. } => Some(ppm.unsigned_abs()),
+        _ => None,
+    });
+    strayed.max().unwrap_or(0).max(schedule.clocks.drift_ppm_max)
+}
+
+/// What the clients of a run work on.
+pub(super) fn expected(schedule: &Schedule) -> BTreeSet<Subject> {
+    let clients = schedule.cluster.clients as usize;
+    let turns = schedule.workload.turns();
+    let subject = |kind: &WorkloadKind| match kind {
+        WorkloadKind::Lock => Subject::Lock,
+        WorkloadKind::Semaphore => Subject::Semaphore,
+        WorkloadKind::Queue => Subject::Queue,
+        WorkloadKind::Cache => Subject::Cache,
+        WorkloadKind::Guarded => Subject::Guarded,
+        WorkloadKind::Register | WorkloadKind::Mixed => Subject::Register,
+    };
+    // Parts without a client are not expected, but those of a mixed workload always were.
+    turns.iter().take(clients.max(2)).map(subject).collect()
+}
