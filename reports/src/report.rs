@@ -20,6 +20,9 @@ pub struct Report {
     pub claim: String,
     /// The seed.
     pub seed: u64,
+    /// The checks of which one is to find a violation, because the scenario is there to show it; mostly none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expects: Vec<String>,
     /// The bug that was planted, if any.
     pub planted: Option<String>,
     /// Who took part.
@@ -46,6 +49,20 @@ pub struct Report {
     pub trace_hash: String,
     /// The command that repeats the run.
     pub replay: String,
+}
+
+impl Report {
+    /// Whether this check found a violation that the scenario is there to show.
+    #[must_use]
+    pub fn is_expected(&self, check: &CheckReport) -> bool {
+        check.verdict == Verdict::Invalid && self.expects.contains(&check.name)
+    }
+
+    /// Whether a violation was seen that the scenario is there to show.
+    #[must_use]
+    pub fn shows_expected_violation(&self) -> bool {
+        self.checks.iter().any(|check| self.is_expected(check))
+    }
 }
 
 /// The cluster in words and numbers.

@@ -47,6 +47,7 @@ pub(crate) fn valid() -> Report {
         scenario: "leader-crash".to_owned(),
         claim: "When the leader is killed, another takes over and no acknowledged write is lost.".to_owned(),
         seed: 7,
+        expects: Vec::new(),
         planted: None,
         cluster: ClusterReport {
             nodes: 5,

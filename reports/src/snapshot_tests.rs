@@ -21,6 +21,39 @@ fn an_invalid_run_in_the_terminal_with_marks_and_wall_time() {
     insta::assert_snapshot!(render_run(&invalid(), options));
 }
 
+/// A valid run of a scenario that is there to show a violation, which one of its checks found.
+fn as_expected() -> Report {
+    let mut report = invalid();
+    report.planted = None;
+    report.expects = report
+        .checks
+        .iter()
+        .filter(|check| check.verdict == Verdict::Invalid)
+        .map(|check| check.name.clone())
+        .collect();
+    report.verdict = Verdict::Valid;
+    report.reasons = Vec::new();
+    report
+}
+
+#[test]
+fn a_run_that_shows_what_it_is_there_to_show_says_so_plainly() {
+    let text = render_run(&as_expected(), plain());
+    for said in [
+        "a violation is expected, found by",
+        "invalid, as expected here",
+        "was seen, and nothing else is wrong",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    let mut sweep = SweepReport::new("one");
+    sweep.add(&as_expected());
+    assert_eq!((sweep.verdict(), sweep.as_expected), (Verdict::Valid, 1));
+    assert!(render_sweep(&sweep, plain()).contains("1 valid run showed a violation"));
+    let read = from_json::<Report>(&to_json(&as_expected())).unwrap();
+    assert_eq!(read, as_expected());
+}
+
 #[test]
 fn a_run_as_json() {
     insta::assert_snapshot!(to_json(&invalid()));

@@ -14,6 +14,9 @@ pub struct SweepReport {
     pub title: String,
     /// Runs that were valid.
     pub valid: u64,
+    /// Of the valid runs, those that showed a violation which their scenario is there to show.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub as_expected: u64,
     /// Runs that were invalid.
     pub invalid: u64,
     /// Runs that were unknown.
@@ -62,6 +65,11 @@ pub struct FaultTotals {
     pub effects: BTreeMap<String, u64>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 impl SweepReport {
     /// An empty sweep.
     #[must_use]
@@ -72,7 +80,10 @@ impl SweepReport {
     /// Adds a run.
     pub fn add(&mut self, report: &Report) {
         match report.verdict {
-            Verdict::Valid => self.valid += 1,
+            Verdict::Valid => {
+                self.valid += 1;
+                self.as_expected += u64::from(report.shows_expected_violation());
+            }
             Verdict::Invalid => self.invalid += 1,
             Verdict::Unknown => self.unknown += 1,
         }

@@ -22,6 +22,7 @@ pub(super) fn checks(report: &Report, style: Style) -> Vec<String> {
         let judged = with_grouped_numbers(judged(check));
         let text = match check.verdict {
             Verdict::Valid => judged,
+            other if report.is_expected(check) => format!("{other}, as expected here: {judged}"),
             other => format!("{}: {judged}", other.to_string().to_uppercase()),
         };
         let rows = row(sign(check.verdict), &clean(&check.name), &clean(&text), name_width);

@@ -42,6 +42,9 @@ fn header(report: &Report, style: Style) -> Vec<String> {
         format!("{nodes}, {clients}; {}", cluster.workload),
         format!("network {}; disk {}", cluster.network, cluster.disk),
     ];
+    if !report.expects.is_empty() {
+        about.push(format!("a violation is expected, found by {}", report.expects.join(" or ")));
+    }
     about.extend(report.planted.iter().map(|bug| format!("planted bug: {bug}")));
     lines.extend(about.iter().flat_map(|text| wrap(&clean(text), "  ", "    ", WIDTH)));
     lines
@@ -110,6 +113,12 @@ fn statistics(report: &Report, options: Options) -> Vec<String> {
 fn ending(report: &Report, style: Style) -> Vec<String> {
     let verdict = format!("{} {}", sign(report.verdict), report.verdict.to_string().to_uppercase());
     let mut lines = vec![style.verdict(report.verdict, &verdict)];
+    if report.verdict == Verdict::Valid && report.shows_expected_violation() {
+        lines.push(
+            "  the violation that this scenario is there to show was seen, and nothing else is wrong"
+                .to_owned(),
+        );
+    }
     let shown = report.reasons.iter().take(REASONS_SHOWN_MAX);
     lines.extend(shown.flat_map(|reason| wrap(&clean(reason), "  ", "    ", WIDTH)));
     let hidden = report.reasons.len().saturating_sub(REASONS_SHOWN_MAX) as u64;

@@ -21,6 +21,10 @@ pub fn render_sweep(report: &SweepReport, options: Options) -> String {
         grouped(report.invalid),
         grouped(report.unknown)
     ));
+    if report.as_expected > 0 {
+        let runs = counted(report.as_expected, "valid run");
+        lines.push(format!("  {runs} showed a violation that the scenario is there to show"));
+    }
     lines.push(format!(
         "  {} of virtual time; {} delivered; {}",
         seconds(report.virtual_us),

@@ -3,8 +3,8 @@
 
 use stormglass_sim::nemesis::Effect;
 use stormglass_sim::plan::{
-    ClusterSpec, ElectionSpec, FaultKind, FaultSpec, MsSpan, ReadsAt, ReadsSpec, Repeat, Scenario, Selector,
-    SnapshotSpec, SwarmSpec, WorkloadKind, WorkloadSpec,
+    ClusterSpec, ElectionSpec, ExpectSpec, FaultKind, FaultSpec, MsSpan, ReadsAt, ReadsSpec, Repeat,
+    Scenario, Selector, SnapshotSpec, SwarmSpec, WorkloadKind, WorkloadSpec,
 };
 
 /// A fault with every setting that any kind takes.
@@ -70,6 +70,7 @@ pub(crate) fn scenario() -> Scenario {
         name: "everything".to_owned(),
         claim: "Every key is there.".to_owned(),
         swarm: Some(SwarmSpec::default()),
+        expect: Some(ExpectSpec { violation_of: vec!["cache safety".to_owned()] }),
         cluster: ClusterSpec {
             spares: 2,
             quiesce_after_intervals: Some(4),

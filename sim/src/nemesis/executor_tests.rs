@@ -18,6 +18,7 @@ fn schedule(faults: Vec<ScheduledFault>) -> Schedule {
         scenario: "test".to_owned(),
         claim: "A test.".to_owned(),
         seed: 1,
+        expect: None,
         cluster: Default::default(),
         network: Default::default(),
         disk: Default::default(),

@@ -19,6 +19,7 @@ fn run(cluster: &ModelCluster, actions: Vec<Action>) -> Timeline {
         scenario: "test".to_owned(),
         claim: "A test.".to_owned(),
         seed: 1,
+        expect: None,
         cluster: Default::default(),
         network: Default::default(),
         disk: Default::default(),

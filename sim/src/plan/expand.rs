@@ -30,6 +30,7 @@ pub fn expand(scenario: &Scenario, seed: u64) -> Schedule {
         scenario: scenario.name.clone(),
         claim: scenario.claim.clone(),
         seed,
+        expect: scenario.expect.clone(),
         cluster: scenario.cluster.clone(),
         network: scenario.network,
         disk: scenario.disk,

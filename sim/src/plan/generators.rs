@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::{
-    CacheSpec, ClusterSpec, FaultKind, FaultSpec, LocksSpec, Mix, MsSpan, QueueSpec, ReadsAt, ReadsSpec,
-    Repeat, Scenario, Selector, SnapshotSpec, SwarmSpec, WorkloadKind, WorkloadSpec,
+    CacheSpec, ClusterSpec, ExpectSpec, FaultKind, FaultSpec, LocksSpec, Mix, MsSpan, QueueSpec, ReadsAt,
+    ReadsSpec, Repeat, Scenario, Selector, SnapshotSpec, SwarmSpec, WorkloadKind, WorkloadSpec,
 };
 
 fn span(min_ms: u64, max_ms: u64) -> impl Strategy<Value = MsSpan> {
@@ -127,8 +127,10 @@ pub(crate) fn scenario() -> impl Strategy<Value = Scenario> {
     let reads = (at, prop::option::of(0..900_u32), prop::option::of(0..900_u64))
         .prop_map(|(at, lease_drift_ppm, near_lease_ms)| ReadsSpec { at, lease_drift_ppm, near_lease_ms });
     let faults = prop::collection::vec(fault(), 0..8);
-    ("[a-zA-Z\"\\\\ ä]{1,20}\\.", cluster, workload(), faults, swarm, snapshots, reads).prop_map(
-        |(claim, cluster, workload, faults, swarm, snapshots, reads)| Scenario {
+    let expect = prop::option::of(prop::collection::vec("[a-z][a-z ]{0,20}", 1..4))
+        .prop_map(|names| names.map(|violation_of| ExpectSpec { violation_of }));
+    ("[a-zA-Z\"\\\\ ä]{1,20}\\.", cluster, workload(), faults, swarm, snapshots, reads, expect).prop_map(
+        |(claim, cluster, workload, faults, swarm, snapshots, reads, expect)| Scenario {
             name: "generated".to_owned(),
             claim,
             cluster,
@@ -136,6 +138,7 @@ pub(crate) fn scenario() -> impl Strategy<Value = Scenario> {
             faults,
             snapshots,
             reads,
+            expect,
             swarm: swarm.map(|(kinds, faults_max)| SwarmSpec { kinds, faults_min: 1, faults_max }),
             ..Scenario::default()
         },

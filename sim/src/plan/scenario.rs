@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ClockProfile, ClusterSpec, DiskProfile, ElectionSpec, FaultSpec, NetworkProfile, ReadsSpec, SnapshotSpec,
-    SwarmSpec, TimingSpec, WorkloadSpec, swarm,
+    ClockProfile, ClusterSpec, DiskProfile, ElectionSpec, ExpectSpec, FaultSpec, NetworkProfile, ReadsSpec,
+    SnapshotSpec, SwarmSpec, TimingSpec, WorkloadSpec, swarm,
 };
 
 /// A fault scenario, as kept in `scenarios/catalog/NAME.toml`. Everything but the claim has a default.
@@ -19,6 +19,9 @@ pub struct Scenario {
     /// Random faults: `swarm = true`, or `[swarm]` with settings. Absent or `false`: none.
     #[serde(default, with = "swarm::true_or_table", skip_serializing_if = "Option::is_none")]
     pub swarm: Option<SwarmSpec>,
+    /// A violation that it is there to show. Absent: nothing may be wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<ExpectSpec>,
     /// Who takes part.
     #[serde(default)]
     pub cluster: ClusterSpec,

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, ClockProfile, ClusterSpec, DiskProfile, ElectionSpec, NetworkProfile, ReadsSpec, SnapshotSpec,
-    TimingSpec, WorkloadSpec, seed,
+    Action, ClockProfile, ClusterSpec, DiskProfile, ElectionSpec, ExpectSpec, NetworkProfile, ReadsSpec,
+    SnapshotSpec, TimingSpec, WorkloadSpec, seed,
 };
 
 /// The version of the schedule's format that this code writes and reads.
@@ -25,6 +25,9 @@ pub struct Schedule {
     /// The seed of all streams.
     #[serde(with = "seed")]
     pub seed: u64,
+    /// A violation that the scenario is there to show. Absent: nothing may be wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<ExpectSpec>,
     /// Who takes part.
     #[serde(default)]
     pub cluster: ClusterSpec,

@@ -3,6 +3,7 @@
 //! A check answers with the first [`Problem`], which names the key that is wrong; the loader looks up where
 //! that key stands in the file.
 
+use super::expect::expect;
 use super::swarm::{FAULTS_OF_SWARM_MAX, SLOT_MS_MIN, is_possible};
 use super::validate_workload::workload;
 use super::{
@@ -51,6 +52,7 @@ pub(super) fn problem(
 /// Judges a scenario.
 pub(super) fn scenario(scenario: &Scenario) -> Judgement {
     claim(&scenario.claim)?;
+    expect(scenario.expect.as_ref())?;
     cluster(&scenario.cluster)?;
     profiles(&scenario.network, &scenario.disk, &scenario.clocks)?;
     workload(&scenario.workload)?;
@@ -77,6 +79,7 @@ pub(super) fn schedule(schedule: &Schedule) -> Judgement {
         return problem("format", message, "replay it with the version that wrote it");
     }
     claim(&schedule.claim)?;
+    expect(schedule.expect.as_ref())?;
     cluster(&schedule.cluster)?;
     profiles(&schedule.network, &schedule.disk, &schedule.clocks)?;
     workload(&schedule.workload)?;

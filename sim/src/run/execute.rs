@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 use super::gaps::Reigns;
 use super::operator::Desk;
 use super::service::NodesService;
-use super::terms::{expected, has_topics, idle_us_max, strayed_ppm_max};
-use super::{operator, program, served};
+use super::terms::{self, has_topics, idle_us_max, strayed_ppm_max};
+use super::{expected, operator, program, served};
 use crate::check::cache_safety::Calm;
 use crate::check::invariants::{InvariantSet, Violation};
 use crate::check::{self, CheckReport, Drift, Evidence, Verdict, linearizability, liveness};
@@ -299,7 +299,7 @@ fn judge(
     let mut checks = check::judge(&Evidence {
         history: &history,
         invariants: &watch.invariants,
-        expects: expected(schedule),
+        expects: terms::expected(schedule),
         times: liveness::Times {
             faults_end: timeline.ended_at(),
             recover_within_ns: schedule.timing.recover_within_ms * 1_000_000,
@@ -329,11 +329,13 @@ fn judge(
     if let Some(message) = &broken {
         checks.push(panicked(message));
     }
+    checks.extend(expected::check(schedule, &checks));
     let vacuous = if violation.is_some() { Vec::new() } else { vacuity(&timeline) };
-    let reasons = reasons(violation.as_ref(), &checks, &vacuous);
-    let verdict = Verdict::of_all(
-        checks.iter().map(|check| check.verdict).chain((!vacuous.is_empty()).then_some(Verdict::Unknown)),
-    );
+    let unexpected: Vec<&CheckReport> =
+        checks.iter().filter(|check| !expected::is_expected(schedule, check)).collect();
+    let reasons = reasons(violation.as_ref(), &unexpected, &vacuous);
+    let verdicts = unexpected.iter().map(|check| check.verdict);
+    let verdict = Verdict::of_all(verdicts.chain((!vacuous.is_empty()).then_some(Verdict::Unknown)));
     let (statistics, trace, marks) = match harvest {
         Some(harvest) => (Some(harvest.statistics), Some(harvest.trace), harvest.marks),
         None => (None, None, BTreeMap::new()),
@@ -372,7 +374,7 @@ fn vacuity(timeline: &Timeline) -> Vec<String> {
     nemesis::vacuous_reasons(timeline).into_iter().chain(dead).collect()
 }
 
-fn reasons(violation: Option<&Violation>, checks: &[CheckReport], vacuous: &[String]) -> Vec<String> {
+fn reasons(violation: Option<&Violation>, checks: &[&CheckReport], vacuous: &[String]) -> Vec<String> {
     let mut reasons: Vec<String> = violation.iter().map(ToString::to_string).collect();
     for wanted in [Verdict::Invalid, Verdict::Unknown] {
         for check in checks.iter().filter(|check| check.verdict == wanted) {

@@ -8,6 +8,7 @@
 //! program that reports `NodeEvent`s and a client that implements `Service`.
 
 mod execute;
+mod expected;
 mod folder;
 mod gaps;
 mod gate;

@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use stormglass_reports as reports;
 
 use super::execute::{Options, Outcome};
+use super::expected;
 use crate::check::{CheckReport, Verdict};
 use crate::history::{self, History};
 use crate::nemesis;
@@ -22,6 +23,7 @@ pub fn report(schedule: &Schedule, options: Options, outcome: &Outcome, replay: 
         scenario: schedule.scenario.clone(),
         claim: schedule.claim.clone(),
         seed: schedule.seed,
+        expects: expected::names(schedule).to_vec(),
         planted: options.plant.map(|bug| bug.name().to_owned()),
         cluster: nemesis::cluster_report(schedule),
         verdict: verdict(outcome.verdict),
