@@ -66,7 +66,13 @@ impl Bench {
     fn command(&mut self, action: CacheAction) -> Command {
         self.sequence += 1;
         let sequence = Sequence(self.sequence);
-        Command::Once { session: SESSION, sequence, lowest_open: sequence, action: Action::Cache(action) }
+        Command::Once {
+            session: SESSION,
+            sequence,
+            lowest_open: sequence,
+            open_below: Vec::new(),
+            action: Action::Cache(action),
+        }
     }
 
     fn apply(&mut self, command: &Command) {

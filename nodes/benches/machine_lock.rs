@@ -68,7 +68,7 @@ impl Bench {
         *next += 1;
         let sequence = Sequence(*next);
         let lowest_open = Sequence(next.saturating_sub(1).max(1));
-        Command::Once { session, sequence, lowest_open, action: Action::Lock(action) }
+        Command::Once { session, sequence, lowest_open, open_below: Vec::new(), action: Action::Lock(action) }
     }
 
     fn act(&mut self, session: SessionId, action: LockAction) -> Outcome {

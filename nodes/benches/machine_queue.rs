@@ -71,7 +71,13 @@ impl Bench {
         self.sequence += 1;
         let sequence = Sequence(self.sequence);
         let action = Action::Queue(action);
-        Command::Once { session: SessionId(1), sequence, lowest_open: sequence, action }
+        Command::Once {
+            session: SessionId(1),
+            sequence,
+            lowest_open: sequence,
+            open_below: Vec::new(),
+            action,
+        }
     }
 
     fn fill(&mut self, messages: u64, like: Make) {

@@ -45,7 +45,7 @@ fn an_acquire_that_nobody_awaits_any_more_ends_up_holding_nothing() {
     };
     let one = Sequence(1);
     let action = Action::Lock(take);
-    let command = Command::Once { session, sequence: one, lowest_open: one, action };
+    let command = Command::Once { session, sequence: one, lowest_open: one, open_below: Vec::new(), action };
     bench.index = bench.index.next();
     bench.machine.apply(bench.index, ClusterTime(0), &command).outcome.expect("free");
     let env = bench.env.clone();

@@ -14,6 +14,8 @@ use crate::machine::{
 };
 
 const MISANSWERED: ClientError = ClientError::Unknown("the cluster answered another question");
+const DELIVERED_TO_NOBODY: ClientError =
+    ClientError::Unknown("the answer with the messages was lost, and their leases are over");
 const MISREAD: ClientError = ClientError::NotDone("the cluster answered another question");
 
 /// What became of a batch.
@@ -107,6 +109,8 @@ impl<E: Env> Client<E> {
         let attempt_timeout_us = if wait_us == 0 { self.config.attempt_timeout_us } else { ASK_AGAIN_US };
         match self.once(Action::Queue(action), attempt_timeout_us, wait_us).await? {
             (_, Reply::Queue(QueueReply::Delivered(deliveries))) => Ok(deliveries),
+            // An attempt was given messages that nobody here has seen, and it is too late for them.
+            (_, Reply::Queue(QueueReply::DeliveredBefore { .. })) => Err(DELIVERED_TO_NOBODY),
             _ => Err(MISANSWERED),
         }
     }

@@ -1,18 +1,23 @@
 //! The client's session: opening it, keeping it alive, and knowing when to stop believing in it.
 
-use super::rpc::Completed;
 use std::collections::BTreeSet;
+use std::ops::Bound::{Excluded, Unbounded};
 
+use super::rpc::Completed;
 use super::{Client, ClientError, LockGuard, State};
 use crate::api::RequestBody;
 use crate::env::Env;
 use crate::ids::{FenceToken, LocalTime, Sequence, SessionId};
-use crate::machine::{Action, Command, OPEN_COMMANDS_MAX, Reply};
+use crate::machine::{Action, Command, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, Reply};
 use crate::marks;
 use crate::plant::{self, Bug};
 
 /// Keep-alives are sent this many times per lease.
 const KEEP_ALIVES_PER_LEASE: u64 = 3;
+
+/// Open commands so many numbers behind a new one are named one by one, so that the cluster can let go of those
+/// between. Nearer ones are not worth the bytes.
+const NAMED_FROM_BEHIND: u64 = 64;
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -37,6 +42,16 @@ impl Session {
             unclaimed: Vec::new(),
             held: BTreeSet::new(),
         }
+    }
+
+    /// What a new command under this number says of those before it. None if they have been open for too long.
+    fn numbers(&self, sequence: Sequence) -> Option<Numbers> {
+        let near = Sequence(sequence.0.saturating_sub(NAMED_FROM_BEHIND));
+        let open_below: Vec<Sequence> = self.open.range(..near).take(OPEN_BELOW_MAX).copied().collect();
+        let after = open_below.last().copied().unwrap_or_default();
+        let lowest_open = self.open.range((Excluded(after), Unbounded)).next().copied().unwrap_or(sequence);
+        let fits = sequence.0 - lowest_open.0 < OPEN_COMMANDS_MAX as u64;
+        fits.then(|| Numbers { session: self.id, sequence, lowest_open, open_below })
     }
 
     /// Whether this lock was granted to it and not given back.
@@ -153,7 +168,7 @@ impl<E: Env> Client<E> {
         extra_timeout_us: u64,
     ) -> Result<(SessionId, Reply), ClientError> {
         let open = self.open_command()?;
-        self.once_as(open.numbers, action, attempt_timeout_us, extra_timeout_us).await
+        self.once_as(&open.numbers, action, attempt_timeout_us, extra_timeout_us).await
     }
 
     /// The same for a command that asks for a lock. If the caller goes away meanwhile, what comes of it is given
@@ -166,20 +181,21 @@ impl<E: Env> Client<E> {
     ) -> Result<(SessionId, Reply), ClientError> {
         let mut open = self.open_command()?;
         open.is_for_a_lock = true;
-        let done = self.once_as(open.numbers, action, attempt_timeout_us, extra_timeout_us).await;
+        let done = self.once_as(&open.numbers, action, attempt_timeout_us, extra_timeout_us).await;
         open.is_for_a_lock = false;
         done
     }
 
     async fn once_as(
         &self,
-        Numbers { session, sequence, lowest_open }: Numbers,
+        numbers: &Numbers,
         action: Action,
         attempt_timeout_us: u64,
         extra_timeout_us: u64,
     ) -> Result<(SessionId, Reply), ClientError> {
-        let command = Command::Once { session, sequence, lowest_open, action };
-        let completed = self.call_command(command, attempt_timeout_us, extra_timeout_us).await?;
+        let session = numbers.session;
+        let completed =
+            self.call_command(numbers.command(action), attempt_timeout_us, extra_timeout_us).await?;
         let sent_at = completed.sent_at;
         let reply = completed.reply()?;
         self.renew(session, sent_at);
@@ -203,13 +219,10 @@ impl<E: Env> Client<E> {
         let live = state.session.as_mut().filter(|session| now < session.believed_until);
         let session = live.ok_or(ClientError::NotDone("there is no live session"))?;
         let sequence = Sequence(session.last_sequence.0 + 1);
-        let lowest_open = session.open.first().copied().unwrap_or(sequence);
-        if sequence.0 - lowest_open.0 >= OPEN_COMMANDS_MAX as u64 {
-            return Err(ClientError::NotDone("an earlier command has been open for too many later ones"));
-        }
+        let numbers = session.numbers(sequence);
+        let numbers = numbers.ok_or(ClientError::NotDone("too many earlier commands are still open"))?;
         session.last_sequence = sequence;
         session.open.insert(sequence);
-        let numbers = Numbers { session: session.id, sequence, lowest_open };
         Ok(Open { client: self, numbers, is_for_a_lock: false })
     }
 
@@ -261,7 +274,7 @@ impl<E: Env> Client<E> {
     }
 
     /// Nobody waits for this command any more.
-    pub(super) fn close_command(&self, Numbers { session: id, sequence, .. }: Numbers) {
+    pub(super) fn close_command(&self, &Numbers { session: id, sequence, .. }: &Numbers) {
         if let Some(session) = self.state().session.as_mut().filter(|session| session.id == id) {
             session.open.remove(&sequence);
         }
@@ -297,11 +310,20 @@ impl<E: Env> Client<E> {
 }
 
 /// What a command says of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Numbers {
     pub(super) session: SessionId,
     pub(super) sequence: Sequence,
-    pub(super) lowest_open: Sequence,
+    lowest_open: Sequence,
+    open_below: Vec<Sequence>,
+}
+
+impl Numbers {
+    /// The command that does `action` under these.
+    pub(super) fn command(&self, action: Action) -> Command {
+        let Self { session, sequence, lowest_open, open_below } = self.clone();
+        Command::Once { session, sequence, lowest_open, open_below, action }
+    }
 }
 
 /// A command that somebody waits for, until it is dropped: with the answer, or because nobody waits any more.
@@ -317,7 +339,7 @@ impl<E: Env> Drop for Open<'_, E> {
         let mut state = self.client.state();
         let Some(session) = state.session.as_mut().filter(|s| s.id == self.numbers.session) else { return };
         if self.is_for_a_lock {
-            session.unclaimed.push(self.numbers);
+            session.unclaimed.push(self.numbers.clone());
         } else {
             session.open.remove(&self.numbers.sequence);
         }

@@ -10,7 +10,8 @@ use crate::env::Env;
 use crate::fake_env::FakeEnv;
 use crate::ids::{Address, ClientId, ClusterTime, LogIndex, NodeId};
 use crate::machine::{
-    CacheReply, Command, LockError, LockMode, LockRequest, Machine, OPEN_COMMANDS_MAX, Outcome, Reply,
+    CacheReply, Command, LockError, LockMode, LockRequest, Machine, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX,
+    Outcome, Reply,
 };
 use crate::transport::Frame;
 
@@ -125,7 +126,7 @@ fn a_wait_for_a_lock_goes_on_while_the_same_client_does_something_else() {
         wait_us: 0,
     });
     let one = crate::ids::Sequence(1);
-    let command = Command::Once { session, sequence: one, lowest_open: one, action };
+    let command = Command::Once { session, sequence: one, lowest_open: one, open_below: Vec::new(), action };
     bench.index = bench.index.next();
     bench.machine.apply(bench.index, ClusterTime(0), &command).outcome.expect("the lock is free");
 
@@ -145,15 +146,35 @@ fn a_wait_for_a_lock_goes_on_while_the_same_client_does_something_else() {
 }
 
 #[test]
-fn a_command_too_far_ahead_of_one_that_is_still_open_is_refused_by_the_client_itself() {
+fn a_command_beyond_those_whose_replies_the_cluster_keeps_is_refused_by_the_client_itself() {
     let bench = Bench::ready();
     let mut slots = Vec::new();
-    for _ in 0..=OPEN_COMMANDS_MAX {
+    for _ in 0..=OPEN_COMMANDS_MAX + OPEN_BELOW_MAX {
         slots.push(bench.begin(|client| async move { client.delete("a").await }));
     }
     let last = slots.pop().expect("there are some");
     assert!(matches!(done(&last), Some(Err(ClientError::NotDone(_)))));
     assert!(slots.iter().all(|slot| done(slot).is_none()));
+}
+
+#[test]
+fn a_wait_left_open_blocks_nothing_that_comes_after_it() {
+    let mut bench = Bench::ready();
+    let waits = bench.begin(|client| async move { client.dequeue("jobs", 1, 5_000_000, 60_000_000).await });
+    bench.serve();
+    for _ in 0..3 * OPEN_COMMANDS_MAX {
+        let set = bench.begin(|client| async move { client.set("a", Bytes::from_static(b"1")).await });
+        bench.serve();
+        assert!(matches!(done(&set), Some(Ok(_))));
+    }
+    assert!(done(&waits).is_none());
+    let put = bench.begin(|client| async move { client.enqueue("jobs", Default::default()).await });
+    bench.serve();
+    assert!(matches!(done(&put), Some(Ok(_))));
+    // It asks again, and the place in the table is still its own.
+    bench.env.advance_us(1_000_000);
+    bench.serve();
+    assert!(matches!(done(&waits), Some(Ok(given)) if given.len() == 1));
 }
 
 #[test]

@@ -9,14 +9,14 @@ use super::rpc::Completed;
 use super::session::Numbers;
 use super::{Client, ClientError};
 use crate::env::Env;
-use crate::machine::{Action, Command, LockAction, LockReply, Reply};
+use crate::machine::{Action, LockAction, LockReply, Reply};
 use crate::marks;
 
 impl<E: Env> Client<E> {
     /// Sees to it that the session neither holds nor awaits anything by this command.
     pub(super) async fn settle(self, unclaimed: Numbers) {
         marks::hit("client.unclaimed_lock_settled");
-        let Numbers { session, sequence, lowest_open } = unclaimed;
+        let Numbers { session, sequence, .. } = unclaimed;
         let cancel = Action::Lock(LockAction::Cancel { sequence });
         while self.owns(session) {
             // If it does not wait, it has ended, or has not come yet.
@@ -26,8 +26,8 @@ impl<E: Env> Client<E> {
             }
             // The same number again: the cluster answers with the outcome of the command, and if that has never
             // arrived, this one, which does nothing, stands in its place for ever.
-            let command = Command::Once { session, sequence, lowest_open, action: cancel.clone() };
-            let asked = self.call_command(command, self.config.attempt_timeout_us, 0).await;
+            let asked =
+                self.call_command(unclaimed.command(cancel.clone()), self.config.attempt_timeout_us, 0).await;
             match asked.and_then(Completed::reply) {
                 Ok(Reply::Lock(LockReply::Granted { grants })) => {
                     let give_back = Action::Lock(LockAction::Release { grants });
@@ -41,6 +41,6 @@ impl<E: Env> Client<E> {
                 _ => break,
             }
         }
-        self.close_command(unclaimed);
+        self.close_command(&unclaimed);
     }
 }

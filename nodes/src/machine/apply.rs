@@ -9,6 +9,7 @@ use super::cache::{Caches, Room, VICTIMS_MAX, Versioned, Victim};
 use super::limits::Limits;
 use super::lock::Locks;
 use super::queue::Queues;
+use super::remembered::Remembered;
 use super::service::{Asker, Moment, Out, Service};
 use super::session::{Sessions, check_numbers};
 use super::types::{
@@ -78,9 +79,9 @@ impl Machine {
             Command::OpenSession { lease_us } => self.open_session(*lease_us),
             Command::KeepAlive { session } => self.sessions.renew(*session, time).map(|_| Reply::Done),
             Command::CloseSession { session } => Ok(self.close_session(*session, &mut out)),
-            Command::Once { session, sequence, lowest_open, action } => {
+            Command::Once { session, sequence, lowest_open, open_below, action } => {
                 let by = Asker { session: *session, sequence: *sequence };
-                self.once(by, *lowest_open, action, &mut out)
+                self.once(by, (*lowest_open, open_below), action, &mut out)
             }
             Command::Evict { victims } => self.evict(victims, &mut out),
         };
@@ -113,11 +114,12 @@ impl Machine {
         self.time
     }
 
-    /// What the session table remembers of a command: nothing if the session is not open, or never applied
-    /// it, or has let go of it.
+    /// What a retry of this command would be answered now: nothing if the session is not open, or never
+    /// applied it, or has let go of it.
     #[must_use]
-    pub fn outcome_of(&self, session: SessionId, sequence: Sequence) -> Option<&Outcome> {
-        self.sessions.open.get(&session)?.outcome(sequence)
+    pub fn outcome_of(&self, session: SessionId, sequence: Sequence) -> Option<Outcome> {
+        let remembered = self.sessions.open.get(&session)?.outcome(sequence)?;
+        Some(self.recall(remembered))
     }
 
     /// The value of a key of the cache and the stamp at which it ends, if it does not live for ever.
@@ -230,16 +232,22 @@ impl Machine {
     }
 
     /// Carries an action out unless an earlier copy of the same command has been applied.
-    fn once(&mut self, by: Asker, lowest_open: Sequence, action: &Action, out: &mut Out) -> Outcome {
+    fn once(
+        &mut self,
+        by: Asker,
+        (lowest_open, open_below): (Sequence, &[Sequence]),
+        action: &Action,
+        out: &mut Out,
+    ) -> Outcome {
         let Asker { session: id, sequence } = by;
         let mut session = self.sessions.renew(id, self.time)?;
-        check_numbers(sequence, lowest_open)?;
-        session.let_go(lowest_open);
+        check_numbers(sequence, lowest_open, open_below)?;
+        session.let_go(lowest_open, open_below);
         if session.awaits_what_it_let_go() {
             self.give_up_waits(id, out);
             session = self.sessions.renew(id, self.time)?;
         }
-        if sequence < session.lowest_open {
+        if !session.is_open(sequence) {
             marks::hit("machine.sequence_too_old");
             return Err(MachineError::SequenceTooOld);
         }
@@ -248,19 +256,27 @@ impl Machine {
             if plant::is(Bug::RetryAppliedTwice) {
                 let _ = self.act(by, action, out);
             }
-            return remembered;
+            return self.recall(&remembered);
         }
         let at = Moment { index: self.index, time: self.time };
         if let Action::Cache(write) = action {
             // As `act` does, but without looking the session up again.
             let outcome = self.caches.act(at, by, write, out);
-            session.remember(sequence, outcome.clone());
+            session.remember(sequence, Remembered::Said(outcome.clone()));
             return outcome;
         }
         let outcome = self.act(by, action, out);
         let session = self.sessions.open.get_mut(&id).expect("no action ends its own session");
-        session.remember(sequence, outcome.clone());
+        session.remember(sequence, Remembered::of(action, &outcome));
         outcome
+    }
+
+    /// The outcome of which this is kept.
+    fn recall(&self, remembered: &Remembered) -> Outcome {
+        match remembered {
+            Remembered::Said(outcome) => outcome.clone(),
+            Remembered::Delivered(handed) => Ok(Reply::Queue(self.queues.again(handed))),
+        }
     }
 
     /// Ends a session's waits that its client has let go of.

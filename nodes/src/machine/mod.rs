@@ -25,8 +25,8 @@
 //!
 //! # Exactly once (Raft thesis 6.3)
 //!
-//! A session remembers the outcome of each sequence number that its client has not let go of; a second copy
-//! of a command is answered from there and has no effect but to renew the lease. Refusals that are not
+//! A session remembers the outcome of each sequence number that its client has not let go of (`remembered` says
+//! what of it); a second copy of a command is answered from there and has no effect but to renew the lease. Refusals that are not
 //! remembered (a malformed number, a reply let go of, a session that has ended) are such that every later
 //! copy is refused as well, so a refusal is definite.
 //!
@@ -43,6 +43,7 @@ mod expiry;
 mod limits;
 mod lock;
 mod queue;
+mod remembered;
 mod service;
 mod session;
 mod snapshot;
@@ -66,11 +67,11 @@ pub use lock::{
 };
 pub use queue::{
     ATTEMPTS_MAX, Acknowledgement, BATCH_MAX, CONSUMERS_WAITING_MAX, DELAY_US_MAX, DEPTH_MAX, Death,
-    DeathReason, Delivery, ENQUEUE_BYTES_MAX, GROUP_BYTES_MAX, HEADERS_BYTES_MAX, HEADERS_MAX, Imbalance,
-    MESSAGE_TTL_US_MAX, NewMessage, Origin, PAYLOAD_BYTES_MAX, PRODUCER_BATCHES_MAX, PRODUCERS_MAX,
-    PurgeScope, QueueAction, QueueError, QueueEvent, QueueQuery, QueueReply, REPLY_BYTES_MAX, StoredMessage,
-    TOPIC_BYTES_MAX, TOPIC_STORED_BYTES_MAX, TOPICS_MAX, TopicBound, TopicListing, TopicSettings, TopicStats,
-    TopicTotals, VISIBILITY_US_MAX, VISIBILITY_US_MIN,
+    DeathReason, Delivery, ENQUEUE_BYTES_MAX, GROUP_BYTES_MAX, HEADER_PLACE_BYTES, HEADERS_BYTES_MAX,
+    HEADERS_MAX, Imbalance, MESSAGE_TTL_US_MAX, NewMessage, Origin, PAYLOAD_BYTES_MAX, PRODUCER_BATCHES_MAX,
+    PRODUCERS_MAX, PurgeScope, QueueAction, QueueError, QueueEvent, QueueQuery, QueueReply, REPLY_BYTES_MAX,
+    StoredMessage, TOPIC_BYTES_MAX, TOPIC_STORED_BYTES_MAX, TOPICS_MAX, TopicBound, TopicListing,
+    TopicSettings, TopicStats, TopicTotals, VISIBILITY_US_MAX, VISIBILITY_US_MIN,
 };
 pub use snapshot::{RestoreError, Snapshotter};
 pub use types::*;

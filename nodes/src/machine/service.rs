@@ -23,7 +23,10 @@
 
 use serde::Serialize;
 
-use super::types::{MachineEvent, Outcome};
+use super::Name;
+use super::queue::{Delivery, QueueReply};
+use super::remembered::Remembered;
+use super::types::{MachineEvent, Outcome, Reply};
 use crate::ids::{ClusterTime, LogIndex, Sequence, SessionId};
 
 /// The entry being applied.
@@ -59,7 +62,7 @@ pub(super) struct Out {
     /// What happened.
     pub(super) events: Vec<MachineEvent>,
     /// Waiting commands that are complete, for the session table to remember.
-    pub(super) completions: Vec<(Asker, Outcome)>,
+    pub(super) completions: Vec<(Asker, Remembered)>,
 }
 
 impl Out {
@@ -70,8 +73,20 @@ impl Out {
 
     /// A command that waited has its final outcome.
     pub(super) fn complete(&mut self, by: Asker, outcome: Outcome) {
+        let remembered = Remembered::Said(outcome.clone());
+        self.completed(by, outcome, remembered);
+    }
+
+    /// A command that waited for messages of this topic has got some.
+    pub(super) fn complete_delivery(&mut self, by: Asker, topic: &Name, deliveries: Vec<Delivery>) {
+        let outcome = Ok(Reply::Queue(QueueReply::Delivered(deliveries.clone())));
+        let remembered = Remembered::delivered(Name::clone(topic), &deliveries, &outcome);
+        self.completed(by, outcome, remembered);
+    }
+
+    fn completed(&mut self, by: Asker, outcome: Outcome, remembered: Remembered) {
         let Asker { session, sequence } = by;
-        self.events.push(MachineEvent::Completed { session, sequence, outcome: outcome.clone() });
-        self.completions.push((by, outcome));
+        self.events.push(MachineEvent::Completed { session, sequence, outcome });
+        self.completions.push((by, remembered));
     }
 }

@@ -1,19 +1,24 @@
 //! The session table: leases, remembered outcomes, and which commands wait (Raft thesis 6.3).
 //!
-//! A session remembers outcomes for the numbers from its `lowest_open` on. A client may run at most
-//! [`OPEN_COMMANDS_MAX`] numbers ahead of the `lowest_open` that it sends *with the command*, so the bound
-//! on what is remembered holds and yet a refusal depends on nothing but the command: no later copy of a
-//! refused command can slip in.
+//! A session remembers outcomes for the numbers that are *open*: from its `lowest_open` on, and below it those of
+//! a short list. A client may run at most [`OPEN_COMMANDS_MAX`] numbers ahead of the `lowest_open` that it sends
+//! *with the command*, and name at most [`OPEN_BELOW_MAX`] below, so the bound on what is remembered holds and yet
+//! a refusal depends on nothing but the command: no later copy of a refused command can slip in.
+//!
+//! A number that was let go of stays so. Commands may overtake each other, and each says what was open when it was
+//! sent: a number is open if none of those that have come said otherwise.
 //!
 //! What a session holds in a service is the service's affair. The table knows of a command that waits only
 //! in which service it does, so that the service can be told when its client lets go of it.
 
+use imbl::OrdSet;
 use serde::Serialize;
 
 use super::Table;
 use super::expiry::Deadlines;
+use super::remembered::Remembered;
 use super::service::{Asker, Service};
-use super::types::{MachineError, OPEN_COMMANDS_MAX, Outcome, SESSIONS_MAX};
+use super::types::{MachineError, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, SESSIONS_MAX};
 use crate::ids::{ClusterTime, Sequence, SessionId};
 use crate::marks;
 use crate::plant::{self, Bug};
@@ -25,10 +30,12 @@ pub(super) struct Session {
     pub(super) lease_us: u64,
     /// When its lease ends.
     pub(super) deadline: ClusterTime,
-    /// The client has let go of all replies below.
+    /// The client has let go of all replies below, but for those of `open_below`.
     pub(super) lowest_open: Sequence,
-    /// Remembered outcomes, all from `lowest_open` on.
-    pub(super) outcomes: Table<Sequence, Outcome>,
+    /// The numbers below that are open all the same: at most [`OPEN_BELOW_MAX`].
+    pub(super) open_below: OrdSet<Sequence>,
+    /// Remembered outcomes of open numbers.
+    pub(super) outcomes: Table<Sequence, Remembered>,
     /// The commands that wait: their remembered outcomes say so.
     pub(super) waits: Table<Sequence, Service>,
 }
@@ -40,6 +47,7 @@ impl Session {
             lease_us,
             deadline: time,
             lowest_open: Sequence(1),
+            open_below: OrdSet::new(),
             outcomes: Table::new(),
             waits: Table::new(),
         };
@@ -55,22 +63,29 @@ impl Session {
 
     /// Whether a command still waits that its client has let go of.
     pub(super) fn awaits_what_it_let_go(&self) -> bool {
-        self.waits.get_min().is_some_and(|&(oldest, _)| oldest < self.lowest_open)
+        let is_below = self.waits.get_min().is_some_and(|&(oldest, _)| oldest < self.lowest_open);
+        is_below && (self.open_below.is_empty() || !self.given_up().is_empty())
+    }
+
+    /// Whether the client may still wait for the reply to this number.
+    pub(super) fn is_open(&self, sequence: Sequence) -> bool {
+        sequence >= self.lowest_open || self.open_below.contains(&sequence)
     }
 
     /// The commands that wait though their client has let go of them.
     pub(super) fn given_up(&self) -> Vec<(Sequence, Service)> {
-        self.waits.range(..self.lowest_open).map(|(&sequence, &service)| (sequence, service)).collect()
+        let below = self.waits.range(..self.lowest_open).map(|(&sequence, &service)| (sequence, service));
+        below.filter(|&(sequence, _)| !self.is_open(sequence)).collect()
     }
 
     /// The remembered outcome of a command.
-    pub(super) fn outcome(&self, sequence: Sequence) -> Option<&Outcome> {
+    pub(super) fn outcome(&self, sequence: Sequence) -> Option<&Remembered> {
         self.outcomes.get(&sequence)
     }
 
     /// Remembers the outcome of a command, in place of an earlier one, unless the client has let go of it.
-    pub(super) fn remember(&mut self, sequence: Sequence, outcome: Outcome) {
-        if sequence < self.lowest_open {
+    pub(super) fn remember(&mut self, sequence: Sequence, outcome: Remembered) {
+        if !self.is_open(sequence) {
             return;
         }
         self.outcomes.insert(sequence, outcome);
@@ -81,11 +96,31 @@ impl Session {
         {
             self.outcomes.remove(&oldest);
         }
-        assert!(self.outcomes.len() <= OPEN_COMMANDS_MAX, "the window of open commands is bounded");
+        assert!(
+            self.outcomes.len() <= OPEN_COMMANDS_MAX + OPEN_BELOW_MAX,
+            "the window of open commands is bounded"
+        );
     }
 
-    /// Forgets the outcomes below `lowest_open`, if that is news. The waits below are the caller's to end.
-    pub(super) fn let_go(&mut self, lowest_open: Sequence) {
+    /// The client waits for nothing below `lowest_open` but these: forgets the outcomes of the others, if that
+    /// is news. Waits among them are the caller's to end.
+    pub(super) fn let_go(&mut self, lowest_open: Sequence, open_below: &[Sequence]) {
+        if self.open_below.is_empty() && (lowest_open <= self.lowest_open || open_below.is_empty()) {
+            return self.let_go_of_all_below(lowest_open);
+        }
+        // Of these the command says nothing, if it was overtaken by the one that named them.
+        let beyond: Vec<Sequence> = self.open_below.range(lowest_open..).copied().collect();
+        let named = open_below.iter().copied().filter(|&number| self.is_open(number));
+        self.open_below = named.chain(beyond).collect();
+        self.lowest_open = self.lowest_open.max(lowest_open);
+        let below = self.outcomes.range(..self.lowest_open).map(|(&number, _)| number);
+        let forgotten: Vec<Sequence> = below.filter(|&number| !self.is_open(number)).collect();
+        for number in forgotten {
+            self.outcomes.remove(&number);
+        }
+    }
+
+    fn let_go_of_all_below(&mut self, lowest_open: Sequence) {
         if lowest_open <= self.lowest_open {
             return;
         }
@@ -195,7 +230,7 @@ impl Sessions {
     }
 
     /// Commands that waited are complete.
-    pub(super) fn settle(&mut self, completions: &mut Vec<(Asker, Outcome)>) {
+    pub(super) fn settle(&mut self, completions: &mut Vec<(Asker, Remembered)>) {
         for (Asker { session, sequence }, outcome) in completions.drain(..) {
             let Some(session) = self.open.get_mut(&session) else { continue };
             session.waits.remove(&sequence);
@@ -211,14 +246,30 @@ impl Sessions {
 }
 
 /// Refuses numbers that no correct client sends. A function of the command alone: see above.
-pub(super) fn check_numbers(sequence: Sequence, lowest_open: Sequence) -> Result<(), MachineError> {
+pub(super) fn check_numbers(
+    sequence: Sequence,
+    lowest_open: Sequence,
+    open_below: &[Sequence],
+) -> Result<(), MachineError> {
     if sequence.0 == 0 || lowest_open > sequence {
         return Err(MachineError::InvalidArgument(format!(
             "a sequence number is at least 1 and at least the lowest open one; got {sequence} with {lowest_open}"
         )));
     }
-    if sequence.0 - lowest_open.0 >= OPEN_COMMANDS_MAX as u64 {
+    if sequence.0 - lowest_open.0 >= OPEN_COMMANDS_MAX as u64 || open_below.len() > OPEN_BELOW_MAX {
         return Err(MachineError::TooManyOpenCommands);
+    }
+    check_open_below(lowest_open, open_below)
+}
+
+/// Refuses a list of open numbers below `lowest_open` that is no such list.
+pub(super) fn check_open_below(lowest_open: Sequence, open_below: &[Sequence]) -> Result<(), MachineError> {
+    let numbers = open_below.iter().copied().chain([lowest_open]);
+    if open_below.first().is_some_and(|number| number.0 == 0) || !numbers.is_sorted_by(|one, next| one < next)
+    {
+        return Err(MachineError::InvalidArgument(format!(
+            "the open numbers below {lowest_open} are at least 1 and rise to below it"
+        )));
     }
     Ok(())
 }

@@ -39,10 +39,13 @@ pub enum Command {
         session: SessionId,
         /// The client's number for it within the session.
         sequence: Sequence,
-        /// The client still waits for replies from this number on and for none below: those are dropped,
-        /// and a wait in line below it is given up. Not above `sequence`, and less than
+        /// The client still waits for replies from this number on, and below it for those of `open_below`
+        /// alone: the others are dropped, and a wait among them is given up. Not above `sequence`, and less than
         /// [`OPEN_COMMANDS_MAX`] below it. A retry repeats it unchanged.
         lowest_open: Sequence,
+        /// Numbers below `lowest_open` that the client still waits for, rising: at most [`OPEN_BELOW_MAX`]. So
+        /// that a long wait does not keep the number from rising, and with it all replies since.
+        open_below: Vec<Sequence>,
         /// What to do.
         action: Action,
     },
@@ -114,7 +117,9 @@ pub enum MachineError {
     #[error("too many sessions are open: at most {SESSIONS_MAX}")]
     TooManySessions,
     /// The session has too many replies that the client has not let go of.
-    #[error("too many commands of one session are open: at most {OPEN_COMMANDS_MAX}")]
+    #[error(
+        "too many commands of one session are open: at most {OPEN_COMMANDS_MAX}, and {OPEN_BELOW_MAX} older ones"
+    )]
     TooManyOpenCommands,
     /// A bound of the request was broken.
     #[error("{0}")]
@@ -174,5 +179,8 @@ pub const LEASE_US_MAX: u64 = 3_600_000_000;
 pub const WAIT_US_MAX: u64 = 3_600_000_000;
 /// Sessions open at a time.
 pub const SESSIONS_MAX: usize = 65_536;
-/// Commands of one session whose replies are kept.
+/// How far a session's commands may run ahead of the lowest open one.
 pub const OPEN_COMMANDS_MAX: usize = 1024;
+/// Commands of one session that may be open longer than that: long waits. Together with those before it is the
+/// number of commands of one session whose replies are kept.
+pub const OPEN_BELOW_MAX: usize = 64;

@@ -64,7 +64,8 @@ fn a_key_ends_by_the_clock_of_the_node_that_is_asked() {
             let (key, value) = ("k".to_owned(), Bytes::from_static(b"v"));
             let action = Action::Cache(CacheAction::Set { key, value, ttl_us: Some(50_000) });
             let sequence = Sequence(1);
-            let set = Command::Once { session, sequence, lowest_open: sequence, action };
+            let set =
+                Command::Once { session, sequence, lowest_open: sequence, open_below: Vec::new(), action };
             node.append(3, Payload::Command(set.encode()));
             // The log stands still meanwhile.
             node.env.advance_us(50_000);
@@ -89,7 +90,13 @@ fn those_who_wait_for_a_lock_are_forgotten_when_the_leader_changes() {
                 let requests = vec![LockRequest { resource: "door".to_owned(), mode: LockMode::Exclusive }];
                 let action = Action::Lock(LockAction::Acquire { requests, wait_us: 9_000_000 });
                 let sequence = Sequence(1);
-                let acquire = Command::Once { session, sequence, lowest_open: sequence, action };
+                let acquire = Command::Once {
+                    session,
+                    sequence,
+                    lowest_open: sequence,
+                    open_below: Vec::new(),
+                    action,
+                };
                 node.append(index, Payload::Command(acquire.encode()));
             }
             // With such an entry a leader's term begins.

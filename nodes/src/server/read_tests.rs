@@ -22,7 +22,7 @@ fn payload(command: &Command) -> Payload {
 
 fn once(sequence: u64, action: Action) -> Command {
     let sequence = Sequence(sequence);
-    Command::Once { session: SESSION, sequence, lowest_open: Sequence(1), action }
+    Command::Once { session: SESSION, sequence, lowest_open: Sequence(1), open_below: Vec::new(), action }
 }
 
 fn acquire(sequence: u64, resource: &str) -> Command {
@@ -179,6 +179,7 @@ fn each_watch_goes_by_what_it_has_seen() {
             session: SessionId(5),
             sequence: Sequence(1),
             lowest_open: Sequence(1),
+            open_below: Vec::new(),
             action: Action::Lock(LockAction::DeclareSemaphore { resource: "door".to_owned(), permits: 2 }),
         }),
     );

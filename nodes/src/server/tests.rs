@@ -126,7 +126,13 @@ impl Node {
 fn set(key: String, value: Bytes) -> RequestBody {
     let action = Action::Cache(CacheAction::Set { key, value, ttl_us: None });
     let (session, sequence) = (SessionId(2), Sequence(1));
-    RequestBody::Command(Command::Once { session, sequence, lowest_open: sequence, action })
+    RequestBody::Command(Command::Once {
+        session,
+        sequence,
+        lowest_open: sequence,
+        open_below: Vec::new(),
+        action,
+    })
 }
 
 #[test]
@@ -152,7 +158,8 @@ fn the_longest_command_that_is_taken_fits_a_frame_to_a_peer() {
         ttl_us: None,
     });
     let (session, sequence) = (SessionId(u64::MAX), Sequence(u64::MAX));
-    let command = Command::Once { session, sequence, lowest_open: sequence, action }.encode();
+    let command =
+        Command::Once { session, sequence, lowest_open: sequence, open_below: Vec::new(), action }.encode();
     assert!(command.len() <= super::requests::COMMAND_BYTES_MAX);
     let longest = LogIndex(u64::MAX);
     let payload = Payload::Command(Bytes::from(vec![7; super::requests::COMMAND_BYTES_MAX]));
@@ -184,6 +191,7 @@ fn waiters_in_line_do_not_shut_out_what_ends_their_waiting() {
             session,
             sequence,
             lowest_open: sequence,
+            open_below: Vec::new(),
             action: Action::Lock(action),
         })
     };
@@ -218,7 +226,13 @@ fn those_who_wait_for_messages_do_not_shut_out_who_keeps_a_message() {
     let [(_, Ok(Reply::SessionOpened { session }))] = outcomes[..] else { panic!("{outcomes:?}") };
     let once = |sequence, action| {
         let (sequence, action) = (Sequence(sequence), Action::Queue(action));
-        RequestBody::Command(Command::Once { session, sequence, lowest_open: Sequence(1), action })
+        RequestBody::Command(Command::Once {
+            session,
+            sequence,
+            lowest_open: Sequence(1),
+            open_below: Vec::new(),
+            action,
+        })
     };
     let (topic, visibility_us) = ("jobs".to_owned(), 1_000_000);
     let wait =

@@ -18,7 +18,9 @@ fn counts_of(reply: &QueueReply) -> QueueCounts {
     let none = QueueCounts::default();
     match reply {
         QueueReply::Enqueued { ids, duplicate: false } => QueueCounts { enqueued: ids.len() as u64, ..none },
-        QueueReply::Delivered(deliveries) => QueueCounts { delivered: deliveries.len() as u64, ..none },
+        QueueReply::Delivered(deliveries) | QueueReply::DeliveredBefore { deliveries, .. } => {
+            QueueCounts { delivered: deliveries.len() as u64, ..none }
+        }
         QueueReply::Acknowledged(results) => {
             let done = results.iter().filter(|&&result| result == Acknowledgement::Done).count();
             QueueCounts { acknowledged: done as u64, ..none }

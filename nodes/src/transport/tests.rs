@@ -251,9 +251,15 @@ fn command() -> impl Strategy<Value = Command> {
         session().prop_map(|session| Command::CloseSession { session }),
         vec((any::<String>(), index()).prop_map(|(key, version)| Victim { key, version }), 0..3)
             .prop_map(|victims| Command::Evict { victims }),
-        (session(), sequence(), sequence(), action).prop_map(|(session, sequence, lowest_open, action)| {
-            Command::Once { session, sequence, lowest_open, action }
-        }),
+        (session(), sequence(), sequence(), vec(sequence(), 0..3), action).prop_map(
+            |(session, sequence, lowest_open, open_below, action)| Command::Once {
+                session,
+                sequence,
+                lowest_open,
+                open_below,
+                action
+            }
+        ),
     ]
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize, Serializer};
 use triomphe::ThinArc;
 
-use super::types::{Death, Delivery, NewMessage, Origin, StoredMessage};
+use super::types::{Death, Delivery, HEADER_PLACE_BYTES, NewMessage, Origin, StoredMessage};
 use crate::ids::{ClusterTime, MessageId, Receipt};
 use crate::machine::Name;
 
@@ -161,7 +161,7 @@ impl Body {
     /// What counts against the limits in bytes.
     pub(super) fn weight(&self) -> u64 {
         let rare = self.rare().map_or(0, |rare| {
-            headers_weight(&rare.headers) + rare.group.as_ref().map_or(0, |group| group.len())
+            headers_kept(&rare.headers) + rare.group.as_ref().map_or(0, |group| group.len())
         });
         (self.payload().len() + rare) as u64
     }
@@ -191,7 +191,12 @@ impl Serialize for Raw<'_> {
 /// What a message not yet enqueued will count against the limits in bytes.
 pub(super) fn weight_of(message: &NewMessage) -> u64 {
     let group = message.group.as_ref().map_or(0, String::len);
-    (message.payload.len() + headers_weight(&message.headers) + group) as u64
+    (message.payload.len() + headers_kept(&message.headers) + group) as u64
+}
+
+/// What headers count: with each one's place, so that many empty ones are not free.
+fn headers_kept(headers: &[(String, String)]) -> usize {
+    headers_weight(headers) + headers.len() * HEADER_PLACE_BYTES
 }
 
 /// Names and values together.

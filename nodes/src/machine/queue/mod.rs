@@ -16,6 +16,8 @@
 //! * **Time.** Stamps alone count. What ends at a stamp or before has ended when the entry is looked at: waits
 //!   first, of all topics, then leases, delays and lives; then messages go to those who still wait. A message
 //!   in flight does not expire; when it comes back after its time it does, and is not given up as dead.
+//! * **Asked again.** A retry of a command that was given messages gets the same answer while all these
+//!   deliveries last, and learns which are over once some are: see `again`.
 //! * **Waiting.** A command that finds nothing waits in the replicated state, first come, first served, and is
 //!   completed by a later entry: with messages, or with none when its time is up or its client lets go.
 //! * **Accounts.** In every state of every topic, `enqueued + moved in = ready + delayed + in flight + dead +
@@ -26,6 +28,7 @@
 //! totals.
 
 mod admin;
+mod again;
 mod bury;
 mod consume;
 mod enqueue;
@@ -41,6 +44,6 @@ mod types;
 #[cfg(test)]
 mod tests;
 
-pub(super) use queues::{QueueLimits, Queues};
+pub(super) use queues::{QueueLimits, Queues, check_topic};
 pub(super) use snapshot::QueuePlace;
 pub use types::*;

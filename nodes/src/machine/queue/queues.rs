@@ -190,7 +190,7 @@ impl Queues {
             let waiter = topic.leave(ticket);
             let deliveries = topic.deliver(at, waiter.count_max, waiter.visibility_us);
             self.waits.remove(&waiter.by);
-            out.complete(waiter.by, Ok(Reply::Queue(QueueReply::Delivered(deliveries))));
+            out.complete_delivery(waiter.by, name, deliveries);
         }
         topic.debug_check();
         self.relist(name);
@@ -269,7 +269,7 @@ pub(super) fn tell(out: &mut Out, event: QueueEvent) {
 }
 
 /// Refuses a name that no topic can have.
-pub(super) fn check_topic(topic: &str) -> Result<(), MachineError> {
+pub(in crate::machine) fn check_topic(topic: &str) -> Result<(), MachineError> {
     check_within("the length of the topic's name", topic.len() as u64, 1, TOPIC_BYTES_MAX as u64)
 }
 

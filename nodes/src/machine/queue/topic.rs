@@ -14,7 +14,7 @@ use super::types::{
     Death, Delivery, QueueError, REPLY_BYTES_MAX, TopicBound, TopicListing, TopicSettings, TopicStats,
     TopicTotals,
 };
-use crate::ids::{ClusterTime, LogIndex, MessageId, SessionId};
+use crate::ids::{ClusterTime, LogIndex, MessageId, Receipt, SessionId};
 use crate::machine::Table;
 use crate::machine::expiry::Deadlines;
 use crate::machine::service::{Asker, Moment};
@@ -47,7 +47,7 @@ pub(super) struct Topic {
     /// Open sessions that have asked for messages.
     pub(super) consumers: OrdSet<SessionId>,
     pub(super) totals: TopicTotals,
-    /// Payloads, headers and groups of all messages.
+    /// What all messages count.
     pub(super) bytes: u64,
     /// The deadline under which the topic is listed among all.
     pub(super) listed: Option<ClusterTime>,
@@ -155,6 +155,12 @@ impl Topic {
             self.totals.redelivered += 1;
         }
         message.delivery(id, lease_until)
+    }
+
+    /// The message that is in flight by this delivery, if it is.
+    pub(super) fn in_hand(&self, id: MessageId, receipt: Receipt) -> Option<&Message> {
+        let message = self.messages.get(&id)?;
+        (message.state == State::InFlight && message.receipt() == receipt).then_some(message)
     }
 
     /// The earliest moment at which something ends here.

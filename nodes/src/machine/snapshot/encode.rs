@@ -137,6 +137,7 @@ impl Snapshotter {
                 lease_us: session.lease_us,
                 deadline: session.deadline,
                 lowest_open: session.lowest_open,
+                open_below: session.open_below.iter().copied().collect(),
             },
         );
         put(buffer, &session.outcomes.len());

@@ -11,10 +11,11 @@ use serde::de::DeserializeOwned;
 
 use super::RestoreError;
 use crate::ids::{ClusterTime, LogIndex, SessionId};
+use crate::machine::Name;
 use crate::machine::limits::check_name;
+use crate::machine::remembered::Remembered;
 use crate::machine::service::{Asker, Service};
 use crate::machine::session::Sessions;
-use crate::machine::{Name, Outcome, Reply};
 
 /// The keys that come after this one: all of them if there is none.
 pub(in crate::machine) fn beyond<K>(after: Option<K>) -> (Bound<K>, Bound<K>) {
@@ -125,15 +126,10 @@ impl Restoring<'_> {
         let session = self.sessions.open.get_mut(&id);
         let session = session
             .ok_or_else(|| RestoreError::Inconsistent(format!("a wait is of {id}, which is not open")))?;
-        ensure(session.outcome(sequence).is_some_and(is_waiting), || {
+        ensure(session.outcome(sequence).is_some_and(Remembered::is_waiting), || {
             format!("{id} waits with {sequence}, and its table does not say so")
         })?;
         let earlier = session.waits.insert(sequence, service);
         ensure(earlier.is_none(), || format!("{id} waits twice with {sequence}"))
     }
-}
-
-/// Whether a remembered outcome says that its command waits.
-pub(super) fn is_waiting(outcome: &Outcome) -> bool {
-    matches!(outcome, Ok(Reply::Waiting { .. }))
 }

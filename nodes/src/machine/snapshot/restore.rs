@@ -2,15 +2,19 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::parts::is_waiting;
 use super::{
     HEADER_BYTES, LastApplied, MAGIC, Reader, RestoreError, Restoring, SEAL_BYTES, SessionHead, VERSION,
     ensure, header, rises,
 };
 use crate::ids::{ClusterTime, FenceToken, LogIndex, Sequence};
 use crate::machine::limits::Limits;
-use crate::machine::session::Session;
-use crate::machine::{LEASE_US_MAX, LEASE_US_MIN, Machine, OPEN_COMMANDS_MAX, Outcome, Table};
+use crate::machine::queue::check_topic;
+use crate::machine::remembered::{Handed, Remembered};
+use crate::machine::session::{Session, check_open_below};
+use crate::machine::{
+    BATCH_MAX, LEASE_US_MAX, LEASE_US_MIN, Machine, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, QueueReply, Reply,
+    Table, VISIBILITY_US_MAX,
+};
 
 impl Machine {
     /// Makes a machine of a snapshot's bytes, all its pieces put together. It is the machine that was
@@ -50,15 +54,19 @@ fn read_sessions(reader: &mut Reader<'_>, restoring: &mut Restoring<'_>) -> Resu
     for _ in 0..reader.count("sessions", restoring.sessions.max())? {
         let head: SessionHead = reader.item()?;
         check_session(restoring, &head)?;
-        let SessionHead { id, lease_us, deadline, lowest_open } = head;
-        let mut outcomes = Table::new();
-        for _ in 0..reader.count("outcomes of one session", OPEN_COMMANDS_MAX)? {
-            let (sequence, outcome): (Sequence, Outcome) = reader.item()?;
-            check_remembered(lowest_open, outcomes.get_max(), sequence)?;
-            awaited += usize::from(is_waiting(&outcome));
+        let SessionHead { id, lease_us, deadline, lowest_open, open_below } = head;
+        let (mut outcomes, waits) = (Table::new(), Table::new());
+        let open_below = open_below.into_iter().collect();
+        let mut session =
+            Session { lease_us, deadline, lowest_open, open_below, outcomes: Table::new(), waits };
+        for _ in 0..reader.count("outcomes of one session", OPEN_COMMANDS_MAX + OPEN_BELOW_MAX)? {
+            let (sequence, outcome): (Sequence, Remembered) = reader.item()?;
+            check_remembered(&session, outcomes.get_max(), sequence)?;
+            check_kept(restoring, &outcome)?;
+            awaited += usize::from(outcome.is_waiting());
             outcomes.insert(sequence, outcome);
         }
-        let session = Session { lease_us, deadline, lowest_open, outcomes, waits: Table::new() };
+        session.outcomes = outcomes;
         restoring.sessions.insert(id, session);
     }
     Ok(awaited)
@@ -73,27 +81,52 @@ fn check_last_applied(index: LogIndex, time: ClusterTime) -> Result<(), RestoreE
 }
 
 fn check_session(restoring: &Restoring<'_>, head: &SessionHead) -> Result<(), RestoreError> {
-    let SessionHead { id, lease_us, deadline, lowest_open } = *head;
+    let &SessionHead { id, lease_us, deadline, lowest_open, ref open_below } = head;
     rises("sessions", restoring.sessions.open.get_max(), &id)?;
     restoring.applied("a session", LogIndex(id.0))?;
     ensure((LEASE_US_MIN..=LEASE_US_MAX).contains(&lease_us), || {
         format!("the lease of {id} is {lease_us} us")
     })?;
     ensure(lowest_open.0 > 0, || format!("{id} has no lowest open number"))?;
+    let is_list = open_below.len() <= OPEN_BELOW_MAX && check_open_below(lowest_open, open_below).is_ok();
+    ensure(is_list, || format!("{id} has no sound list of open numbers below {lowest_open}"))?;
     restoring.ahead("a lease", deadline, lease_us)
 }
 
 /// `last` is the outcome before it.
 fn check_remembered<V>(
-    lowest_open: Sequence,
+    session: &Session,
     last: Option<&(Sequence, V)>,
     sequence: Sequence,
 ) -> Result<(), RestoreError> {
     rises("outcomes", last, &sequence)?;
-    let beyond = sequence.0.checked_sub(lowest_open.0);
-    ensure(beyond.is_some_and(|beyond| beyond < OPEN_COMMANDS_MAX as u64), || {
+    let lowest_open = session.lowest_open;
+    let is_near = sequence.0 < lowest_open.0.saturating_add(OPEN_COMMANDS_MAX as u64);
+    ensure(session.is_open(sequence) && is_near, || {
         format!("{sequence} is remembered, and {lowest_open} is the lowest open")
     })
+}
+
+/// What is kept of an outcome names what there can have been, in the way in which it is kept.
+fn check_kept(restoring: &Restoring<'_>, kept: &Remembered) -> Result<(), RestoreError> {
+    let handed = match kept {
+        Remembered::Said(Ok(Reply::Queue(QueueReply::Delivered(deliveries)))) => {
+            return ensure(deliveries.is_empty(), || "a delivery is kept as a whole".to_owned());
+        }
+        Remembered::Said(_) => return Ok(()),
+        Remembered::Delivered(handed) => handed,
+    };
+    let Handed { topic, lease_until, messages } = handed;
+    let is_some = check_topic(topic).is_ok() && (1..=BATCH_MAX).contains(&messages.len());
+    ensure(is_some, || "a delivery of nothing is kept".to_owned())?;
+    ensure(*lease_until <= restoring.time.plus_us(VISIBILITY_US_MAX), || {
+        format!("a delivery lasts until {lease_until}")
+    })?;
+    for (id, receipt) in messages {
+        restoring.applied("a message delivered", id.index())?;
+        ensure(receipt.0 > 0, || format!("{id} was delivered under no receipt"))?;
+    }
+    Ok(())
 }
 
 /// What stands between a right header and a right seal.

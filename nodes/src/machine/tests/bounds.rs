@@ -6,8 +6,8 @@ use crate::ids::{ClusterTime, FenceToken, LogIndex, Sequence, SessionId};
 use crate::machine::limits::Limits;
 use crate::machine::{
     Action, CacheAction, CacheQuery, Command, LEASE_US_MAX, LEASE_US_MIN, LockAction, LockError, LockEvent,
-    LockMode, LockQuery, LockRequest, Machine, MachineError, MachineEvent, NAME_BYTES_MAX, OPEN_COMMANDS_MAX,
-    Outcome, Query, Reply, VALUE_BYTES_MAX, WAIT_US_MAX, WAITERS_MAX,
+    LockMode, LockQuery, LockReply, LockRequest, Machine, MachineError, MachineEvent, NAME_BYTES_MAX,
+    OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, Outcome, Query, Reply, VALUE_BYTES_MAX, WAIT_US_MAX, WAITERS_MAX,
 };
 
 /// A machine that numbers its entries itself and stamps them all 0.
@@ -34,8 +34,19 @@ impl Fixture {
     }
 
     fn once(&mut self, session: SessionId, sequence: u64, lowest_open: u64, action: Action) -> Outcome {
+        self.once_with(session, sequence, (lowest_open, &[]), action)
+    }
+
+    fn once_with(
+        &mut self,
+        session: SessionId,
+        sequence: u64,
+        (lowest_open, open_below): (u64, &[u64]),
+        action: Action,
+    ) -> Outcome {
         let (sequence, lowest_open) = (Sequence(sequence), Sequence(lowest_open));
-        self.apply(&Command::Once { session, sequence, lowest_open, action }).outcome
+        let open_below = open_below.iter().copied().map(Sequence).collect();
+        self.apply(&Command::Once { session, sequence, lowest_open, open_below, action }).outcome
     }
 }
 
@@ -118,6 +129,61 @@ fn a_late_copy_of_a_command_refused_as_too_many_is_refused_as_well() {
     assert_eq!(fixture.once(session, ahead, 1, set("key", b"late")), refused);
     assert!(fixture.once(session, 9, 9, set("key", b"first")).is_ok());
     assert_eq!(fixture.once(session, ahead, 1, set("key", b"late")), refused);
+}
+
+#[test]
+fn a_long_wait_holds_up_neither_later_commands_nor_the_letting_go_of_their_replies() {
+    let mut fixture = Fixture::new();
+    let (owner, session) = (fixture.open(), fixture.open());
+    let held = fixture.once(owner, 1, 1, acquire("door", LockMode::Exclusive, 0));
+    let Ok(Reply::Lock(LockReply::Granted { grants })) = held else { panic!("{held:?}") };
+    let wait = || acquire("door", LockMode::Exclusive, WAIT_US_MAX);
+    assert_eq!(fixture.once(session, 1, 1, wait()), Ok(Reply::Waiting { ahead: 0 }));
+    for sequence in 2..=5 * OPEN_COMMANDS_MAX as u64 {
+        let outcome = fixture.once_with(session, sequence, (sequence, &[1]), set("key", b"v"));
+        assert!(outcome.is_ok(), "{sequence}: {outcome:?}");
+        assert_eq!(fixture.machine.sessions.open[&session].remembered(), 2);
+    }
+    fixture.once(owner, 2, 1, Action::Lock(LockAction::Release { grants })).expect("it is held");
+    let granted = fixture.once(session, 1, 1, wait());
+    assert!(matches!(granted, Ok(Reply::Lock(LockReply::Granted { .. }))), "{granted:?}");
+    let last = 5 * OPEN_COMMANDS_MAX as u64 + 1;
+    assert!(fixture.once_with(session, last, (last, &[]), set("key", b"v")).is_ok());
+    assert_eq!(fixture.once(session, 1, 1, wait()), Err(MachineError::SequenceTooOld), "it was let go of");
+}
+
+#[test]
+fn a_number_that_was_let_go_of_stays_so_whatever_comes_late() {
+    let mut fixture = Fixture::new();
+    let session = fixture.open();
+    // Sent in the order of their numbers, they come in this one.
+    assert!(fixture.once_with(session, 9, (8, &[2, 3]), set("key", b"nine")).is_ok());
+    assert!(
+        fixture.once_with(session, 7, (5, &[2, 3, 4]), set("key", b"seven")).is_err(),
+        "the ninth let go of it"
+    );
+    assert!(fixture.once_with(session, 3, (1, &[]), set("key", b"three")).is_ok(), "it is still waited for");
+    for (sequence, is_open) in [(1, false), (2, true), (3, true), (4, false), (7, false), (8, true)] {
+        let outcome = fixture.once_with(session, sequence, (1, &[]), set("key", b"late"));
+        assert_eq!(outcome.is_ok(), is_open, "{sequence}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_list_of_open_numbers_is_bounded_and_rises_to_below_the_lowest_open() {
+    let mut fixture = Fixture::new();
+    let session = fixture.open();
+    let longest: Vec<u64> = (1..=OPEN_BELOW_MAX as u64).collect();
+    assert!(fixture.once_with(session, 99, (99, &longest), set("key", b"v")).is_ok());
+    let longer: Vec<u64> = (1..=OPEN_BELOW_MAX as u64 + 1).collect();
+    let refused = fixture.once_with(session, 100, (100, &longer), set("key", b"v"));
+    assert_eq!(refused, Err(MachineError::TooManyOpenCommands));
+    for no_list in [&[0][..], &[100], &[3, 3], &[4, 3]] {
+        assert!(
+            is_invalid(&fixture.once_with(session, 100, (100, no_list), set("key", b"v"))),
+            "{no_list:?}"
+        );
+    }
 }
 
 #[test]

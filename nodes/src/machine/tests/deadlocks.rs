@@ -54,7 +54,10 @@ fn acquire(machine: &mut Machine, session: u64, sequence: u64, resource: String)
     let requests = vec![LockRequest { resource, mode: LockMode::Exclusive }];
     let action = Action::Lock(LockAction::Acquire { requests, wait_us: 60_000_000 });
     let (session, sequence) = (SessionId(session), Sequence(sequence));
-    apply(machine, &Command::Once { session, sequence, lowest_open: Sequence(1), action })
+    apply(
+        machine,
+        &Command::Once { session, sequence, lowest_open: Sequence(1), open_below: Vec::new(), action },
+    )
 }
 
 #[test]

@@ -65,6 +65,8 @@ enum Intent {
     CompareAndSet { who: Index, key: usize, expected: Option<u8>, value: u8 },
     Delete { who: Index, key: usize },
     LetGo { who: Index },
+    LetGoBut { who: Index, kept: u8 },
+    Late { who: Index, key: usize, value: u8 },
     Malformed { who: Index, behind: bool },
     Again { which: Index },
 }
@@ -101,6 +103,8 @@ fn intent() -> impl Strategy<Value = Intent> {
             .prop_map(|(who, key, expected, value)| Intent::CompareAndSet { who, key, expected, value }),
         2 => (who(), name()).prop_map(|(who, key)| Intent::Delete { who, key }),
         3 => who().prop_map(|who| Intent::LetGo { who }),
+        3 => (who(), any::<u8>()).prop_map(|(who, kept)| Intent::LetGoBut { who, kept }),
+        2 => (who(), name(), 0_u8..3).prop_map(|(who, key, value)| Intent::Late { who, key, value }),
         1 => (who(), any::<bool>()).prop_map(|(who, behind)| Intent::Malformed { who, behind }),
         8 => who().prop_map(|which| Intent::Again { which }),
     ]
@@ -128,8 +132,8 @@ pub(super) fn log() -> impl Strategy<Value = Vec<Entry>> {
 /// What all clients together have learnt.
 #[derive(Default)]
 struct Clients {
-    /// Every session ever opened, with its next number and its lowest open one.
-    sessions: Vec<(SessionId, u64, u64)>,
+    /// Every session ever opened, with its next number, its lowest open one, and those open below.
+    sessions: Vec<(SessionId, u64, u64, Vec<u64>)>,
     /// Every grant ever made.
     grants: Vec<(SessionId, String, FenceToken)>,
     /// What is a semaphore now.
@@ -141,7 +145,7 @@ struct Clients {
 impl Clients {
     fn learn(&mut self, applied: &Applied) {
         if let Ok(Reply::SessionOpened { session }) = applied.outcome {
-            self.sessions.push((session, 1, 1));
+            self.sessions.push((session, 1, 1, Vec::new()));
         }
         for event in &applied.events {
             if let MachineEvent::Lock(LockEvent::Granted { resource, holder }) = event {
@@ -168,7 +172,24 @@ impl Clients {
             Intent::LetGo { who } => {
                 let session = self.pick(who);
                 session.2 = session.1;
+                session.3.clear();
                 return Command::KeepAlive { session: session.0 };
+            }
+            Intent::LetGoBut { who, kept } => {
+                // Of its latest eight numbers, and of those that it kept before, some stay open.
+                let session = self.pick(who);
+                let open = |number: u64| kept >> (number % 8) & 1 == 1;
+                let newest = session.2.max(session.1.saturating_sub(8)).max(1)..session.1;
+                session.3.extend(newest);
+                session.3.retain(|&number| open(number));
+                session.2 = session.1;
+                return Command::KeepAlive { session: session.0 };
+            }
+            Intent::Late { key, value: new, .. } => {
+                // It is sent, and comes when it is sent again.
+                let set = CacheAction::Set { key: name(*key), value: value(*new), ttl_us: None };
+                self.send(intent, None, Action::Cache(set));
+                return Command::Tick;
             }
             Intent::Again { which } if self.sent.is_empty() => return self.concrete(&Intent::Keep(*which)),
             Intent::Again { which } => return which.get(&self.sent).clone(),
@@ -257,6 +278,7 @@ impl Clients {
             | Intent::Upgrade { which: who, .. }
             | Intent::Downgrade { which: who }
             | Intent::Cancel { who, .. }
+            | Intent::Late { who, .. }
             | Intent::Declare { who, .. }
             | Intent::RemoveSemaphore { who, .. }
             | Intent::Force { who, .. }
@@ -267,22 +289,29 @@ impl Clients {
         };
         let place = by.and_then(|by| self.sessions.iter().position(|session| session.0 == by));
         let place = place.unwrap_or_else(|| self.recent(who));
-        let (session, next, lowest_open) = &mut self.sessions[place];
+        let (session, next, lowest_open, open_below) = &mut self.sessions[place];
         let sequence = Sequence(*next);
         *next += 1;
-        let command =
-            Command::Once { session: *session, sequence, lowest_open: Sequence(*lowest_open), action };
+        let command = Command::Once {
+            session: *session,
+            sequence,
+            lowest_open: Sequence(*lowest_open),
+            open_below: open_below.iter().copied().map(Sequence).collect(),
+            action,
+        };
         self.sent.push(command.clone());
         command
     }
 
     fn malformed(&mut self, who: &Index, behind: bool) -> Command {
-        let &mut (session, next, _) = self.pick(who);
+        let &mut (session, next, ..) = self.pick(who);
         let (sequence, lowest_open) = if behind { (next, next + 1) } else { (next + 1024, next) };
+        let open_below = if next % 3 == 0 { vec![Sequence(lowest_open)] } else { Vec::new() };
         let command = Command::Once {
             session,
             sequence: Sequence(sequence),
             lowest_open: Sequence(lowest_open),
+            open_below,
             action: Action::Cache(CacheAction::Delete { key: NAMES[0].to_owned() }),
         };
         self.sent.push(command.clone());
@@ -295,7 +324,7 @@ impl Clients {
         self.sessions.len() - 1 - who.index(newest)
     }
 
-    fn pick(&mut self, who: &Index) -> &mut (SessionId, u64, u64) {
+    fn pick(&mut self, who: &Index) -> &mut (SessionId, u64, u64, Vec<u64>) {
         let place = self.recent(who);
         &mut self.sessions[place]
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::ids::{FenceToken, LogIndex, SessionId};
 use crate::machine::limits::Limits;
 use crate::machine::{
-    Applied, LockEvent, LockMode, LockQuery, LockReply, LockState, Machine, MachineEvent, OPEN_COMMANDS_MAX,
-    Query, Reply,
+    Applied, LockEvent, LockMode, LockQuery, LockReply, LockState, Machine, MachineEvent, OPEN_BELOW_MAX,
+    OPEN_COMMANDS_MAX, Query, Reply,
 };
 
 /// Follows one machine from its first entry on.
@@ -72,7 +72,7 @@ impl Watch {
             MachineEvent::Completed { session, sequence, outcome } => {
                 assert!(!matches!(outcome, Ok(Reply::Waiting { .. })), "a completion is final");
                 if let Some(remembered) = machine.outcome_of(*session, *sequence) {
-                    assert_eq!(remembered, outcome, "the table remembers what was announced");
+                    assert_eq!(remembered, *outcome, "the table remembers what was announced");
                 }
             }
             // The cache's own tests look at these.
@@ -110,7 +110,8 @@ impl Watch {
         );
         for (id, session) in &machine.sessions.open {
             assert!(!self.ended.contains(id));
-            assert!(session.remembered() <= OPEN_COMMANDS_MAX);
+            assert!(session.remembered() <= OPEN_COMMANDS_MAX + OPEN_BELOW_MAX);
+            assert!(session.open_below.len() <= OPEN_BELOW_MAX);
             for sequence in session.waits.keys() {
                 assert!(matches!(machine.outcome_of(*id, *sequence), Some(Ok(Reply::Waiting { .. }))));
             }

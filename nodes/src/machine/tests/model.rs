@@ -9,11 +9,19 @@ use crate::machine::{
     Outcome, Reply, Versioned,
 };
 
+#[derive(Clone)]
 struct Session {
     id: SessionId,
     lease_us: u64,
     ends: u64,
-    lowest_open: Sequence,
+    /// What its commands have said was open: from this number on, and these below.
+    said: Vec<(Sequence, Vec<Sequence>)>,
+}
+
+impl Session {
+    fn is_open(&self, number: Sequence) -> bool {
+        self.said.iter().all(|(lowest, below)| number >= *lowest || below.contains(&number))
+    }
 }
 
 /// The model's state.
@@ -70,7 +78,7 @@ impl Model {
         self.locks.settle();
         for (session, sequence, outcome) in std::mem::take(&mut self.locks.completed) {
             let open = self.sessions.iter().find(|open| open.id == session);
-            if open.is_some_and(|open| sequence >= open.lowest_open) {
+            if open.is_some_and(|open| open.is_open(sequence)) {
                 self.answer(session, sequence, outcome);
             }
         }
@@ -96,7 +104,7 @@ impl Model {
                     id: SessionId(self.index.0),
                     lease_us: *lease_us,
                     ends: self.time.0 + lease_us,
-                    lowest_open: Sequence(1),
+                    said: Vec::new(),
                 };
                 self.sessions.push(session);
                 Ok(Reply::SessionOpened { session: SessionId(self.index.0) })
@@ -108,8 +116,8 @@ impl Model {
                 }
                 Ok(Reply::Done)
             }
-            Command::Once { session, sequence, lowest_open, action } => {
-                self.once(*session, *sequence, *lowest_open, action)
+            Command::Once { session, sequence, lowest_open, open_below, action } => {
+                self.once(*session, *sequence, (*lowest_open, open_below), action)
             }
         }
     }
@@ -121,20 +129,31 @@ impl Model {
         Ok(session)
     }
 
-    fn once(&mut self, id: SessionId, sequence: Sequence, lowest_open: Sequence, action: &Action) -> Outcome {
+    fn once(
+        &mut self,
+        id: SessionId,
+        sequence: Sequence,
+        (lowest_open, open_below): (Sequence, &[Sequence]),
+        action: &Action,
+    ) -> Outcome {
         let session = self.keep(id)?;
         if sequence.0 < 1 || lowest_open > sequence {
             return Err(MachineError::InvalidArgument(String::new()));
         }
-        if sequence.0 > lowest_open.0 + 1023 {
+        if sequence.0 > lowest_open.0 + 1023 || open_below.len() > 64 {
             return Err(MachineError::TooManyOpenCommands);
         }
-        session.lowest_open = session.lowest_open.max(lowest_open);
-        let lowest_open = session.lowest_open;
-        self.replies.retain(|(session, number, _)| *session != id || *number >= lowest_open);
-        self.locks.let_go(id, lowest_open);
+        let is_list = open_below.iter().all(|number| (1..lowest_open.0).contains(&number.0))
+            && open_below.windows(2).all(|pair| pair[0] < pair[1]);
+        if !is_list {
+            return Err(MachineError::InvalidArgument(String::new()));
+        }
+        session.said.push((lowest_open, open_below.to_vec()));
+        let session = session.clone();
+        self.replies.retain(|(of, number, _)| *of != id || session.is_open(*number));
+        self.locks.let_go(id, |number| !session.is_open(number));
         self.settle();
-        if sequence < lowest_open {
+        if !session.is_open(sequence) {
             return Err(MachineError::SequenceTooOld);
         }
         if let Some(reply) = self.reply(id, sequence) {

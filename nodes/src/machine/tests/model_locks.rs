@@ -104,8 +104,8 @@ impl Locks {
         }
     }
 
-    pub(super) fn let_go(&mut self, id: SessionId, lowest_open: Sequence) {
-        let is_let_go = |wait: &&Wait| wait.session == id && wait.sequence < lowest_open;
+    pub(super) fn let_go(&mut self, id: SessionId, is_let_go: impl Fn(Sequence) -> bool) {
+        let is_let_go = |wait: &&Wait| wait.session == id && is_let_go(wait.sequence);
         while let Some(wait) = self.waits.iter().find(is_let_go).cloned() {
             self.end_wait(id, wait.sequence, LockError::Cancelled.into());
         }

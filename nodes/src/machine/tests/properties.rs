@@ -69,7 +69,7 @@ fn agree(machine: &mut Machine, model: &mut Model, entry: &Entry, numbers: &BTre
     }
     assert_eq!(ask(LockQuery::ForcedReleases), LockReply::Forced(model.locks.forced.clone()));
     for &(session, sequence) in numbers {
-        let remembered = machine.outcome_of(session, sequence).cloned().map(without_text);
+        let remembered = machine.outcome_of(session, sequence).map(without_text);
         assert_eq!(remembered, model.reply(session, sequence).map(without_text), "{session} {sequence}");
     }
     for session in numbers.iter().map(|(session, _)| *session).collect::<BTreeSet<_>>() {

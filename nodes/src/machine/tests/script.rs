@@ -54,7 +54,7 @@ pub(in crate::machine) fn run_on(machine: &mut Machine, script: &str) -> String 
             ["next"] => machine.next_deadline().map_or_else(|| "nothing is due".to_owned(), self::time),
             ["recall", session, sequence] => machine
                 .outcome_of(SessionId(number(session)), Sequence(number(sequence)))
-                .map_or_else(|| "nothing is remembered".to_owned(), outcome),
+                .map_or_else(|| "nothing is remembered".to_owned(), |remembered| outcome(&remembered)),
             [stamp, ref rest @ ..] => {
                 let index = machine.index().next();
                 let applied = machine.apply(index, ClusterTime(duration_us(stamp)), &command(rest));
@@ -85,6 +85,7 @@ fn command(words: &[&str]) -> Command {
                 session: SessionId(number(session)),
                 sequence: Sequence(number(sequence)),
                 lowest_open: Sequence(lowest_open),
+                open_below: Vec::new(),
                 action: self::action(action),
             }
         }

@@ -143,7 +143,13 @@ impl Cluster {
     fn action(&mut self, action: CacheAction) -> Command {
         let sequence = Sequence(self.last + 1);
         let action = Action::Cache(action);
-        Command::Once { session: self.session, sequence, lowest_open: Sequence(1), action }
+        Command::Once {
+            session: self.session,
+            sequence,
+            lowest_open: Sequence(1),
+            open_below: Vec::new(),
+            action,
+        }
     }
 
     fn begin_set(&mut self, id: NodeId, key: &str, value: &'static str) -> u64 {

@@ -177,7 +177,8 @@ fn the_cache_agrees_with_the_naive_model_after_every_command() {
             let action = dice.action(&model);
             let expected = model.act(index.0, time, &action);
             let (sequence, action) = (Sequence(sequence), Action::Cache(action));
-            let command = Command::Once { session, sequence, lowest_open: sequence, action };
+            let command =
+                Command::Once { session, sequence, lowest_open: sequence, open_below: Vec::new(), action };
             (machine.apply(index, ClusterTime(time), &command), expected)
         };
         assert_eq!(answer(&applied.outcome), expected, "at {index}");

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use super::super::{
-    BATCH_MAX, DELAY_US_MAX, ENQUEUE_BYTES_MAX, GROUP_BYTES_MAX, HEADERS_BYTES_MAX, HEADERS_MAX,
-    MESSAGE_TTL_US_MAX, NewMessage, PAYLOAD_BYTES_MAX, QueueAction, QueueQuery, QueueReply, TOPIC_BYTES_MAX,
-    VISIBILITY_US_MAX, VISIBILITY_US_MIN,
+    BATCH_MAX, DELAY_US_MAX, ENQUEUE_BYTES_MAX, GROUP_BYTES_MAX, HEADER_PLACE_BYTES, HEADERS_BYTES_MAX,
+    HEADERS_MAX, MESSAGE_TTL_US_MAX, NewMessage, PAYLOAD_BYTES_MAX, QueueAction, QueueError, QueueQuery,
+    QueueReply, TOPIC_BYTES_MAX, TopicBound, TopicSettings, VISIBILITY_US_MAX, VISIBILITY_US_MIN,
 };
 use super::{apply, plain};
 use crate::ids::{MessageId, ProducerId, Receipt, Sequence, SessionId};
@@ -22,7 +22,13 @@ fn machine() -> Machine {
 
 fn command(machine: &Machine, action: QueueAction) -> Command {
     let sequence = Sequence(machine.index().0);
-    Command::Once { session: SessionId(1), sequence, lowest_open: sequence, action: Action::Queue(action) }
+    Command::Once {
+        session: SessionId(1),
+        sequence,
+        lowest_open: sequence,
+        open_below: Vec::new(),
+        action: Action::Queue(action),
+    }
 }
 
 fn act(machine: &mut Machine, action: QueueAction) -> Outcome {
@@ -116,10 +122,10 @@ fn a_reply_ends_before_the_message_that_would_make_it_too_long_for_a_frame() {
 #[test]
 fn the_longest_batch_that_is_taken_fits_a_log_entry() {
     let machine = machine();
-    let payload = Bytes::from(vec![7; ENQUEUE_BYTES_MAX / BATCH_MAX - 16]);
+    let payload = Bytes::from(vec![7; ENQUEUE_BYTES_MAX / BATCH_MAX - 16 - HEADER_PLACE_BYTES]);
     let message = NewMessage {
         payload,
-        headers: vec![(String::new(), String::new()); HEADERS_MAX],
+        headers: vec![(String::new(), String::new())],
         priority: u8::MAX,
         group: Some("g".repeat(16)),
         delay_us: DELAY_US_MAX,
@@ -134,4 +140,20 @@ fn the_longest_batch_that_is_taken_fits_a_log_entry() {
     assert!(encoded.len() <= 2 * VALUE_BYTES_MAX, "{}", encoded.len());
     let mut machine = machine;
     assert!(act(&mut machine, action).is_ok());
+}
+
+#[test]
+fn headers_without_a_name_or_a_value_count_against_the_limit_in_bytes_all_the_same() {
+    let mut machine = machine();
+    let settings = TopicSettings { bytes_max: 1_000, ..TopicSettings::default() };
+    act(&mut machine, QueueAction::Declare { topic: "jobs".to_owned(), settings }).expect("there is room");
+    let headers = vec![(String::new(), String::new()); HEADERS_MAX];
+    let outcome = act(&mut machine, put("jobs", vec![NewMessage { headers, ..plain("") }]));
+    let full = QueueError::Full { bound: TopicBound::Bytes, max: 1_000 };
+    assert_eq!(outcome, Err(full.into()));
+    let headers = vec![(String::new(), "x".to_owned()); 2];
+    act(&mut machine, put("jobs", vec![NewMessage { headers, ..plain("abc") }])).expect("there is room");
+    let stats = machine.query(&Query::Queue(QueueQuery::Stats { topic: "jobs".to_owned() }));
+    let Ok(Reply::Queue(QueueReply::Stats(stats))) = stats else { panic!("{stats:?}") };
+    assert_eq!(stats.bytes, 3 + 2 * (1 + HEADER_PLACE_BYTES as u64));
 }

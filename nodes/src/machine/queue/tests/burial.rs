@@ -10,7 +10,13 @@ use crate::machine::{Action, Command, Machine, MachineEvent, NewMessage, Outcome
 fn act(machine: &mut Machine, action: QueueAction) -> Outcome {
     let (session, sequence) = (SessionId(1), Sequence(machine.index().0));
     let action = Action::Queue(action);
-    apply(machine, 0, &Command::Once { session, sequence, lowest_open: sequence, action }).1.outcome
+    apply(
+        machine,
+        0,
+        &Command::Once { session, sequence, lowest_open: sequence, open_below: Vec::new(), action },
+    )
+    .1
+    .outcome
 }
 
 /// A machine with one session.

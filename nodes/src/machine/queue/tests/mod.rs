@@ -1,5 +1,6 @@
 //! Tests of the queue, driven through the machine.
 
+mod again;
 mod bounds;
 mod burial;
 mod generate;

@@ -110,9 +110,30 @@ impl Queue {
         }
     }
 
-    /// The client has let go of all below this number.
-    pub(super) fn let_go(&mut self, session: SessionId, lowest_open: Sequence) {
-        let is_below = |wait: &&Wait| wait.session == session && wait.sequence < lowest_open;
+    /// What a retry is told, the first answer having been this.
+    pub(super) fn again(&self, answer: &Outcome) -> Outcome {
+        let Ok(Reply::Queue(QueueReply::Delivered(given))) = answer else { return answer.clone() };
+        let (mut deliveries, mut over) = (Vec::new(), Vec::new());
+        for delivery in given {
+            let lasts = self.messages.iter().any(|message| {
+                let is_it = message.id == delivery.id && message.deliveries == delivery.receipt.0;
+                is_it && matches!(message.standing, Standing::InFlight(_))
+            });
+            if lasts {
+                deliveries.push(delivery.clone());
+            } else {
+                over.push((delivery.id, delivery.receipt));
+            }
+        }
+        if over.is_empty() {
+            return answer.clone();
+        }
+        Ok(Reply::Queue(QueueReply::DeliveredBefore { deliveries, over }))
+    }
+
+    /// The client has let go of these.
+    pub(super) fn let_go(&mut self, session: SessionId, is_let_go: impl Fn(Sequence) -> bool) {
+        let is_below = |wait: &&Wait| wait.session == session && is_let_go(wait.sequence);
         let mut ended: Vec<Wait> = self.waits.iter().filter(is_below).cloned().collect();
         ended.sort_by_key(|wait| wait.sequence);
         for wait in ended {
@@ -430,7 +451,8 @@ impl Message {
 
 pub(super) fn weight(said: &NewMessage) -> u64 {
     let headers: usize = said.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-    (said.payload.len() + headers + said.group.as_ref().map_or(0, String::len)) as u64
+    (said.payload.len() + headers + said.headers.len() * 48 + said.group.as_ref().map_or(0, String::len))
+        as u64
 }
 
 fn delivered(deliveries: Vec<Delivery>) -> Outcome {

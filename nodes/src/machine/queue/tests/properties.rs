@@ -23,6 +23,7 @@ struct Session {
     ends: u64,
     last: Sequence,
     lowest_open: Sequence,
+    open_below: Vec<Sequence>,
 }
 
 /// Machine and model, side by side.
@@ -82,9 +83,15 @@ impl Pair {
         let session = self.sessions.get_mut(&id).expect("it was picked from them");
         session.last = Sequence(session.last.0 + 1);
         if lets_go || session.last.0 > session.lowest_open.0 + 900 {
+            // Some of the latest stay open.
+            let latest = session.lowest_open.0.max(session.last.0.saturating_sub(6)).max(1)..session.last.0;
+            session.open_below.extend(latest.map(Sequence));
             session.lowest_open = session.last;
+            let source = &mut self.source;
+            session.open_below.retain(|_| source.once_in(2));
         }
-        Command::Once { session: id, sequence: session.last, lowest_open: session.lowest_open, action }
+        let Session { last: sequence, lowest_open, .. } = *session;
+        Command::Once { session: id, sequence, lowest_open, open_below: session.open_below.clone(), action }
     }
 
     fn expected(&mut self, index: LogIndex, time: u64, command: &Command) -> Outcome {
@@ -102,7 +109,8 @@ impl Pair {
         let outcome = match command {
             Command::OpenSession { lease_us } => {
                 let (lease_us, ends) = (*lease_us, time + lease_us);
-                let session = Session { lease_us, ends, last: Sequence(0), lowest_open: Sequence(1) };
+                let (last, lowest_open) = (Sequence(0), Sequence(1));
+                let session = Session { lease_us, ends, last, lowest_open, open_below: Vec::new() };
                 self.sessions.insert(SessionId(index.0), session);
                 Ok(Reply::SessionOpened { session: SessionId(index.0) })
             }
@@ -112,8 +120,9 @@ impl Pair {
                 }
                 Ok(Reply::Done)
             }
-            Command::Once { session, sequence, lowest_open, action: Action::Queue(action) } => {
-                self.once(*session, *sequence, *lowest_open, action)
+            Command::Once { session, sequence, lowest_open, open_below, action: Action::Queue(action) } => {
+                let is_open = |number: Sequence| number >= *lowest_open || open_below.contains(&number);
+                self.once(*session, *sequence, is_open, action)
             }
             Command::Tick => Ok(Reply::Done),
             other => unreachable!("the source makes none: {other:?}"),
@@ -126,16 +135,16 @@ impl Pair {
         &mut self,
         id: SessionId,
         sequence: Sequence,
-        lowest_open: Sequence,
+        is_open: impl Fn(Sequence) -> bool,
         action: &super::super::QueueAction,
     ) -> Outcome {
         let session = self.sessions.get_mut(&id).ok_or(MachineError::SessionExpired)?;
         session.ends = self.model.time + session.lease_us;
-        self.model.let_go(id, lowest_open);
-        self.replies.retain(|(of, number), _| *of != id || *number >= lowest_open);
-        self.model.completed.retain(|(of, number, _)| *of != id || *number >= lowest_open);
+        self.model.let_go(id, |number| !is_open(number));
+        self.replies.retain(|(of, number), _| *of != id || is_open(*number));
+        self.model.completed.retain(|(of, number, _)| *of != id || is_open(*number));
         if let Some(reply) = self.replies.get(&(id, sequence)) {
-            return reply.clone();
+            return self.model.again(reply);
         }
         let outcome = self.model.act(id, sequence, action);
         self.replies.insert((id, sequence), outcome.clone());
@@ -178,7 +187,7 @@ impl Pair {
         }
         for ((session, sequence), outcome) in &self.replies {
             if sequence.0 + 3 > self.sessions[session].last.0 {
-                assert_eq!(self.machine.outcome_of(*session, *sequence), Some(outcome));
+                assert_eq!(self.machine.outcome_of(*session, *sequence), Some(self.model.again(outcome)));
             }
         }
     }
@@ -227,6 +236,7 @@ fn the_machine_and_the_naive_model_agree_on_everything() {
         "queue.producer_out_of_sequence",
         "queue.receipt_stale",
         "queue.redelivered",
+        "queue.retry_found_deliveries_over",
         "queue.topics_full",
         "queue.wait_answered",
         "queue.wait_ended_by_deletion",

@@ -78,7 +78,13 @@ fn command(words: &[&str], sequences: &mut BTreeMap<u64, u64>) -> Command {
                 ["^", rest @ ..] => (sequence, rest),
                 rest => (Sequence(1), rest),
             };
-            Command::Once { session, sequence, lowest_open, action: Action::Queue(action(rest)) }
+            Command::Once {
+                session,
+                sequence,
+                lowest_open,
+                open_below: Vec::new(),
+                action: Action::Queue(action(rest)),
+            }
         }
         [] => panic!("not a command"),
     }
@@ -273,6 +279,7 @@ fn reply(reply: &QueueReply) -> String {
             lines.map(|t| format!("{}: {} of {} B", t.topic, t.depth, t.bytes)).collect::<Vec<_>>().join("\n")
         }
         QueueReply::Stats(stats) => self::stats(stats),
+        QueueReply::DeliveredBefore { .. } => unreachable!("no script here asks again"),
     }
 }
 

@@ -31,7 +31,15 @@ struct Session {
     lease_us: u64,
     deadline: u64,
     lowest_open: u64,
-    outcomes: Vec<(u64, Outcome)>,
+    open_below: Vec<u64>,
+    outcomes: Vec<(u64, Kept)>,
+}
+
+/// What is kept of an outcome.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Kept {
+    Said(Outcome),
+    Delivered { topic: String, lease_until: u64, messages: Vec<(u64, u64)> },
 }
 
 /// Something done to a snapshot by somebody who can seal it, and its name.
@@ -94,7 +102,7 @@ struct Producer {
 
 fn seal(body: &[u8]) -> Vec<u8> {
     let mut bytes = b"STORMGLS".to_vec();
-    bytes.extend(2_u32.to_le_bytes());
+    bytes.extend(3_u32.to_le_bytes());
     bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
     bytes.extend(body);
     bytes.extend(xxh3_64(&bytes).to_le_bytes());
@@ -144,6 +152,17 @@ fn the_part_is_what_the_documentation_says_and_comes_back() {
     assert!(image.topics[1].messages[0].origin.is_some() && image.topics[2].messages[0].death.is_some());
     let restored = Machine::restore_within(&seal(&body), small_limits()).expect("it was just written");
     assert_eq!((restored.digest(), body_of(&restored)), (machine.digest(), body));
+}
+
+/// Alters what the first session keeps of a delivery.
+fn kept(how: impl Fn(&mut String, &mut u64, &mut Vec<(u64, u64)>) + 'static) -> Box<dyn Fn(&mut Image)> {
+    Box::new(move |image| {
+        for (_, kept) in &mut image.sessions[0].outcomes {
+            if let Kept::Delivered { topic, lease_until, messages } = kept {
+                return how(topic, lease_until, messages);
+            }
+        }
+    })
 }
 
 #[test]
@@ -208,6 +227,11 @@ fn a_part_that_contradicts_itself_is_refused() {
                 (message.state, message.death) = (State::Ready, None);
             }),
         ),
+        ("a delivery of nothing", kept(|_, _, messages| messages.clear())),
+        ("a delivery of no topic", kept(|topic, _, _| topic.clear())),
+        ("a delivery that lasts too long", kept(|_, lease_until, _| *lease_until = u64::MAX)),
+        ("a delivery of a message to come", kept(|_, _, messages| messages[0].0 = 99 << 13)),
+        ("a delivery under no receipt", kept(|_, _, messages| messages[0].1 = 0)),
         ("a wait of the future", Box::new(|image| image.topics[2].line[0].ticket = 99)),
         ("a wait that has passed", Box::new(|image| image.topics[2].line[0].deadline = 4_000)),
         ("a wait for nothing", Box::new(|image| image.topics[2].line[0].count_max = 0)),
@@ -226,6 +250,8 @@ fn a_part_that_contradicts_itself_is_refused() {
         ("a use of the future", Box::new(|image| image.topics[0].producers[0].used = 99)),
     ];
     let image: Image = postcard::from_bytes(&body_of(&furnished())).expect("it was just written");
+    let is_kept = |(_, kept): &(u64, Kept)| matches!(kept, Kept::Delivered { .. });
+    assert!(image.sessions[0].outcomes.iter().any(is_kept), "a delivery is kept by its names");
     for (what, alter) in alterations {
         let mut altered = image.clone();
         alter(&mut altered);
@@ -273,7 +299,8 @@ fn go_on(machine: &mut Machine, source: &mut Source) {
     for number in 1..30 {
         let action = Action::Queue(source.action(&nothing));
         let (session, sequence) = (SessionId(session.0), Sequence(number));
-        let command = Command::Once { session, sequence, lowest_open: Sequence(1), action };
+        let command =
+            Command::Once { session, sequence, lowest_open: Sequence(1), open_below: Vec::new(), action };
         let time = machine.time().0.saturating_add(source.below(3_000));
         let _ = apply(machine, time, &command);
     }

@@ -62,6 +62,14 @@ pub enum QueueReply {
     Topics(Vec<TopicListing>),
     /// A topic at this moment.
     Stats(Box<TopicStats>),
+    /// To a retry: of the messages that the command was given, some deliveries are over. All are named, under
+    /// the receipts of then.
+    DeliveredBefore {
+        /// Those that last, as they were told the first time.
+        deliveries: Vec<Delivery>,
+        /// Those that are over: nothing that is said of them will count.
+        over: Vec<(MessageId, Receipt)>,
+    },
 }
 
 /// One message, delivered.

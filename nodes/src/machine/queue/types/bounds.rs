@@ -15,6 +15,8 @@ pub const PAYLOAD_BYTES_MAX: usize = VALUE_BYTES_MAX;
 pub const HEADERS_MAX: usize = 64;
 /// Names and values of one message's headers together.
 pub const HEADERS_BYTES_MAX: usize = 8_192;
+/// What each header counts against limits in bytes, beside its name and value: the memory of its place.
+pub const HEADER_PLACE_BYTES: usize = 48;
 /// Messages that one command enqueues, dequeues, acknowledges, redrives or shows.
 pub const BATCH_MAX: usize = 1_024;
 /// Payloads, headers and groups that one command enqueues: such a command still fits a log entry.

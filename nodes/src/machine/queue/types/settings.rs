@@ -22,8 +22,8 @@ pub struct TopicSettings {
     pub ttl_us: Option<u64>,
     /// Messages that the topic holds, in whatever state. Default 1,048,576; 1 to [`DEPTH_MAX`].
     pub depth_max: u64,
-    /// Payloads, headers and groups of those messages together. Default 1 GiB; 1 to
-    /// [`TOPIC_STORED_BYTES_MAX`].
+    /// Payloads, headers and groups of those messages together, each header counting [`HEADER_PLACE_BYTES`](super::HEADER_PLACE_BYTES) more
+    /// than its name and value. Default 1 GiB; 1 to [`TOPIC_STORED_BYTES_MAX`].
     pub bytes_max: u64,
     /// Payload of one message. Default and bound [`PAYLOAD_BYTES_MAX`].
     pub payload_bytes_max: u64,

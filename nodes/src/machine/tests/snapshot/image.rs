@@ -39,7 +39,15 @@ pub(super) struct Session {
     pub(super) lease_us: u64,
     pub(super) deadline: u64,
     pub(super) lowest_open: u64,
-    pub(super) outcomes: Vec<(u64, Outcome)>,
+    pub(super) open_below: Vec<u64>,
+    pub(super) outcomes: Vec<(u64, Kept)>,
+}
+
+/// What is kept of an outcome.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Kept {
+    Said(Outcome),
+    Delivered { topic: String, lease_until: u64, messages: Vec<(u64, u64)> },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,14 +100,15 @@ impl Image {
 
     /// A whole snapshot that says this.
     pub(super) fn sealed(&self) -> Vec<u8> {
-        seal(2, &postcard::to_allocvec(self).expect("it is plain data"))
+        seal(3, &postcard::to_allocvec(self).expect("it is plain data"))
     }
 
     /// Every number in it but those in outcomes.
     pub(super) fn numbers(&mut self) -> Vec<&mut u64> {
         let mut numbers = vec![&mut self.index, &mut self.time];
-        for Session { id, lease_us, deadline, lowest_open, outcomes } in &mut self.sessions {
+        for Session { id, lease_us, deadline, lowest_open, open_below, outcomes } in &mut self.sessions {
             numbers.extend([id, lease_us, deadline, lowest_open]);
+            numbers.extend(open_below);
             numbers.extend(outcomes.iter_mut().map(|(sequence, _)| sequence));
         }
         numbers.extend([&mut self.last_id, &mut self.forgotten_at]);

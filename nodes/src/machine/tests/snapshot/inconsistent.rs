@@ -1,10 +1,10 @@
 //! Contradictions, one by one: each alters one thing in the snapshot of a sound state.
 
-use super::image::{Image, Wanted};
+use super::image::{Image, Kept, Wanted};
 use super::{bytes_of, furnished};
 use crate::machine::{
-    LEASE_US_MAX, LEASE_US_MIN, LockMode, Machine, NAME_BYTES_MAX, OPEN_COMMANDS_MAX, Reply, RestoreError,
-    SESSIONS_MAX, VALUE_BYTES_MAX, WAIT_US_MAX,
+    LEASE_US_MAX, LEASE_US_MIN, LockMode, Machine, NAME_BYTES_MAX, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, Reply,
+    RestoreError, SESSIONS_MAX, VALUE_BYTES_MAX, WAIT_US_MAX,
 };
 
 /// Checks that the altered snapshot is refused, in these words.
@@ -56,6 +56,9 @@ fn leases_are_within_bounds_and_end_within_their_span() {
 fn outcomes_are_in_order_and_within_the_window_of_open_commands() {
     refuses(|image| image.sessions[2].outcomes.swap(0, 1), "outcomes are out of order");
     refuses(|image| image.sessions[2].lowest_open = 0, "no lowest open number");
+    for no_list in [vec![0], vec![1], vec![7, 7]] {
+        refuses(|image| image.sessions[2].open_below = no_list, "no sound list of open numbers");
+    }
     refuses(|image| image.sessions[2].lowest_open = 2, "#1 is remembered, and #2 is the lowest open");
     let beyond = 1 + OPEN_COMMANDS_MAX as u64;
     refuses(|image| image.sessions[2].outcomes[2].0 = beyond, "is the lowest open");
@@ -112,7 +115,7 @@ fn waits_are_in_order_and_their_sessions_say_that_they_wait() {
     refuses(|image| image.waits[0].sequence = 2, "its table does not say so");
     refuses(|image| image.waits[1].session = 4, "a wait is of s4, which is not open");
     refuses(|image| image.waits.truncate(1), "2 commands are to wait, and 1 do");
-    let queued = Ok(Reply::Waiting { ahead: 0 });
+    let queued = Kept::Said(Ok(Reply::Waiting { ahead: 0 }));
     refuses(|image| image.sessions[0].outcomes[0].1 = queued, "3 commands are to wait, and 2 do");
 }
 
@@ -192,7 +195,7 @@ fn tables_are_within_their_bounds() {
     refuses(many, "it has 65537 sessions, and there are 65536 at most");
     let outcomes = |image: &mut Image| {
         let outcome = image.sessions[0].outcomes[0].clone();
-        image.sessions[0].outcomes = vec![outcome; OPEN_COMMANDS_MAX + 1];
+        image.sessions[0].outcomes = vec![outcome; OPEN_COMMANDS_MAX + OPEN_BELOW_MAX + 1];
     };
-    refuses(outcomes, "it has 1025 outcomes of one session");
+    refuses(outcomes, "it has 1089 outcomes of one session");
 }

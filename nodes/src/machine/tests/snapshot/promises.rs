@@ -102,7 +102,7 @@ fn a_value_far_larger_than_a_piece_is_handed_out_in_pieces() {
 
 /// The format as it is on disks: bytes that change here are a new version of the format.
 #[test]
-fn version_2_of_the_format_has_not_changed() {
+fn version_3_of_the_format_has_not_changed() {
     let mut machine = Machine::new();
     run_on(
         &mut machine,
@@ -115,13 +115,13 @@ fn version_2_of_the_format_has_not_changed() {
     );
     #[rustfmt::skip]
     let expected = [
-        b"STORMGLS\x02\0\0\0".as_slice(), b"d\xb73\xf0",
+        b"STORMGLS\x03\0\0\0".as_slice(), b"\xdc\x1dv-",
         b"\x05\0",                                      // index 5, stamp 0
         b"\x02",                                        // two sessions
-        b"\x01\xc0\x84\x3d\xc0\x84\x3d\x01",            // s1: lease, deadline, lowest open number
-        b"\x01\x01\0\x03\0\x01\x04door\x80\xc0\x01",       // one outcome: #1 granted door f24576
-        b"\x02\xc0\x84\x3d\xc0\x84\x3d\x01",            // s2
-        b"\x02\x01\0\x02\0\x02\0\x04\0\x05",            // #1 waits behind 0, #2 written as 5
+        b"\x01\xc0\x84\x3d\xc0\x84\x3d\x01\0",          // s1: lease, deadline, lowest open number, none below
+        b"\x01\x01\0\0\x03\0\x01\x04door\x80\xc0\x01",     // one outcome: #1, kept whole, granted door f24576
+        b"\x02\xc0\x84\x3d\xc0\x84\x3d\x01\0",          // s2
+        b"\x02\x01\0\0\x02\0\x02\0\0\x04\0\x05",        // #1 waits behind 0, #2 written as 5
         b"\x01\0\x01",                                  // latest id 1, nothing forgotten yet, one lock
         b"\x01\x04door\0\x80\xc0\x01\x04",                // 1: door, a mutex, its latest token, version 4
         b"\x01\x80\xc0\x01\x01\0",                        // one holder: token, s1, exclusive

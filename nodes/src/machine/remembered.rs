@@ -1,0 +1,56 @@
+//! What the session table keeps of an outcome, to answer a retry.
+//!
+//! Most outcomes are kept as they are. Of messages that were delivered only their names are: which, under which
+//! receipts, until when. What they say is in their topic as long as the delivery lasts, and once it is over it
+//! is of no use to anybody. So a reply that nobody has let go of keeps no message alive, however long it is kept,
+//! and a snapshot holds each message once.
+
+use serde::{Deserialize, Serialize};
+
+use super::queue::{Delivery, QueueReply};
+use super::types::{Outcome, Reply};
+use super::{Action, Name, QueueAction};
+use crate::ids::{ClusterTime, MessageId, Receipt};
+
+/// An outcome, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Remembered {
+    /// The outcome itself.
+    Said(Outcome),
+    /// Messages were delivered.
+    Delivered(Handed),
+}
+
+/// Which messages were delivered by one reply: at least one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Handed {
+    pub(super) topic: Name,
+    /// The end of all their leases, as the reply told it.
+    pub(super) lease_until: ClusterTime,
+    pub(super) messages: Vec<(MessageId, Receipt)>,
+}
+
+impl Remembered {
+    /// What is kept of the outcome of an action that was carried out.
+    pub(super) fn of(action: &Action, outcome: &Outcome) -> Self {
+        match (action, outcome) {
+            (
+                Action::Queue(QueueAction::Dequeue { topic, .. }),
+                Ok(Reply::Queue(QueueReply::Delivered(deliveries))),
+            ) => Self::delivered(Name::from(topic.as_str()), deliveries, outcome),
+            _ => Self::Said(outcome.clone()),
+        }
+    }
+
+    /// What is kept of `outcome`, which says that these messages of the topic were delivered.
+    pub(super) fn delivered(topic: Name, deliveries: &[Delivery], outcome: &Outcome) -> Self {
+        let Some(first) = deliveries.first() else { return Self::Said(outcome.clone()) };
+        let messages = deliveries.iter().map(|delivery| (delivery.id, delivery.receipt)).collect();
+        Self::Delivered(Handed { topic, lease_until: first.lease_until, messages })
+    }
+
+    /// Whether the command waits.
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self, Self::Said(Ok(Reply::Waiting { .. })))
+    }
+}
