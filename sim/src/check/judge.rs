@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::cache_safety::{self, Calm};
 use super::invariants::InvariantSet;
-use super::linearizability::{self, LockModel, Model, RegisterModel};
+use super::linearizability::{self, LockModel, RegisterModel, ServiceModel};
 use super::{CheckReport, Drift, Verdict, exercise, guarded, liveness, lock_safety, queue_safety};
 use crate::history::{Call, History};
 
@@ -113,7 +113,7 @@ fn judge_subject(subject: Subject, evidence: &Evidence<'_>) -> Vec<CheckReport> 
     match subject {
         Subject::Register => vec![linearizable(&RegisterModel, "linearizable registers", history, evidence)],
         Subject::Lock => {
-            let is_single = |call: &Call| LockModel.applies(call);
+            let is_single = |call: &Call| LockModel.op(call).is_some();
             let is_several = |call: &Call| matches!(call, Call::AcquireAll { .. });
             let any = |which: &dyn Fn(&Call) -> bool| history.operations.iter().any(|op| which(&op.call));
             // Several at a time are not locks one by one; lock safety judges all of them.
@@ -139,15 +139,20 @@ fn judge_subject(subject: Subject, evidence: &Evidence<'_>) -> Vec<CheckReport> 
     }
 }
 
-fn linearizable<M: Model>(model: &M, name: &str, history: &History, evidence: &Evidence<'_>) -> CheckReport {
-    let result = linearizability::check(model, history, evidence.budget_steps);
+fn linearizable<M: ServiceModel>(
+    model: &M,
+    name: &str,
+    history: &History,
+    evidence: &Evidence<'_>,
+) -> CheckReport {
+    let result = linearizability::check_history(model, history, evidence.budget_steps);
     CheckReport {
         name: name.to_owned(),
         source: "Herlihy and Wing 1990".to_owned(),
         verdict: result.verdict,
         detail: format!(
-            "{} operations; objects decided by replay {}, by search {}, undecided {}",
-            result.operations, result.by_replay, result.by_search, result.undecided
+            "{} operations; objects decided {}, undecided {}",
+            result.operations, result.decided, result.undecided
         ),
         cost_steps: result.steps,
         counterexample: result.counterexample,

@@ -238,7 +238,7 @@ fn the_rules_agree_with_the_search() {
             continue;
         }
         let report = cache_safety::check(&history, Drift::default(), None);
-        let searched = linearizability::check(&RegisterModel, &as_registers(&history), 100_000);
+        let searched = linearizability::check_history(&RegisterModel, &as_registers(&history), 100_000);
         match (report.verdict, searched.verdict) {
             (Verdict::Invalid, Verdict::Valid) => {
                 panic!("seed {seed}: {:?}\n{history:#?}", report.counterexample)

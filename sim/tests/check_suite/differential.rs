@@ -7,7 +7,7 @@ use crate::support::{self, Shape, register_history};
 use rand::RngExt;
 use stormglass_sim::check::Verdict;
 use stormglass_sim::check::linearizability::{
-    LockModel, Model, Progress, RegisterModel, STEPS_MAX, Search, check, entries_of, replay,
+    LockModel, Progress, RegisterModel, STEPS_MAX, Search, ServiceModel, check_history, partitions_of, replay,
 };
 use stormglass_sim::history::{Answer, Call, History, Outcome};
 use stormglass_sim::rng::{StreamRng, Streams};
@@ -16,12 +16,14 @@ const SMALL: Shape =
     Shape { clients: 3, operations: 7, keys: 1, values: 3, unknown_percent: 25, duration_max: 6 };
 
 /// By search alone, without replay and without settling unknown outcomes.
-fn plain_search<M: Model>(model: &M, history: &History) -> Verdict {
-    let partitions = entries_of(model, history);
-    Verdict::of_all(partitions.values().map(|entries| match Search::new(model, entries).run(STEPS_MAX) {
-        Progress::Linearizable => Verdict::Valid,
-        Progress::NotLinearizable => Verdict::Invalid,
-        Progress::Unfinished => Verdict::Unknown,
+fn plain_search<M: ServiceModel>(model: &M, history: &History) -> Verdict {
+    let partitions = partitions_of(model, history);
+    Verdict::of_all(partitions.iter().map(|partition| {
+        match Search::new(model, &partition.entries).run(STEPS_MAX) {
+            Progress::Linearizable => Verdict::Valid,
+            Progress::NotLinearizable => Verdict::Invalid,
+            Progress::Unfinished => Verdict::Unknown,
+        }
     }))
 }
 
@@ -29,16 +31,17 @@ fn answered(history: &History) -> bool {
     history.operations.iter().any(|operation| matches!(operation.outcome, Outcome::Ok { .. }))
 }
 
-fn assert_agreement<M: Model>(model: &M, history: &History, truth: bool, what: &str) {
+fn assert_agreement<M: ServiceModel>(model: &M, history: &History, truth: bool, what: &str) {
     if !answered(history) {
-        assert_eq!(check(model, history, STEPS_MAX).verdict, Verdict::Unknown);
+        assert_eq!(check_history(model, history, STEPS_MAX).verdict, Verdict::Unknown);
         return;
     }
     let expected = if truth { Verdict::Valid } else { Verdict::Invalid };
-    let result = check(model, history, STEPS_MAX);
+    let result = check_history(model, history, STEPS_MAX);
     assert_eq!(result.verdict, expected, "{what}: {history:#?}\n{result:?}");
     assert_eq!(plain_search(model, history), expected, "{what}, by search alone: {history:#?}");
-    for entries in entries_of(model, history).values() {
+    for partition in &partitions_of(model, history) {
+        let entries = &partition.entries;
         let certified = model.guess(entries).is_some_and(|order| replay(model, entries, &order).certified);
         assert!(!certified || truth, "{what}: the replay certified {history:#?}");
     }
@@ -103,7 +106,7 @@ fn every_mutant_that_is_not_linearizable_is_caught() {
                 continue;
             }
             let truth = brute::linearizable(&mutant, brute::register);
-            let verdict = check(&RegisterModel, &mutant, STEPS_MAX).verdict;
+            let verdict = check_history(&RegisterModel, &mutant, STEPS_MAX).verdict;
             let row = table.entry(name).or_default();
             row[0] += 1;
             row[1] += u64::from(!truth);
@@ -185,7 +188,7 @@ fn lock_histories_with_random_answers_get_the_true_verdict() {
             true if truth => Verdict::Valid,
             true => Verdict::Invalid,
         };
-        let result = check(&LockModel, &history, STEPS_MAX);
+        let result = check_history(&LockModel, &history, STEPS_MAX);
         assert_eq!(result.verdict, expected, "round {round}: {history:#?}");
     }
     assert!(counts.values().all(|count| *count > 1_000) && counts.len() == 2, "one-sided: {counts:?}");
@@ -227,7 +230,7 @@ fn long_histories_are_decided_in_steps_that_grow_with_their_length() {
     let shape =
         Shape { clients: 8, operations: 20_000, keys: 4, values: 0, unknown_percent: 2, duration_max: 20 };
     let history = register_history(&mut rng, &shape);
-    let result = check(&RegisterModel, &history, STEPS_MAX);
+    let result = check_history(&RegisterModel, &history, STEPS_MAX);
     println!("{} operations: {result:?}", history.operations.len());
     assert_eq!(result.verdict, Verdict::Valid);
     assert!(result.steps < 4 * shape.operations, "{} steps", result.steps);
@@ -243,7 +246,7 @@ fn one_stale_read_in_a_long_history_is_found() {
     let (early, late) = (reads[reads.len() / 4], reads[reads.len() / 2]);
     history.operations[late].outcome = history.operations[early].outcome.clone();
     history.operations[late].call = history.operations[early].call.clone();
-    let result = check(&RegisterModel, &history, STEPS_MAX);
+    let result = check_history(&RegisterModel, &history, STEPS_MAX);
     println!("{} steps\n{}", result.steps, result.counterexample.clone().unwrap_or_default());
     assert_eq!(result.verdict, Verdict::Invalid);
     assert!(result.steps < 8 * shape.operations, "{} steps", result.steps);

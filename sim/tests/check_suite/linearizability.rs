@@ -1,7 +1,7 @@
 //! Histories written by hand that the check of linearizability accepts, and such that it rejects.
 
 use stormglass_sim::check::Verdict;
-use stormglass_sim::check::linearizability::{LockModel, RegisterModel, STEPS_MAX, check};
+use stormglass_sim::check::linearizability::{LockModel, RegisterModel, STEPS_MAX, Tier, check_history};
 use stormglass_sim::history::{Answer, Call, History, Outcome};
 
 use crate::support::{
@@ -10,11 +10,11 @@ use crate::support::{
 };
 
 fn register(rows: Vec<Row>) -> Verdict {
-    check(&RegisterModel, &history(rows), STEPS_MAX).verdict
+    check_history(&RegisterModel, &history(rows), STEPS_MAX).verdict
 }
 
 fn lock(rows: Vec<Row>) -> Verdict {
-    check(&LockModel, &history(rows), STEPS_MAX).verdict
+    check_history(&LockModel, &history(rows), STEPS_MAX).verdict
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn other_register_histories_are_rejected() {
 fn a_write_that_definitely_failed_cannot_be_seen() {
     let mut history = history(vec![(1, 1, 2, set(5), None), (2, 3, 4, get(), value(5, 1))]);
     history.operations[0].outcome = Outcome::Fail { reason: "refused".to_owned() };
-    assert_eq!(check(&RegisterModel, &history, STEPS_MAX).verdict, Verdict::Invalid);
+    assert_eq!(check_history(&RegisterModel, &history, STEPS_MAX).verdict, Verdict::Invalid);
 }
 
 #[test]
@@ -270,9 +270,9 @@ fn hard(key: &str) -> Vec<Row> {
 fn a_hard_object_does_not_hide_an_easy_violation_in_another() {
     let mut rows = hard("hard");
     rows.push((200, 1, 2, Call::Get { key: "zebra".to_owned() }, value(5, 3)));
-    let alone = check(&RegisterModel, &history(hard("hard")), 20_000);
+    let alone = check_history(&RegisterModel, &history(hard("hard")), 20_000);
     assert_ne!(alone.verdict, Verdict::Valid);
-    let result = check(&RegisterModel, &history(rows), 20_000);
+    let result = check_history(&RegisterModel, &history(rows), 20_000);
     assert_eq!(result.verdict, Verdict::Invalid);
     let shown = result.counterexample.unwrap_or_default();
     assert!(shown.contains("zebra"), "{shown}");
@@ -281,19 +281,19 @@ fn a_hard_object_does_not_hide_an_easy_violation_in_another() {
 #[test]
 fn an_exhausted_budget_is_unknown() {
     let history = history(hard("hard"));
-    let result = check(&RegisterModel, &history, 10);
+    let result = check_history(&RegisterModel, &history, 10);
     assert_eq!((result.verdict, result.undecided, result.steps), (Verdict::Unknown, 1, 10));
 }
 
 #[test]
 fn the_tier_that_decided_is_told() {
     let easy = history(vec![(1, 1, 2, set(5), written(3)), (2, 3, 4, get(), value(5, 3))]);
-    let result = check(&RegisterModel, &easy, STEPS_MAX);
-    assert_eq!((result.by_replay, result.by_search, result.steps), (1, 0, 2));
+    let result = check_history(&RegisterModel, &easy, STEPS_MAX);
+    assert_eq!((result.decided.by(Tier::Replay), result.decided.by(Tier::Search), result.steps), (1, 0, 2));
     let needs_search =
         history(vec![(1, 1, 2, set(5), written(1)), (2, 3, 4, delete(), None), (1, 5, 6, get(), nothing())]);
-    let result = check(&RegisterModel, &needs_search, STEPS_MAX);
-    assert_eq!((result.by_replay, result.by_search), (0, 1));
+    let result = check_history(&RegisterModel, &needs_search, STEPS_MAX);
+    assert_eq!((result.decided.by(Tier::Replay), result.decided.by(Tier::Search)), (0, 1));
 }
 
 #[test]
@@ -303,7 +303,7 @@ fn a_violation_is_shown_with_what_came_before_and_what_is_stuck() {
         (2, 3_000_000, 4_000_000, set(6), written(4)),
         (1, 5_000_000, 6_000_000, get(), value(5, 3)),
     ]);
-    let result = check(&RegisterModel, &history, STEPS_MAX);
+    let result = check_history(&RegisterModel, &history, STEPS_MAX);
     insta::assert_snapshot!(result.counterexample.unwrap_or_default(), @r#"
     register "k": 3 operations, of which 2 can be put in an order, and then none can follow
       then  #0 c1 set 5 -> written (version 3)  [0.001000s, 0.002000s]

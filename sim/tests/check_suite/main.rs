@@ -15,6 +15,7 @@ mod liveness;
 mod lock_line;
 mod lock_modes;
 mod lock_safety;
+mod plain_models;
 mod queue_accounts;
 mod queue_safety;
 mod support;

@@ -11,11 +11,17 @@
 //! object does not hide an easy violation in another. Steps are counted, never seconds: the same history
 //! always gets the same verdict.
 //!
+//! A [`Model`] says what an object may answer. [`check`] takes any model and the operations in its terms;
+//! [`check_history`] those of a run of the service ([`ServiceModel`]).
+//!
 //! Deliberately absent: any knowledge of the nodes; the models are independent specifications.
 
 mod entry;
+mod limits;
 mod memo;
 mod model;
+mod plain_pending;
+mod recorded;
 mod register_guess;
 mod register_pending;
 mod render;
@@ -24,8 +30,14 @@ mod search;
 mod timeline;
 mod witness;
 
-pub use entry::Entry;
-pub use model::{LockModel, LockState, Model, RegisterModel, RegisterState, Version};
-pub use rounds::{Linearizability, STEPS_MAX, check, entries_of};
+pub use entry::{Entry, EntryOf, Partition, PartitionOf};
+pub use limits::{Decided, Limits, Linearizability, STEPS_MAX, Tier, Times};
+pub use model::{
+    AppendAnswer, AppendModel, AppendOp, AppendState, LockAnswer, LockModel, LockOp, LockState, Model,
+    PlainRegisterAnswer, PlainRegisterModel, PlainRegisterOp, RegisterAnswer, RegisterModel, RegisterOp,
+    RegisterState, SetModel, Sets, TextAnswer, TextOp, Version,
+};
+pub use recorded::{ServiceModel, check_history, partitions_of};
+pub use rounds::{check, check_as};
 pub use search::{Deepest, Progress, Search};
 pub use witness::{Replay, replay};

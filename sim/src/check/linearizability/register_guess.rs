@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use super::Entry;
-use crate::history::{Answer, Call};
+use super::{Entry, RegisterAnswer, RegisterOp};
+
+type RegisterEntry = Entry<RegisterOp, RegisterAnswer>;
 
 /// What happens between one write and the next.
 #[derive(Default)]
@@ -22,12 +23,14 @@ struct Gap {
 
 /// The order, as positions in `entries`; none if some operation's place cannot be read off its answer.
 /// Operations that may never have taken effect are left out.
-pub(super) fn guess(entries: &[Entry<'_>]) -> Option<Vec<usize>> {
+pub(super) fn guess(entries: &[RegisterEntry]) -> Option<Vec<usize>> {
     let mut gaps = vec![Gap { absent: true, ..Gap::default() }];
     let mut by_version = BTreeMap::new();
     for (position, entry) in entries.iter().enumerate() {
-        if let Some(Answer::Written { version } | Answer::Deleted { version, .. }) = entry.answer {
-            let absent = matches!(entry.call(), Call::Delete { .. });
+        if let Some(RegisterAnswer::Written { version } | RegisterAnswer::Deleted { version, .. }) =
+            entry.answer
+        {
+            let absent = entry.op == RegisterOp::Delete;
             let gap = Gap { write: Some(position), absent, reads: Vec::new() };
             if by_version.insert(version, gap).is_some() {
                 return None;
@@ -40,14 +43,16 @@ pub(super) fn guess(entries: &[Entry<'_>]) -> Option<Vec<usize>> {
     let mut of_absence = Vec::new();
     for (position, entry) in entries.iter().enumerate() {
         match entry.answer {
-            None if entry.returned_ns.is_some() => return None,
-            Some(Answer::Value { version, .. } | Answer::Mismatch { version, .. }) => match version {
-                Some(version) => {
-                    let gap = versions.binary_search(&version).ok()? + 1;
-                    gaps[gap].reads.push(position);
+            None if entry.returned.is_some() => return None,
+            Some(RegisterAnswer::Value { version, .. } | RegisterAnswer::Mismatch { version, .. }) => {
+                match version {
+                    Some(version) => {
+                        let gap = versions.binary_search(&version).ok()? + 1;
+                        gaps[gap].reads.push(position);
+                    }
+                    None => of_absence.push(position),
                 }
-                None => of_absence.push(position),
-            },
+            }
             _ => {}
         }
     }
@@ -55,23 +60,23 @@ pub(super) fn guess(entries: &[Entry<'_>]) -> Option<Vec<usize>> {
     Some(gaps.into_iter().flat_map(|gap| gap.write.into_iter().chain(gap.reads)).collect())
 }
 
-fn place_reads_of_absence(entries: &[Entry<'_>], gaps: &mut [Gap], reads: &[usize]) -> Option<()> {
+fn place_reads_of_absence(entries: &[RegisterEntry], gaps: &mut [Gap], reads: &[usize]) -> Option<()> {
     // A gap ends, at the latest, when the first of all later operations returns.
-    let mut ends_ns = Vec::new();
-    let mut end_ns = u64::MAX;
+    let mut ends = Vec::new();
+    let mut end = u64::MAX;
     for (number, gap) in gaps.iter().enumerate().rev() {
         if gap.absent {
-            ends_ns.push((number, end_ns));
+            ends.push((number, end));
         }
         for &position in gap.write.iter().chain(&gap.reads) {
-            end_ns = end_ns.min(entries[position].returned_ns.unwrap_or(u64::MAX));
+            end = end.min(entries[position].returned.unwrap_or(u64::MAX));
         }
     }
-    ends_ns.reverse();
+    ends.reverse();
     for &position in reads {
-        let invoked_ns = entries[position].invoked_ns;
-        let first = ends_ns.partition_point(|(_, end_ns)| *end_ns < invoked_ns);
-        let (number, _) = ends_ns.get(first)?;
+        let invoked = entries[position].invoked;
+        let first = ends.partition_point(|(_, end)| *end < invoked);
+        let (number, _) = ends.get(first)?;
         gaps[*number].reads.push(position);
     }
     Some(())

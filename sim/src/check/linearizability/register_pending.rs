@@ -16,31 +16,32 @@
 
 use std::collections::BTreeMap;
 
-use super::Entry;
-use crate::history::{Answer, Call};
+use super::{Entry, RegisterAnswer, RegisterOp};
+
+type RegisterEntry = Entry<RegisterOp, RegisterAnswer>;
 
 /// What answers say about one value, or about absence.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     /// When the last operation that may depend on it returned; `u64::MAX` for one that never did.
-    latest_ns: Option<u64>,
+    latest: Option<u64>,
     /// When the first operation that certainly depended on it returned.
-    earliest_ns: Option<u64>,
+    earliest: Option<u64>,
     /// The version that was seen with it.
     version: Option<u64>,
 }
 
 impl Seen {
-    fn by(&mut self, returned_ns: Option<u64>, version: Option<u64>) {
-        self.latest_ns = self.latest_ns.max(Some(returned_ns.unwrap_or(u64::MAX)));
-        if let Some(returned_ns) = returned_ns {
-            self.earliest_ns = Some(self.earliest_ns.map_or(returned_ns, |at| at.min(returned_ns)));
+    fn by(&mut self, returned: Option<u64>, version: Option<u64>) {
+        self.latest = self.latest.max(Some(returned.unwrap_or(u64::MAX)));
+        if let Some(returned) = returned {
+            self.earliest = Some(self.earliest.map_or(returned, |at| at.min(returned)));
         }
         self.version = self.version.or(version);
     }
 
-    fn since(&self, invoked_ns: u64) -> bool {
-        self.latest_ns.is_some_and(|latest| latest >= invoked_ns)
+    fn since(&self, invoked: u64) -> bool {
+        self.latest.is_some_and(|latest| latest >= invoked)
     }
 }
 
@@ -55,7 +56,7 @@ struct Sightings {
 }
 
 impl Sightings {
-    fn of(entries: &[Entry<'_>]) -> Self {
+    fn of(entries: &[RegisterEntry]) -> Self {
         let mut sightings = Self::default();
         for entry in entries {
             sightings.add(entry);
@@ -63,16 +64,19 @@ impl Sightings {
         sightings
     }
 
-    fn add(&mut self, entry: &Entry<'_>) {
-        let returned_ns = entry.returned_ns;
-        let mut saw = |value, version| self.seen.entry(value).or_default().by(returned_ns, version);
-        match (entry.call(), &entry.answer) {
-            (_, Some(Answer::Value { value, version } | Answer::Mismatch { value, version })) => {
+    fn add(&mut self, entry: &RegisterEntry) {
+        let returned = entry.returned;
+        let mut saw = |value, version| self.seen.entry(value).or_default().by(returned, version);
+        match (entry.op, &entry.answer) {
+            (
+                _,
+                Some(RegisterAnswer::Value { value, version } | RegisterAnswer::Mismatch { value, version }),
+            ) => {
                 saw(*value, *version);
             }
-            (Call::CompareAndSet { expected, .. }, _) => saw(*expected, None),
-            (_, Some(Answer::Deleted { existed: true, .. })) => self.presence.by(returned_ns, None),
-            (_, Some(Answer::Deleted { existed: false, .. })) => saw(None, None),
+            (RegisterOp::CompareAndSet { expected, .. }, _) => saw(expected, None),
+            (_, Some(RegisterAnswer::Deleted { existed: true, .. })) => self.presence.by(returned, None),
+            (_, Some(RegisterAnswer::Deleted { existed: false, .. })) => saw(None, None),
             _ => {}
         }
         if let Some(value) = written(entry) {
@@ -86,16 +90,16 @@ impl Sightings {
 }
 
 /// The value that an operation wrote, or would have.
-fn written(entry: &Entry<'_>) -> Option<u64> {
-    match (entry.call(), &entry.answer) {
-        (_, Some(Answer::Mismatch { .. })) => None,
-        (Call::Set { value, .. } | Call::CompareAndSet { value, .. }, _) => Some(*value),
+fn written(entry: &RegisterEntry) -> Option<u64> {
+    match (entry.op, &entry.answer) {
+        (_, Some(RegisterAnswer::Mismatch { .. })) => None,
+        (RegisterOp::Set(value) | RegisterOp::CompareAndSet { value, .. }, _) => Some(value),
         _ => None,
     }
 }
 
 /// Settles what can be settled. Does not change whether the entries are linearizable.
-pub(super) fn settle(entries: &mut Vec<Entry<'_>>) {
+pub(super) fn settle(entries: &mut Vec<RegisterEntry>) {
     let sightings = Sightings::of(entries);
     entries.retain_mut(|entry| {
         if entry.answer.is_some() {
@@ -103,28 +107,25 @@ pub(super) fn settle(entries: &mut Vec<Entry<'_>>) {
         }
         match written(entry) {
             Some(value) => settle_write(entry, value, &sightings),
-            None => {
-                let delete = matches!(entry.call(), Call::Delete { .. });
-                delete && sightings.of_value(None).since(entry.invoked_ns)
-            }
+            None => entry.op == RegisterOp::Delete && sightings.of_value(None).since(entry.invoked),
         }
     });
 }
 
 /// Bounds a write if it is known to have happened; returns whether it is to be kept.
-fn settle_write(entry: &mut Entry<'_>, value: u64, sightings: &Sightings) -> bool {
+fn settle_write(entry: &mut RegisterEntry, value: u64, sightings: &Sightings) -> bool {
     let seen = sightings.of_value(Some(value));
     let alone = sightings.writers.get(&value) == Some(&1);
-    let bound_ns = seen.earliest_ns.filter(|at| alone && *at >= entry.invoked_ns);
-    if let Some(bound_ns) = bound_ns {
-        entry.returned_ns = Some(bound_ns);
-        entry.answer = seen.version.map(|version| Answer::Written { version });
+    let bound = seen.earliest.filter(|at| alone && *at >= entry.invoked);
+    if let Some(bound) = bound {
+        entry.returned = Some(bound);
+        entry.answer = seen.version.map(|version| RegisterAnswer::Written { version });
         return true;
     }
-    if seen.since(entry.invoked_ns) {
+    if seen.since(entry.invoked) {
         return true;
     }
-    let replaces = matches!(entry.call(), Call::CompareAndSet { expected: Some(_), .. });
+    let replaces = matches!(entry.op, RegisterOp::CompareAndSet { expected: Some(_), .. });
     entry.anonymous = !replaces;
-    !replaces && sightings.presence.since(entry.invoked_ns)
+    !replaces && sightings.presence.since(entry.invoked)
 }

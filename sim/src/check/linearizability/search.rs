@@ -4,11 +4,11 @@
 //! operation may come next that was invoked before the first of the remaining ones returned. What narrows
 //! the search, none of it changing its answer:
 //!
-//! * an operation that leaves the state as it is goes first, without alternatives;
+//! * an operation that only reads and leaves the state as it is goes first, without alternatives;
 //! * operations whose answers name a rank are linearized in the order of their ranks only;
 //! * operations of unknown outcome are tried last, and of equal ones only the earliest;
-//! * such an operation takes effect only right before an operation that could not follow, or not with the
-//!   same result, without it.
+//! * such an operation takes effect only right before an operation that could not follow, or not with as
+//!   good a result, without it.
 //!
 //! A search can be stopped after any number of steps and resumed, so that many share one budget.
 
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use super::memo::{Key, Memo};
 use super::timeline::{Event, Node, Timeline};
-use super::{Entry, Model};
+use super::{EntryOf, Model};
 
 /// How far a search has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Deepest<S> {
 #[derive(Clone, Copy, Debug)]
 enum Cursor {
     Certain(Node),
-    Optional { next: usize, before_ns: u64 },
+    Optional { next: usize, before: u64 },
     Exhausted,
 }
 
@@ -60,9 +60,9 @@ struct Frame<S> {
 }
 
 /// A search over the operations on one object.
-pub struct Search<'e, 'h, M: Model> {
+pub struct Search<'e, M: Model> {
     model: &'e M,
-    entries: &'e [Entry<'h>],
+    entries: &'e [EntryOf<M>],
     certain: Vec<usize>,
     optional: Vec<usize>,
     /// Per optional operation, the one before it that asks the same.
@@ -85,27 +85,28 @@ pub struct Search<'e, 'h, M: Model> {
     deepest: Option<(usize, Deepest<M::State>)>,
 }
 
-impl<'e, 'h, M: Model> Search<'e, 'h, M> {
+impl<'e, M: Model> Search<'e, M> {
     /// A search that has not begun.
     ///
     /// # Panics
     /// If there are 2^30 operations or more.
     #[must_use]
-    pub fn new(model: &'e M, entries: &'e [Entry<'h>]) -> Self {
+    pub fn new(model: &'e M, entries: &'e [EntryOf<M>]) -> Self {
         assert!(entries.len() < 1 << 30, "a partition of {} operations", entries.len());
         let (certain, optional): (Vec<usize>, Vec<usize>) =
-            (0..entries.len()).partition(|position| entries[*position].returned_ns.is_some());
-        let certain_entries: Vec<&Entry<'_>> = certain.iter().map(|position| &entries[*position]).collect();
-        let optional_entries: Vec<&Entry<'_>> = optional.iter().map(|position| &entries[*position]).collect();
+            (0..entries.len()).partition(|position| entries[*position].returned.is_some());
+        let certain_entries: Vec<&EntryOf<M>> = certain.iter().map(|position| &entries[*position]).collect();
+        let optional_entries: Vec<&EntryOf<M>> =
+            optional.iter().map(|position| &entries[*position]).collect();
         let timeline = Timeline::new(&certain_entries);
         let cursor = Cursor::Certain(timeline.first());
         Self {
             model,
             entries,
-            twins: twins(&optional_entries),
+            twins: twins::<M>(&optional_entries),
             ranks: ranks(model, &certain_entries),
-            certain_after: predecessors(&certain_entries, &certain_entries),
-            optional_after: predecessors(&certain_entries, &optional_entries),
+            certain_after: predecessors::<M>(&certain_entries, &certain_entries),
+            optional_after: predecessors::<M>(&certain_entries, &optional_entries),
             timeline,
             certain_done: vec![0; certain.len().div_ceil(64)],
             optional_done: vec![0; optional.len().div_ceil(64)],
@@ -181,19 +182,18 @@ impl<'e, 'h, M: Model> Search<'e, 'h, M> {
                         }
                     }
                     Event::Return(number) => {
-                        let before_ns = self.entries[self.certain[number as usize]].returned_ns;
-                        let before_ns = before_ns.unwrap_or(u64::MAX);
-                        self.cursor = Cursor::Optional { next: 0, before_ns };
+                        let before = self.entries[self.certain[number as usize]].returned.unwrap_or(u64::MAX);
+                        self.cursor = Cursor::Optional { next: 0, before };
                     }
                     Event::End => self.cursor = Cursor::Exhausted,
                 },
-                Cursor::Optional { next, before_ns } => {
-                    let in_time = |position: &usize| self.entries[*position].invoked_ns <= before_ns;
+                Cursor::Optional { next, before } => {
+                    let in_time = |position: &usize| self.entries[*position].invoked <= before;
                     if !self.optional.get(next).is_some_and(in_time) {
                         self.cursor = Cursor::Exhausted;
                         continue;
                     }
-                    self.cursor = Cursor::Optional { next: next + 1, before_ns };
+                    self.cursor = Cursor::Optional { next: next + 1, before };
                     let twin_open = self.twins[next].is_some_and(|twin| !bit(&self.optional_done, twin));
                     let open = !bit(&self.optional_done, next);
                     let entry = &self.entries[self.optional[next]];
@@ -220,13 +220,14 @@ impl<'e, 'h, M: Model> Search<'e, 'h, M> {
     /// Linearizes an operation if the model accepts it and the configuration is new.
     fn attempt(&mut self, choice: Choice) {
         let entry = &self.entries[self.position(choice)];
-        let Some(after) = self.model.step(&self.state, entry.call(), entry.answer.as_ref()) else { return };
-        if self.last_was_needless(choice, entry, &after) {
+        let Some(after) = self.model.step(&self.state, &entry.op, entry.answer.as_ref()) else { return };
+        if self.last_was_needless(entry, &after) {
             return;
         }
         let unchanged = after == self.state;
+        let reads = entry.answer.as_ref().is_some_and(|answer| self.model.reads(&entry.op, answer));
         let resume = match choice {
-            Choice::Certain(_) if unchanged => Cursor::Exhausted,
+            Choice::Certain(_) if unchanged && reads => Cursor::Exhausted,
             Choice::Optional(_) if unchanged => return,
             _ => self.cursor,
         };
@@ -243,13 +244,10 @@ impl<'e, 'h, M: Model> Search<'e, 'h, M> {
     }
 
     /// Whether the operation before this one is of unknown outcome and this one would have done without.
-    fn last_was_needless(&self, choice: Choice, entry: &Entry<'_>, after: &M::State) -> bool {
+    fn last_was_needless(&self, entry: &EntryOf<M>, after: &M::State) -> bool {
         let Some(Frame { choice: Choice::Optional(_), state, .. }) = self.stack.last() else { return false };
-        let without = self.model.step(state, entry.call(), entry.answer.as_ref());
-        match choice {
-            Choice::Certain(_) => without.as_ref() == Some(after),
-            Choice::Optional(_) => without.is_some(),
-        }
+        let without = self.model.step(state, &entry.op, entry.answer.as_ref());
+        without.is_some_and(|without| self.model.subsumes(&without, after))
     }
 
     fn turn_back(&mut self) {
@@ -333,17 +331,22 @@ fn bit(words: &[u64], number: usize) -> bool {
 
 /// Of twins, the one that could have come earlier is as good. One that is bound to its client's last
 /// operation could not.
-fn twins(optional: &[&Entry<'_>]) -> Vec<Option<usize>> {
-    let alike =
-        |one: &Entry<'_>, other: &Entry<'_>| one.call() == other.call() || (one.anonymous && other.anonymous);
-    let twin = |this: usize| {
-        (0..this).rev().find(|that| optional[*that].after.is_none() && alike(optional[*that], optional[this]))
-    };
-    (0..optional.len()).map(twin).collect()
+fn twins<M: Model>(optional: &[&EntryOf<M>]) -> Vec<Option<usize>> {
+    let mut alike: BTreeMap<&M::Op, usize> = BTreeMap::new();
+    let mut anonymous: Option<usize> = None;
+    let mut twins = Vec::with_capacity(optional.len());
+    for (this, entry) in optional.iter().enumerate() {
+        twins.push(alike.get(&entry.op).copied().max(anonymous.filter(|_| entry.anonymous)));
+        if entry.after.is_none() {
+            alike.insert(&entry.op, this);
+            anonymous = if entry.anonymous { Some(this) } else { anonymous };
+        }
+    }
+    twins
 }
 
-fn ranks<M: Model>(model: &M, certain: &[&Entry<'_>]) -> Vec<Option<u32>> {
-    let rank = |entry: &Entry<'_>| model.rank(entry.call(), entry.answer.as_ref()?);
+fn ranks<M: Model>(model: &M, certain: &[&EntryOf<M>]) -> Vec<Option<u32>> {
+    let rank = |entry: &EntryOf<M>| model.rank(&entry.op, entry.answer.as_ref()?);
     let mut ranked: Vec<(u64, usize)> =
         certain.iter().enumerate().filter_map(|(number, entry)| Some((rank(entry)?, number))).collect();
     ranked.sort_unstable();
@@ -354,8 +357,11 @@ fn ranks<M: Model>(model: &M, certain: &[&Entry<'_>]) -> Vec<Option<u32>> {
     ranks
 }
 
-fn predecessors(certain: &[&Entry<'_>], of: &[&Entry<'_>]) -> Vec<Option<u32>> {
+fn predecessors<M: Model>(certain: &[&EntryOf<M>], of: &[&EntryOf<M>]) -> Vec<Option<u32>> {
+    if of.iter().all(|entry| entry.after.is_none()) {
+        return vec![None; of.len()];
+    }
     let numbers: BTreeMap<u64, u32> =
-        (0_u32..).zip(certain).map(|(number, entry)| (entry.operation.id, number)).collect();
+        (0_u32..).zip(certain).map(|(number, entry)| (entry.id, number)).collect();
     of.iter().map(|entry| numbers.get(&entry.after?).copied()).collect()
 }

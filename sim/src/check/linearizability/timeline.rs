@@ -33,11 +33,11 @@ pub(super) struct Timeline {
 impl Timeline {
     /// The list of all operations given, in the order of invocation, each with a time of return. At equal
     /// times calls come before returns, because equal times order nothing.
-    pub(super) fn new(entries: &[&Entry<'_>]) -> Self {
+    pub(super) fn new<Op, Answer>(entries: &[&Entry<Op, Answer>]) -> Self {
         let mut events = Vec::with_capacity(entries.len() * 2);
         for (node, entry) in (0_u32..).step_by(2).zip(entries) {
-            events.push((entry.invoked_ns, 0, node));
-            events.push((entry.returned_ns.unwrap_or(u64::MAX), 1, node + 1));
+            events.push((entry.invoked, 0, node));
+            events.push((entry.returned.unwrap_or(u64::MAX), 1, node + 1));
         }
         events.sort_unstable();
         let mut timeline =

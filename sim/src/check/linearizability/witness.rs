@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Entry, Model};
+use super::{EntryOf, Model};
 
 /// What became of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,35 +18,35 @@ pub struct Replay {
 }
 
 /// Replays `order`, positions in `entries`.
-pub fn replay<M: Model>(model: &M, entries: &[Entry<'_>], order: &[usize]) -> Replay {
+pub fn replay<M: Model>(model: &M, entries: &[EntryOf<M>], order: &[usize]) -> Replay {
     let mut steps = 0;
     let certified = accepts(model, entries, order, &mut steps);
     Replay { certified, steps }
 }
 
-fn accepts<M: Model>(model: &M, entries: &[Entry<'_>], order: &[usize], steps: &mut u64) -> bool {
+fn accepts<M: Model>(model: &M, entries: &[EntryOf<M>], order: &[usize], steps: &mut u64) -> bool {
     let mut placed = vec![false; entries.len()];
     let ties: BTreeSet<u64> = entries.iter().filter_map(|entry| entry.after).collect();
     let mut placed_ties = BTreeSet::new();
     let mut state = model.initial();
-    let mut latest_invoked_ns = 0;
+    let mut latest_invoked = 0;
     for &position in order {
         *steps += 1;
         let Some(entry) = entries.get(position) else { return false };
         let again = std::mem::replace(&mut placed[position], true);
-        let late = entry.returned_ns.is_some_and(|returned_ns| returned_ns < latest_invoked_ns);
+        let late = entry.returned.is_some_and(|returned| returned < latest_invoked);
         let early = entry.after.is_some_and(|id| !placed_ties.contains(&id));
         if again || late || early {
             return false;
         }
-        latest_invoked_ns = latest_invoked_ns.max(entry.invoked_ns);
-        if ties.contains(&entry.operation.id) {
-            placed_ties.insert(entry.operation.id);
+        latest_invoked = latest_invoked.max(entry.invoked);
+        if ties.contains(&entry.id) {
+            placed_ties.insert(entry.id);
         }
-        match model.step(&state, entry.call(), entry.answer.as_ref()) {
+        match model.step(&state, &entry.op, entry.answer.as_ref()) {
             Some(after) => state = after,
             None => return false,
         }
     }
-    entries.iter().zip(&placed).all(|(entry, placed)| *placed || entry.returned_ns.is_none())
+    entries.iter().zip(&placed).all(|(entry, placed)| *placed || entry.returned.is_none())
 }

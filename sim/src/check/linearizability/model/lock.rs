@@ -5,12 +5,46 @@
 
 use std::collections::BTreeSet;
 
-use super::{Entry, Model};
+use super::super::ServiceModel;
+use super::{EntryOf, Model};
 use crate::history::{Answer, Call};
 
 /// The specification of acquire and release on one resource.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LockModel;
+
+/// What can be asked of a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LockOp {
+    /// To hold it.
+    Acquire {
+        /// Alone, or else beside others.
+        exclusive: bool,
+    },
+    /// To hold it no longer.
+    Release {
+        /// The token of the grant.
+        token: u64,
+    },
+}
+
+/// What a lock can answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LockAnswer {
+    /// It is held, under this token.
+    Granted {
+        /// The token.
+        token: u64,
+    },
+    /// It is not granted.
+    NotGranted,
+    /// It was held until now.
+    Released,
+    /// It was held no longer.
+    NotHeld,
+    /// No answer that a lock gives.
+    Foreign,
+}
 
 /// Who may still hold the lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -24,42 +58,44 @@ pub struct LockState {
 }
 
 impl Model for LockModel {
+    type Op = LockOp;
+    type Answer = LockAnswer;
     type State = LockState;
 
     fn name(&self) -> &'static str {
         "lock"
     }
 
-    fn applies(&self, call: &Call) -> bool {
-        matches!(call, Call::Acquire { .. } | Call::Release { .. })
-    }
-
     fn initial(&self) -> LockState {
         LockState::default()
     }
 
-    fn step(&self, state: &LockState, call: &Call, answer: Option<&Answer>) -> Option<LockState> {
-        match (call, answer?) {
-            (Call::Acquire { exclusive, .. }, Answer::Granted { token }) => {
+    fn step(&self, state: &LockState, op: &LockOp, answer: Option<&LockAnswer>) -> Option<LockState> {
+        match (*op, answer?) {
+            (LockOp::Acquire { exclusive }, LockAnswer::Granted { token }) => {
                 (*token > state.last_token).then_some(())?;
                 let mut live =
-                    if *exclusive || state.exclusive { BTreeSet::new() } else { state.live.clone() };
+                    if exclusive || state.exclusive { BTreeSet::new() } else { state.live.clone() };
                 live.insert(*token);
-                Some(LockState { last_token: *token, exclusive: *exclusive, live })
+                Some(LockState { last_token: *token, exclusive, live })
             }
-            (Call::Acquire { .. }, Answer::NotGranted) => Some(state.clone()),
-            (Call::Release { token, .. }, answer @ (Answer::Released | Answer::NotHeld)) => {
+            (LockOp::Acquire { .. }, LockAnswer::NotGranted) => Some(state.clone()),
+            (LockOp::Release { token }, answer @ (LockAnswer::Released | LockAnswer::NotHeld)) => {
                 let mut after = state.clone();
-                let held = after.live.remove(token);
-                (held || *answer == Answer::NotHeld).then_some(after)
+                let held = after.live.remove(&token);
+                (held || *answer == LockAnswer::NotHeld).then_some(after)
             }
             _ => None,
         }
     }
 
-    fn rank(&self, _call: &Call, answer: &Answer) -> Option<u64> {
+    fn reads(&self, _op: &LockOp, answer: &LockAnswer) -> bool {
+        matches!(answer, LockAnswer::NotGranted | LockAnswer::NotHeld)
+    }
+
+    fn rank(&self, _op: &LockOp, answer: &LockAnswer) -> Option<u64> {
         match answer {
-            Answer::Granted { token } => Some(*token),
+            LockAnswer::Granted { token } => Some(*token),
             _ => None,
         }
     }
@@ -67,31 +103,62 @@ impl Model for LockModel {
     /// An unanswered acquisition or release can only end holds, which leases may do anyway: none is ever
     /// needed to explain an answer. A release under a token that its client can only have learnt from an
     /// acquisition of unknown outcome proves nothing and goes too.
-    fn settle(&self, entries: &mut Vec<Entry<'_>>) {
+    fn settle(&self, entries: &mut Vec<EntryOf<Self>>) {
         let mut granted = BTreeSet::new();
         let mut uncertain = BTreeSet::new();
         for entry in entries.iter() {
-            match (entry.call(), &entry.answer) {
-                (Call::Acquire { .. }, Some(Answer::Granted { token })) => {
-                    granted.insert(*token);
+            match (entry.op, entry.answer) {
+                (LockOp::Acquire { .. }, Some(LockAnswer::Granted { token })) => {
+                    granted.insert(token);
                 }
-                (Call::Acquire { .. }, None) => {
-                    uncertain.insert(entry.operation.client);
+                (LockOp::Acquire { .. }, None) => {
+                    uncertain.insert(entry.process);
                 }
                 _ => {}
             }
         }
-        entries.retain(|entry| match entry.call() {
+        entries.retain(|entry| match entry.op {
             _ if entry.answer.is_none() => false,
-            Call::Release { token, .. } => {
-                granted.contains(token) || !uncertain.contains(&entry.operation.client)
-            }
-            _ => true,
+            LockOp::Release { token } => granted.contains(&token) || !uncertain.contains(&entry.process),
+            LockOp::Acquire { .. } => true,
         });
     }
 
-    /// None: tokens order the grants already, and releases fall into place in the search.
-    fn guess(&self, _entries: &[Entry<'_>]) -> Option<Vec<usize>> {
-        None
+    fn describe_op(&self, op: &LockOp) -> String {
+        match op {
+            LockOp::Acquire { exclusive: true } => "acquire exclusive".to_owned(),
+            LockOp::Acquire { exclusive: false } => "acquire shared".to_owned(),
+            LockOp::Release { token } => format!("release {token}"),
+        }
+    }
+
+    fn describe_answer(&self, answer: &LockAnswer) -> String {
+        match answer {
+            LockAnswer::Granted { token } => format!("granted {token}"),
+            LockAnswer::NotGranted => "not granted".to_owned(),
+            LockAnswer::Released => "released".to_owned(),
+            LockAnswer::NotHeld => "not held".to_owned(),
+            LockAnswer::Foreign => "no answer of a lock".to_owned(),
+        }
+    }
+}
+
+impl ServiceModel for LockModel {
+    fn op(&self, call: &Call) -> Option<LockOp> {
+        match *call {
+            Call::Acquire { exclusive, .. } => Some(LockOp::Acquire { exclusive }),
+            Call::Release { token, .. } => Some(LockOp::Release { token }),
+            _ => None,
+        }
+    }
+
+    fn answer(&self, answer: &Answer) -> LockAnswer {
+        match *answer {
+            Answer::Granted { token } => LockAnswer::Granted { token },
+            Answer::NotGranted => LockAnswer::NotGranted,
+            Answer::Released => LockAnswer::Released,
+            Answer::NotHeld => LockAnswer::NotHeld,
+            _ => LockAnswer::Foreign,
+        }
     }
 }

@@ -1,13 +1,65 @@
 //! A register that holds one value or none. Each write and each delete gets a version; versions rise.
 
+use super::super::ServiceModel;
 use super::super::register_guess::guess;
 use super::super::register_pending::settle;
-use super::{Entry, Model};
+use super::{EntryOf, Model, optional};
 use crate::history::{Answer, Call};
 
 /// The specification of get, set, compare-and-set and delete on one key.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RegisterModel;
+
+/// What can be asked of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RegisterOp {
+    /// What is there?
+    Get,
+    /// Put this there.
+    Set(u64),
+    /// Put `value` there if `expected` is (`None`: if nothing is).
+    CompareAndSet {
+        /// What must be there.
+        expected: Option<u64>,
+        /// What is there afterwards.
+        value: u64,
+    },
+    /// Empty it.
+    Delete,
+}
+
+/// What a key can answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RegisterAnswer {
+    /// This was read.
+    Value {
+        /// The value, if there was one.
+        value: Option<u64>,
+        /// Its version.
+        version: Option<u64>,
+    },
+    /// It was written, as this version.
+    Written {
+        /// The version.
+        version: u64,
+    },
+    /// A compare-and-set found something else, and changed nothing.
+    Mismatch {
+        /// The value, if there was one.
+        value: Option<u64>,
+        /// Its version.
+        version: Option<u64>,
+    },
+    /// It was emptied, as this version.
+    Deleted {
+        /// Whether something was there.
+        existed: bool,
+        /// The version.
+        version: u64,
+    },
+    /// No answer that a register gives.
+    Foreign,
+}
 
 /// What the key holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +85,16 @@ impl Version {
         match self {
             Self::Known(version) => version,
             Self::Above(version) => version.saturating_add(1),
+        }
+    }
+
+    /// Whether every version that may follow or be read of `narrow` may be so of this.
+    const fn subsumes(self, narrow: Self) -> bool {
+        match (self, narrow) {
+            (Self::Known(wide), Self::Known(narrow)) => wide == narrow,
+            (Self::Known(_), Self::Above(_)) => false,
+            (Self::Above(wide), Self::Known(narrow)) => narrow > wide,
+            (Self::Above(wide), Self::Above(narrow)) => narrow >= wide,
         }
     }
 
@@ -70,44 +132,46 @@ impl RegisterState {
 }
 
 impl Model for RegisterModel {
+    type Op = RegisterOp;
+    type Answer = RegisterAnswer;
     type State = RegisterState;
 
     fn name(&self) -> &'static str {
         "register"
     }
 
-    fn applies(&self, call: &Call) -> bool {
-        matches!(call, Call::Get { .. } | Call::Set { .. } | Call::CompareAndSet { .. } | Call::Delete { .. })
-    }
-
     fn initial(&self) -> RegisterState {
         RegisterState { value: None, version: Version::Known(0) }
     }
 
-    fn step(&self, state: &RegisterState, call: &Call, answer: Option<&Answer>) -> Option<RegisterState> {
-        match (call, answer) {
-            (Call::Get { .. }, Some(Answer::Value { value, version })) => state.read(*value, *version),
-            (Call::Set { value, .. }, Some(Answer::Written { version })) => {
-                state.written(Some(*value), Some(*version))
+    fn step(
+        &self,
+        state: &RegisterState,
+        op: &RegisterOp,
+        answer: Option<&RegisterAnswer>,
+    ) -> Option<RegisterState> {
+        use RegisterAnswer::{Deleted, Mismatch, Value, Written};
+        match (*op, answer.copied()) {
+            (RegisterOp::Get, Some(Value { value, version })) => state.read(value, version),
+            (RegisterOp::Set(value), Some(Written { version })) => state.written(Some(value), Some(version)),
+            (RegisterOp::Set(value), None) => state.written(Some(value), None),
+            (RegisterOp::CompareAndSet { expected, value }, Some(Written { version })) => {
+                (state.value == expected).then_some(())?;
+                state.written(Some(value), Some(version))
             }
-            (Call::Set { value, .. }, None) => state.written(Some(*value), None),
-            (Call::CompareAndSet { expected, value, .. }, Some(Answer::Written { version })) => {
-                (state.value == *expected).then_some(())?;
-                state.written(Some(*value), Some(*version))
+            (RegisterOp::CompareAndSet { expected, value }, None) => {
+                (state.value == expected).then_some(())?;
+                state.written(Some(value), None)
             }
-            (Call::CompareAndSet { expected, value, .. }, None) => {
-                (state.value == *expected).then_some(())?;
-                state.written(Some(*value), None)
-            }
-            (Call::CompareAndSet { expected, .. }, Some(Answer::Mismatch { value, version })) => {
+            (RegisterOp::CompareAndSet { expected, .. }, Some(Mismatch { value, version })) => {
                 (value != expected).then_some(())?;
-                state.read(*value, *version)
+                state.read(value, version)
             }
-            (Call::Delete { .. }, Some(Answer::Deleted { existed, version })) => {
-                (state.value.is_some() == *existed).then_some(())?;
-                state.written(None, Some(*version))
+            (RegisterOp::Delete, Some(Deleted { existed, version })) => {
+                (state.value.is_some() == existed).then_some(())?;
+                state.written(None, Some(version))
             }
-            (Call::Delete { .. }, None) => {
+            (RegisterOp::Delete, None) => {
                 state.value?;
                 state.written(None, None)
             }
@@ -115,22 +179,80 @@ impl Model for RegisterModel {
         }
     }
 
-    fn rank(&self, _call: &Call, answer: &Answer) -> Option<u64> {
+    fn reads(&self, _op: &RegisterOp, answer: &RegisterAnswer) -> bool {
+        matches!(answer, RegisterAnswer::Value { .. } | RegisterAnswer::Mismatch { .. })
+    }
+
+    fn subsumes(&self, wide: &RegisterState, narrow: &RegisterState) -> bool {
+        wide.value == narrow.value && wide.version.subsumes(narrow.version)
+    }
+
+    fn rank(&self, _op: &RegisterOp, answer: &RegisterAnswer) -> Option<u64> {
         match answer {
-            Answer::Written { version } | Answer::Deleted { version, .. } => Some(*version),
+            RegisterAnswer::Written { version } | RegisterAnswer::Deleted { version, .. } => Some(*version),
             _ => None,
         }
     }
 
-    fn settle(&self, entries: &mut Vec<Entry<'_>>) {
+    fn settle(&self, entries: &mut Vec<EntryOf<Self>>) {
         settle(entries);
     }
 
-    fn worthwhile(&self, state: &RegisterState, entry: &Entry<'_>) -> bool {
+    fn worthwhile(&self, state: &RegisterState, entry: &EntryOf<Self>) -> bool {
         state.value.is_none() || !entry.anonymous
     }
 
-    fn guess(&self, entries: &[Entry<'_>]) -> Option<Vec<usize>> {
+    fn guess(&self, entries: &[EntryOf<Self>]) -> Option<Vec<usize>> {
         guess(entries)
+    }
+
+    fn describe_op(&self, op: &RegisterOp) -> String {
+        match *op {
+            RegisterOp::Get => "get".to_owned(),
+            RegisterOp::Set(value) => format!("set {value}"),
+            RegisterOp::CompareAndSet { expected, value } => format!("set {value} if {}", optional(expected)),
+            RegisterOp::Delete => "delete".to_owned(),
+        }
+    }
+
+    fn describe_answer(&self, answer: &RegisterAnswer) -> String {
+        match *answer {
+            RegisterAnswer::Value { value, version } => {
+                format!("{} (version {})", optional(value), optional(version))
+            }
+            RegisterAnswer::Written { version } => format!("written (version {version})"),
+            RegisterAnswer::Mismatch { value, version } => {
+                format!("mismatch: {} (version {})", optional(value), optional(version))
+            }
+            RegisterAnswer::Deleted { existed: true, version } => format!("deleted (version {version})"),
+            RegisterAnswer::Deleted { existed: false, version } => {
+                format!("nothing to delete (version {version})")
+            }
+            RegisterAnswer::Foreign => "no answer of a register".to_owned(),
+        }
+    }
+}
+
+impl ServiceModel for RegisterModel {
+    fn op(&self, call: &Call) -> Option<RegisterOp> {
+        match *call {
+            Call::Get { .. } => Some(RegisterOp::Get),
+            Call::Set { value, .. } => Some(RegisterOp::Set(value)),
+            Call::CompareAndSet { expected, value, .. } => {
+                Some(RegisterOp::CompareAndSet { expected, value })
+            }
+            Call::Delete { .. } => Some(RegisterOp::Delete),
+            _ => None,
+        }
+    }
+
+    fn answer(&self, answer: &Answer) -> RegisterAnswer {
+        match *answer {
+            Answer::Value { value, version } => RegisterAnswer::Value { value, version },
+            Answer::Written { version } => RegisterAnswer::Written { version },
+            Answer::Mismatch { value, version } => RegisterAnswer::Mismatch { value, version },
+            Answer::Deleted { existed, version } => RegisterAnswer::Deleted { existed, version },
+            _ => RegisterAnswer::Foreign,
+        }
     }
 }
