@@ -3,8 +3,8 @@
 
 use stormglass_sim::nemesis::Effect;
 use stormglass_sim::plan::{
-    ClusterSpec, ElectionSpec, ExpectSpec, FaultKind, FaultSpec, MsSpan, ReadsAt, ReadsSpec, Repeat,
-    Scenario, Selector, SnapshotSpec, SwarmSpec, WorkloadKind, WorkloadSpec,
+    CacheSpec, ClusterSpec, ElectionSpec, ExpectSpec, FaultKind, FaultSpec, MsSpan, ReadsAt, ReadsSpec,
+    Repeat, Scenario, Selector, SnapshotSpec, SwarmSpec, WorkloadKind, WorkloadSpec,
 };
 
 /// A fault with every setting that any kind takes.
@@ -79,10 +79,16 @@ pub(crate) fn scenario() -> Scenario {
         },
         election: ElectionSpec { priorities: vec![1], ..ElectionSpec::default() },
         snapshots: SnapshotSpec { every_entries: Some(100), trailing_entries: Some(10) },
-        reads: ReadsSpec { at: ReadsAt::Any, lease_drift_ppm: Some(200), near_lease_ms: Some(100) },
+        reads: ReadsSpec {
+            at: ReadsAt::Any,
+            lease_drift_ppm: Some(200),
+            near_lease_ms: Some(100),
+            near_lines_max: Some(2),
+        },
         workload: WorkloadSpec {
             kind: WorkloadKind::Mixed,
             think_ms: Some(MsSpan::exactly(5)),
+            cache: CacheSpec { entries_max: Some(5), ..CacheSpec::default() },
             ..WorkloadSpec::default()
         },
         faults: FaultKind::ALL.map(full_fault).to_vec(),

@@ -51,12 +51,15 @@ wait_ms = [0, 100]
 resources_max = 2
 upgrade = 0.5
 nested = 0.5
+watch = 0.2
+force = 1.0
 
 [workload.queue]
 mortal = 0.1
 
 [workload.cache]
 near = 0.5
+aged = 0.2
 
 [timing]
 faults_from_ms = 1_500
@@ -116,14 +119,25 @@ fn every_call_and_check_of_the_services_is_documented() {
     let left = leave(folder.path(), &report, &schedule, &outcome.history).expect("the folder is written");
     let history = std::fs::read_to_string(left.join("history.jsonl")).expect("the file was written");
     let in_history = fields(&history);
-    for rare in ["cycle", "given_up", "fence", "ttl_us", "expected_version", "moved_in", "permits", "grants"]
-    {
+    for rare in [
+        "cycle",
+        "given_up",
+        "fence",
+        "ttl_us",
+        "expected_version",
+        "moved_in",
+        "permits",
+        "grants",
+        "current",
+        "tokens",
+        "age_us",
+    ] {
         assert!(in_history.contains(rare), "the run is too short to show {rare}");
     }
     assert_names_all("reports.md", "field of history.jsonl", in_history);
     let calls: BTreeSet<String> =
         outcome.history.operations.iter().map(|operation| operation.call.kind().to_owned()).collect();
-    assert_eq!(calls.len(), 18, "{calls:?}");
+    assert_eq!(calls.len(), 23, "{calls:?}");
     assert_names_all("reports.md", "call", calls);
     assert_names_all("reports.md", "check", outcome.checks.iter().map(|check| check.name.clone()));
 }

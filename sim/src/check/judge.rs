@@ -37,6 +37,10 @@ impl Subject {
             | Call::AcquireAll { .. }
             | Call::Upgrade { .. }
             | Call::Downgrade { .. }
+            | Call::LockState { .. }
+            | Call::WatchLock { .. }
+            | Call::CheckToken { .. }
+            | Call::ForceRelease { .. }
             | Call::ReleaseAll { .. } => Self::Lock,
             Call::DeclareSemaphore { .. } => Self::Semaphore,
             Call::DeclareTopic { .. }
@@ -48,6 +52,8 @@ impl Subject {
             | Call::TopicStats { .. } => Self::Queue,
             Call::CacheCompareAndSet { fence: Some(_), .. } => Self::Guarded,
             Call::CacheGet { .. }
+            | Call::CacheGetWithin { .. }
+            | Call::CacheConfigure { .. }
             | Call::CacheSet { .. }
             | Call::CacheSetIfAbsent { .. }
             | Call::CacheCompareAndSet { .. }
@@ -119,7 +125,8 @@ fn judge_subject(subject: Subject, evidence: &Evidence<'_>) -> Vec<CheckReport> 
             // Several at a time are not locks one by one; lock safety judges all of them.
             let linearizable = (any(&is_single) || !any(&is_several))
                 .then(|| linearizable(&LockModel, "linearizable locks", history, evidence));
-            linearizable.into_iter().chain([lock_safety::check(history, drift)]).collect()
+            let views = lock_safety::check_views(history, drift, calm);
+            linearizable.into_iter().chain([lock_safety::check(history, drift)]).chain(views).collect()
         }
         Subject::Semaphore => vec![lock_safety::check(history, drift)],
         Subject::Queue => {

@@ -18,7 +18,7 @@
 use std::collections::BTreeMap;
 
 use super::{CheckReport, Verdict};
-use crate::history::{History, Operation, Outcome, VirtualTime};
+use crate::history::{Asker, History, Operation, Outcome, VirtualTime};
 
 /// The times that liveness is judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,8 +119,8 @@ fn shut_out(history: &History, times: &Times) -> Option<String> {
             .then(|| format!("client {client} began no operation between {since} and {until}\n"))
     };
     for operation in &history.operations {
-        let Some(since) = idle_since.get_mut(&operation.client) else { continue };
-        if let Some(found) = silent(operation.client, *since, operation.invoked_ns) {
+        let Some(since) = idle_since.get_mut(&Asker::of(operation.client).client) else { continue };
+        if let Some(found) = silent(Asker::of(operation.client).client, *since, operation.invoked_ns) {
             return Some(found);
         }
         *since = operation.returned_ns.unwrap_or(times.ended).max(*since);

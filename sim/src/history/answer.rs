@@ -58,6 +58,20 @@ pub enum Answer {
         /// first.
         cycle: Vec<DeadlockStep>,
     },
+    /// How a lock is, or how a node has it that may be behind.
+    Holders {
+        /// Rises with every change.
+        version: u64,
+        /// The tokens of its holders.
+        tokens: Vec<u64>,
+    },
+    /// What a token is worth.
+    TokenIs {
+        /// Whether the lock is held under it.
+        current: bool,
+        /// The latest token of the resource, if it is another and known.
+        latest: Option<u64>,
+    },
     /// The messages are in the topic.
     Enqueued,
     /// Messages; none if there was none in time.
@@ -82,6 +96,16 @@ pub enum Answer {
         version: Option<u64>,
         /// Whether a node answered from its near cache, without asking anybody.
         local: bool,
+    },
+    /// What a key of the cache held not long ago.
+    CachedThen {
+        /// The value.
+        value: Option<i64>,
+        /// Its version.
+        version: Option<u64>,
+        /// All that was done so long before the node answered, by the node's clock, is in the state that it
+        /// answered from.
+        age_us: u64,
     },
     /// A conditional write found this instead and wrote nothing.
     Refused {

@@ -91,6 +91,34 @@ pub enum Call {
         /// Each with the token of its grant.
         grants: Vec<(String, u64)>,
     },
+    /// Ask how a lock is.
+    LockState {
+        /// The resource.
+        resource: String,
+    },
+    /// Ask some node how a lock is once it has changed since, or else after `wait_us`.
+    WatchLock {
+        /// The resource.
+        resource: String,
+        /// The version that is known already.
+        seen: u64,
+        /// Longest wait.
+        wait_us: u64,
+    },
+    /// Ask whether a token is the one to obey.
+    CheckToken {
+        /// The resource.
+        resource: String,
+        /// The token.
+        token: u64,
+    },
+    /// End somebody's hold for them, as an operator may.
+    ForceRelease {
+        /// The resource.
+        resource: String,
+        /// The token of the grant.
+        token: u64,
+    },
     /// Give a topic its settings.
     DeclareTopic {
         /// The topic.
@@ -165,6 +193,18 @@ pub enum Call {
         /// At a node of the client's own, from its near cache if it can; or else at the leader.
         near: bool,
     },
+    /// Read a key of the cache from a state that may be so old.
+    CacheGetWithin {
+        /// The key.
+        key: String,
+        /// How old the state may be.
+        age_us_max: u64,
+    },
+    /// Set how many keys the cache holds at most.
+    CacheConfigure {
+        /// So many.
+        entries_max: u64,
+    },
     /// Write a key of the cache.
     CacheSet {
         /// The key.
@@ -212,7 +252,8 @@ pub enum Call {
 }
 
 impl Call {
-    /// What a checker partitions by: the key, the resource, or the topic; of several resources the first.
+    /// What a checker partitions by: the key, the resource, or the topic; of several resources the first; nothing
+    /// for what concerns all keys.
     #[must_use]
     pub fn object(&self) -> &str {
         match self {
@@ -221,14 +262,20 @@ impl Call {
             | Self::CompareAndSet { key, .. }
             | Self::Delete { key }
             | Self::CacheGet { key, .. }
+            | Self::CacheGetWithin { key, .. }
             | Self::CacheSet { key, .. }
             | Self::CacheSetIfAbsent { key, .. }
             | Self::CacheCompareAndSet { key, .. }
             | Self::CacheDelete { key }
             | Self::CacheIncrement { key, .. } => key,
+            Self::CacheConfigure { .. } => "",
             Self::Acquire { resource, .. }
             | Self::Release { resource, .. }
             | Self::DeclareSemaphore { resource, .. }
+            | Self::LockState { resource }
+            | Self::WatchLock { resource, .. }
+            | Self::CheckToken { resource, .. }
+            | Self::ForceRelease { resource, .. }
             | Self::Upgrade { resource, .. }
             | Self::Downgrade { resource, .. } => resource,
             Self::AcquireAll { wants, .. } => wants.first().map_or("", |want| &want.resource),
@@ -250,6 +297,7 @@ impl Call {
             Self::Acquire { wait_us, .. }
             | Self::AcquireAll { wait_us, .. }
             | Self::Upgrade { wait_us, .. }
+            | Self::WatchLock { wait_us, .. }
             | Self::Dequeue { wait_us, .. } => *wait_us,
             _ => 0,
         }
@@ -270,6 +318,10 @@ impl Call {
             Self::Upgrade { .. } => "upgrade",
             Self::Downgrade { .. } => "downgrade",
             Self::ReleaseAll { .. } => "release-all",
+            Self::LockState { .. } => "lock-state",
+            Self::WatchLock { .. } => "watch-lock",
+            Self::CheckToken { .. } => "check-token",
+            Self::ForceRelease { .. } => "force-release",
             Self::DeclareTopic { .. } => "declare-topic",
             Self::Enqueue { .. } => "enqueue",
             Self::Dequeue { .. } => "dequeue",
@@ -278,6 +330,8 @@ impl Call {
             Self::Extend { .. } => "extend",
             Self::TopicStats { .. } => "topic-stats",
             Self::CacheGet { .. } => "cache-get",
+            Self::CacheGetWithin { .. } => "cache-get-within",
+            Self::CacheConfigure { .. } => "cache-configure",
             Self::CacheSet { .. } => "cache-set",
             Self::CacheSetIfAbsent { .. } => "cache-set-if-absent",
             Self::CacheCompareAndSet { .. } => "cache-compare-and-set",

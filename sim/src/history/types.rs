@@ -39,12 +39,46 @@ impl fmt::Display for VirtualTime {
     }
 }
 
+/// Clients are numbered from 1 to this.
+pub const CLIENT_NUMBERS: u64 = 1_000;
+
+/// Who asks, as histories name it: a thread of a client process, or one of a process that took the place of one that
+/// was killed. Each of them has one operation open at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// The client, from 1 to [`CLIENT_NUMBERS`].
+    pub client: u64,
+    /// Which one of those that ask in its name: 0 is the first.
+    pub among: u64,
+}
+
+impl Asker {
+    /// The only one of its client, or the first.
+    #[must_use]
+    pub const fn first(client: u64) -> Self {
+        Self { client, among: 0 }
+    }
+
+    /// The number by which histories name it: its client's, for the first.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.client + self.among * CLIENT_NUMBERS
+    }
+
+    /// Who has this number, 1 or more.
+    #[must_use]
+    pub const fn of(number: u64) -> Self {
+        let before = number.saturating_sub(1);
+        Self { client: before % CLIENT_NUMBERS + 1, among: before / CLIENT_NUMBERS }
+    }
+}
+
 /// One operation of one client process, from invocation to completion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
     /// Its number: operations are numbered in the order of invocation, from 0.
     pub id: u64,
-    /// The client process. It has at most one operation open at a time.
+    /// The client process, or the thread of one ([`Asker::number`]). It has at most one operation open at a time.
     pub client: u64,
     /// What was asked.
     #[serde(flatten)]

@@ -41,6 +41,17 @@ fn node(number: u64) -> Selector {
 }
 
 #[test]
+fn a_client_is_killed_and_another_takes_its_place_when_the_last_fault_that_holds_it_ends() {
+    let cluster = ModelCluster::new(3, 4, Some(1));
+    let crash = |client| Action::Crash { target: Selector::Client(client) };
+    let timeline = run(&cluster, vec![fault(1_000, 3_000, crash(2)), fault(2_000, 3_000, crash(2))]);
+    assert_eq!(cluster.log(), ["   1000 crash c2", "   2000 crash c2", "   5000 restart c2"]);
+    let killed: Vec<u64> = timeline.faults.iter().map(|fault| fault.effect.processes_killed).collect();
+    assert_eq!(killed, [1, 0]);
+    assert!(timeline.faults[1].absorbed, "it was down already");
+}
+
+#[test]
 fn overlapping_crashes_of_one_node_restart_it_once_after_the_last() {
     let cluster = ModelCluster::new(3, 1, Some(1));
     let timeline = run(

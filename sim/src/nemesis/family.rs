@@ -90,6 +90,15 @@ pub(super) fn nodes_of(processes: &BTreeSet<Process>) -> Vec<u64> {
     processes.iter().filter_map(node).collect()
 }
 
+/// The numbers of the clients among some processes.
+pub(super) fn clients_of(processes: &BTreeSet<Process>) -> Vec<u64> {
+    let client = |process: &Process| match process {
+        Process::Client(number) => Some(*number),
+        Process::Node(_) => None,
+    };
+    processes.iter().filter_map(client).collect()
+}
+
 /// Every process of the cluster.
 pub(super) fn everyone(surface: &dyn Surface) -> BTreeSet<Process> {
     let nodes = (1..=surface.nodes()).map(Process::Node);

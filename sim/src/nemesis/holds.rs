@@ -9,6 +9,7 @@ use super::{CrashEffect, Process, Surface};
 #[derive(Debug, Default)]
 pub(super) struct Holds {
     down: BTreeMap<u64, u32>,
+    clients_down: BTreeMap<u64, u32>,
     paused: BTreeMap<Process, u32>,
     stalled: BTreeMap<u64, u32>,
     drifting: BTreeMap<Process, Vec<(usize, i64)>>,
@@ -20,6 +21,22 @@ impl Holds {
     pub(super) fn crash(&mut self, surface: &dyn Surface, node: u64, power_loss: bool) -> CrashEffect {
         *self.down.entry(node).or_default() += 1;
         surface.crash(node, power_loss)
+    }
+
+    /// Kills a client, or only takes note if it is down already. Says whether it killed it.
+    pub(super) fn crash_client(&mut self, surface: &dyn Surface, client: u64) -> bool {
+        *self.clients_down.entry(client).or_default() += 1;
+        surface.crash_client(client)
+    }
+
+    /// Lets another process take a killed client's place unless another fault still holds it down. Says whether it
+    /// did.
+    pub(super) fn restart_client(&mut self, surface: &dyn Surface, client: u64) -> bool {
+        let started = release(&mut self.clients_down, &client) && surface.restart_client(client);
+        if started && self.paused.contains_key(&Process::Client(client)) {
+            surface.pause(Process::Client(client));
+        }
+        started
     }
 
     /// Kills a node whose disk is lost: it is never started again.
@@ -93,13 +110,13 @@ impl Holds {
 
     /// Whether some fault holds a process down, paused, or its disk stalled.
     pub(super) fn is_held(&self, process: Process) -> bool {
-        let node_held = match process {
+        let is_down = match process {
             Process::Node(node) => {
                 self.down.contains_key(&node) || self.stalled.contains_key(&node) || self.is_lost(node)
             }
-            Process::Client(_) => false,
+            Process::Client(client) => self.clients_down.contains_key(&client),
         };
-        node_held || self.paused.contains_key(&process)
+        is_down || self.paused.contains_key(&process)
     }
 }
 

@@ -20,6 +20,7 @@ pub(super) struct State {
     /// At this time somebody becomes leader.
     pub(super) leader_at_us: Option<(u64, u64)>,
     pub(super) down: BTreeSet<u64>,
+    pub(super) clients_down: BTreeSet<u64>,
     pub(super) paused: BTreeSet<Process>,
     pub(super) stalled: BTreeSet<u64>,
     pub(super) drift: BTreeMap<Process, (i64, u64, i64)>,
@@ -171,6 +172,16 @@ impl Surface for ModelCluster {
             });
         }
         was_down
+    }
+
+    fn crash_client(&self, client: u64) -> bool {
+        self.note(&format!("crash c{client}"));
+        self.with(|state| state.clients_down.insert(client))
+    }
+
+    fn restart_client(&self, client: u64) -> bool {
+        self.note(&format!("restart c{client}"));
+        self.with(|state| state.clients_down.remove(&client))
     }
 
     fn pause(&self, process: Process) -> bool {

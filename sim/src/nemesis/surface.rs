@@ -113,6 +113,11 @@ pub trait Surface {
     fn destroy(&self, node: u64) -> CrashEffect;
     /// Starts a crashed node again. False if it was up.
     fn restart(&self, node: u64) -> bool;
+    /// Kills a client's process. False if it was down.
+    fn crash_client(&self, client: u64) -> bool;
+    /// Starts a client's process that was killed: another one, which knows nothing of what the first one had. False
+    /// if it was up.
+    fn restart_client(&self, client: u64) -> bool;
     /// Stops a process where it stands, as SIGSTOP does; its clock goes on. False if it was not running.
     fn pause(&self, process: Process) -> bool;
     /// Lets it go on; says how many frames awaited it.

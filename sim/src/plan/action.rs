@@ -12,9 +12,9 @@ const FLAP_MS_DEFAULT: u64 = 200;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Action {
-    /// Kills processes of nodes and starts them again at the end.
+    /// Kills processes and starts them again at the end.
     Crash {
-        /// The nodes.
+        /// The nodes or clients.
         target: Selector,
     },
     /// Cuts the power of nodes and starts them again at the end.

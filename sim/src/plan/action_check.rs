@@ -85,11 +85,10 @@ impl Action {
                 return Err(wrong(setting, "the cluster has no spare", SPARES));
             }
         }
-        let nodes_only = kind.is_operation()
-            || matches!(kind, FaultKind::Crash | FaultKind::PowerLoss | FaultKind::DiskStall);
+        let nodes_only = kind.is_operation() || matches!(kind, FaultKind::PowerLoss | FaultKind::DiskStall);
         if nodes_only && selector.has_clients() {
             let message = format!("a fault of kind {} hits nodes only, not `{selector}`", kind.name());
-            return Err(wrong(setting, message, "to stop a client, use kind = \"pause\""));
+            return Err(wrong(setting, message, "to harm a client, use kind = \"crash\" or \"pause\""));
         }
         if kind == FaultKind::DisconnectClients && selector.has_nodes() {
             let message = format!("a fault of kind disconnect-clients hits clients only, not `{selector}`");

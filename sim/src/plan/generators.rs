@@ -82,7 +82,13 @@ fn workload() -> impl Strategy<Value = WorkloadSpec> {
     (turns, 1..100_u64, 0.5..100.0_f64, 100..5_000_u64, hold, 0.0..=1.0_f64, mix).prop_map(
         |((kind, parts, skew, think_ms), keys, rate_per_client_hz, lease_ms, hold_ms, share, mix)| {
             let queue = QueueSpec { crash: share, groups: keys, ..QueueSpec::default() };
-            let cache = CacheSpec { near: share, ttl_ms: MsSpan::exactly(keys), ..CacheSpec::default() };
+            let cache = CacheSpec {
+                near: share,
+                aged: share,
+                entries_max: Some(keys),
+                ttl_ms: MsSpan::exactly(keys),
+                ..CacheSpec::default()
+            };
             let locks = LocksSpec { upgrade: share, permits: keys, ..LocksSpec::default() };
             WorkloadSpec {
                 kind,
@@ -124,8 +130,12 @@ pub(crate) fn scenario() -> impl Strategy<Value = Scenario> {
     let snapshots = (prop::option::of(1..999_u64), prop::option::of(0..999_u64))
         .prop_map(|(every_entries, trailing_entries)| SnapshotSpec { every_entries, trailing_entries });
     let at = prop::sample::select(vec![ReadsAt::Leader, ReadsAt::Any, ReadsAt::Near]);
-    let reads = (at, prop::option::of(0..900_u32), prop::option::of(0..900_u64))
-        .prop_map(|(at, lease_drift_ppm, near_lease_ms)| ReadsSpec { at, lease_drift_ppm, near_lease_ms });
+    let reads = (at, prop::option::of(0..900_u32), prop::option::of(0..900_u64)).prop_map(
+        |(at, lease_drift_ppm, near_lease_ms)| {
+            let near_lines_max = near_lease_ms.filter(|ms| *ms > 0);
+            ReadsSpec { at, lease_drift_ppm, near_lease_ms, near_lines_max }
+        },
+    );
     let faults = prop::collection::vec(fault(), 0..8);
     let expect = prop::option::of(prop::collection::vec("[a-z][a-z ]{0,20}", 1..4))
         .prop_map(|names| names.map(|violation_of| ExpectSpec { violation_of }));

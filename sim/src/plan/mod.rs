@@ -56,7 +56,7 @@ pub use span::MsSpan;
 pub use swarm::{FAULTS_OF_SWARM_MAX, SwarmSpec};
 pub use validate::{CLIENTS_MAX, END_MS_MAX, FAULTS_MAX, NODES_MAX, PPM_MAX, Problem, VERSION_MAX};
 pub use validate_workload::{
-    ATTEMPTS_MAX, BATCH_MAX, KEYS_MAX, PARTS_MAX, PERMITS_MAX, PRIORITIES_MAX, RATE_HZ_MAX, RESOURCES_MAX,
-    SKEW_MAX,
+    ATTEMPTS_MAX, BATCH_MAX, KEYS_MAX, OPEN_MAX, PARTS_MAX, PERMITS_MAX, PRIORITIES_MAX, RATE_HZ_MAX,
+    RESOURCES_MAX, SKEW_MAX,
 };
 pub use workload::{CacheSpec, LocksSpec, Mix, QueueSpec, WorkloadKind, WorkloadSpec};

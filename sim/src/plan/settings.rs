@@ -78,6 +78,10 @@ pub struct ReadsSpec {
     /// to [`super::END_MS_MAX`]. Default: what the nodes do by themselves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub near_lease_ms: Option<u64>,
+    /// Lines that a node's near-cache holds at most, 1 to [`super::KEYS_MAX`]; the one used longest ago makes room.
+    /// Default: by the seed, two or more than there are keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub near_lines_max: Option<u64>,
 }
 
 /// `[timing]`: the run's stretches, in milliseconds of virtual time since its beginning.

@@ -5,7 +5,7 @@
 
 use super::expect::expect;
 use super::swarm::{FAULTS_OF_SWARM_MAX, SLOT_MS_MIN, is_possible};
-use super::validate_workload::workload;
+use super::validate_workload::{KEYS_MAX, workload};
 use super::{
     Action, ClockProfile, ClusterSpec, DiskProfile, ElectionSpec, FaultSpec, NetworkProfile, ReadsSpec,
     SCHEDULE_FORMAT, Scenario, Schedule, SnapshotSpec, TimingSpec,
@@ -165,7 +165,8 @@ fn snapshots_and_reads(snapshots: &SnapshotSpec, reads: &ReadsSpec) -> Judgement
     }
     let drift_ppm = u64::from(reads.lease_drift_ppm.unwrap_or(0));
     within("reads.lease_drift_ppm", drift_ppm, 0, PPM_MAX)?;
-    within("reads.near_lease_ms", reads.near_lease_ms.unwrap_or(0), 0, END_MS_MAX)
+    within("reads.near_lease_ms", reads.near_lease_ms.unwrap_or(0), 0, END_MS_MAX)?;
+    within("reads.near_lines_max", reads.near_lines_max.unwrap_or(1), 1, KEYS_MAX)
 }
 
 pub(super) fn within(key: &str, value: u64, least: u64, most: u64) -> Judgement {

@@ -11,6 +11,8 @@ pub const RATE_HZ_MAX: f64 = 10_000.0;
 pub const PARTS_MAX: u64 = 64;
 /// Greatest skew.
 pub const SKEW_MAX: f64 = 4.0;
+/// Most operations that a client process has open at a time.
+pub const OPEN_MAX: u64 = 16;
 /// Most resources of one acquisition.
 pub const RESOURCES_MAX: u64 = 16;
 /// Most permits of a semaphore.
@@ -40,6 +42,7 @@ pub(super) fn workload(workload: &WorkloadSpec) -> Judgement {
         span("workload.think_ms", think, 1)?;
     }
     within("workload.timeout_ms", workload.timeout_ms, 1, END_MS_MAX)?;
+    open(workload)?;
     within("workload.lease_ms", workload.lease_ms, LEASE_MS.0, LEASE_MS.1)?;
     within("workload.hold_ms", workload.hold_ms.max_ms, 0, END_MS_MAX)?;
     within("workload.wait_ms", workload.wait_ms.max_ms, 0, END_MS_MAX)?;
@@ -49,6 +52,20 @@ pub(super) fn workload(workload: &WorkloadSpec) -> Judgement {
     locks(&workload.locks)?;
     queue(&workload.queue)?;
     cache(&workload.cache)
+}
+
+/// Whoever holds locks or has messages in hand does one thing after the other.
+fn open(workload: &WorkloadSpec) -> Judgement {
+    within("workload.open_max", workload.open_max, 1, OPEN_MAX)?;
+    let other = workload
+        .turns()
+        .iter()
+        .find(|kind| !matches!(kind, WorkloadKind::Register | WorkloadKind::Cache))
+        .filter(|_| workload.open_max > 1);
+    other.map_or(Ok(()), |kind| {
+        let message = format!("a client of kind `{}` has one operation open at a time", kind.name());
+        problem("workload.open_max", message, "leave it out, or let clients do `register` or `cache`")
+    })
 }
 
 fn parts(parts: &[WorkloadKind]) -> Judgement {
@@ -79,6 +96,9 @@ fn locks(locks: &LocksSpec) -> Judgement {
     within("workload.locks.resources_max", locks.resources_max, 1, RESOURCES_MAX)?;
     chance("workload.locks.upgrade", locks.upgrade)?;
     chance("workload.locks.nested", locks.nested)?;
+    chance("workload.locks.watch", locks.watch)?;
+    chance("workload.locks.check", locks.check)?;
+    chance("workload.locks.force", locks.force)?;
     within("workload.locks.permits", locks.permits, 1, PERMITS_MAX)
 }
 
@@ -97,11 +117,15 @@ fn queue(queue: &QueueSpec) -> Judgement {
     chance("workload.queue.reject", queue.reject)?;
     chance("workload.queue.extend", queue.extend)?;
     chance("workload.queue.crash", queue.crash)?;
+    chance("workload.queue.counts", queue.counts)?;
     within("workload.queue.attempts_max", queue.attempts_max, 1, ATTEMPTS_MAX)
 }
 
 fn cache(cache: &CacheSpec) -> Judgement {
     chance("workload.cache.near", cache.near)?;
+    chance("workload.cache.aged", cache.aged)?;
+    span("workload.cache.age_ms", cache.age_ms, 0)?;
+    within("workload.cache.entries_max", cache.entries_max.unwrap_or(1), 1, KEYS_MAX)?;
     chance("workload.cache.mortal", cache.mortal)?;
     span("workload.cache.ttl_ms", cache.ttl_ms, 1)?;
     weights("workload.cache", &cache.weights())

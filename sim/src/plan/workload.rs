@@ -65,6 +65,9 @@ pub struct WorkloadSpec {
     /// How long a client waits for an answer before it calls the outcome unknown, in milliseconds, 1 or
     /// more. An acquire waits its `wait_ms` longer. Default 2,000.
     pub timeout_ms: u64,
+    /// Operations that a client process has open at a time, each asked for by a thread of its own in the session
+    /// that they share; 1 to [`super::OPEN_MAX`]. More than 1 for `register` and `cache` only. Default 1.
+    pub open_max: u64,
     /// Lease of a client's session in milliseconds, 100 to 3,600,000. Default 3,000.
     pub lease_ms: u64,
     /// How long a client keeps a lock, in milliseconds. Default 5 to 50.
@@ -93,6 +96,7 @@ impl Default for WorkloadSpec {
             rate_per_client_hz: 25.0,
             think_ms: None,
             timeout_ms: 2_000,
+            open_max: 1,
             lease_ms: 3_000,
             hold_ms: MsSpan::between(5, 50),
             wait_ms: MsSpan::between(0, 1_000),
@@ -159,13 +163,20 @@ pub struct LocksSpec {
     /// Share of acquisitions after which the client asks for more while it holds on to what it has, 0 to 1:
     /// such clients can wait for each other. Default 0.
     pub nested: f64,
+    /// Share of turns in which a client looks on: it watches a lock for a while and has the token of a holder
+    /// checked, 0 to 1. Default 0.
+    pub watch: f64,
+    /// Share of holds in the middle of which the holder has its token checked, 0 to 1. Default 0.
+    pub check: f64,
+    /// Share of waits in vain after which an operator ends the hold of whoever is in the way, 0 to 1. Default 0.
+    pub force: f64,
     /// Permits of each semaphore, 1 to [`super::PERMITS_MAX`]. Default 3.
     pub permits: u64,
 }
 
 impl Default for LocksSpec {
     fn default() -> Self {
-        Self { resources_max: 1, upgrade: 0.0, nested: 0.0, permits: 3 }
+        Self { resources_max: 1, upgrade: 0.0, nested: 0.0, watch: 0.0, check: 0.0, force: 0.0, permits: 3 }
     }
 }
 
@@ -201,6 +212,8 @@ pub struct QueueSpec {
     pub extend: f64,
     /// Share of dequeues after which the consumer dies with all that it got, 0 to 1. Default 0.05.
     pub crash: f64,
+    /// Share of dequeues before which the consumer asks for a topic's counts, 0 to 1. Default 0.
+    pub counts: f64,
     /// Deliveries of a message before it is given up, 1 to 10,000. Default 5.
     pub attempts_max: u64,
 }
@@ -222,6 +235,7 @@ impl Default for QueueSpec {
             reject: 0.1,
             extend: 0.1,
             crash: 0.05,
+            counts: 0.0,
             attempts_max: 5,
         }
     }
@@ -234,6 +248,14 @@ pub struct CacheSpec {
     /// Share of reads that go to a node of the client's own, which may answer from its near cache, 0 to 1.
     /// Default 0.
     pub near: f64,
+    /// Share of reads that may be stale within a bound, from any node, 0 to 1. Default 0.
+    pub aged: f64,
+    /// How old their state may be, in milliseconds. Default 0 to 200.
+    pub age_ms: MsSpan,
+    /// Keys that the cache holds at most, 1 to [`super::KEYS_MAX`]; beyond that the ones written longest ago are
+    /// evicted. Default: what the nodes do by themselves, which is more than there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entries_max: Option<u64>,
     /// Share of writes with a time to live, 0 to 1, among those to keys of even numbers. Default 0.1.
     pub mortal: f64,
     /// How long those live, in milliseconds, 1 or more. Default 100 to 1,000.
@@ -264,6 +286,9 @@ impl Default for CacheSpec {
     fn default() -> Self {
         Self {
             near: 0.0,
+            aged: 0.0,
+            age_ms: MsSpan::between(0, 200),
+            entries_max: None,
             mortal: 0.1,
             ttl_ms: MsSpan::between(100, 1_000),
             read: 50,

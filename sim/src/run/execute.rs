@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use stormglass_nodes::marks;
 use stormglass_nodes::plant::Bug;
 use tokio::sync::Notify;
@@ -18,7 +18,7 @@ use super::{expected, operator, program, served};
 use crate::check::cache_safety::Calm;
 use crate::check::invariants::{InvariantSet, Violation};
 use crate::check::{self, CheckReport, Drift, Evidence, Verdict, linearizability, liveness};
-use crate::history::{History, NodeEvent, NodeRole, VirtualTime};
+use crate::history::{Asker, History, NodeEvent, NodeRole, VirtualTime};
 use crate::nemesis::{self, Pacer, Process, Surface, Timeline};
 use crate::plan::Schedule;
 use crate::rng::Streams;
@@ -243,20 +243,32 @@ fn client_program(
 ) -> impl Fn(SimEnv) -> BoxFuture<'static, ()> + Send + Sync + 'static {
     let (world, schedule) = (world.clone(), schedule.clone());
     let (record, finished) = (witnesses.record.clone(), Arc::clone(&witnesses.finished));
+    let lives = AtomicU64::new(0);
+    let open_max = schedule.workload.open_max;
     move |env| {
-        let worker = Worker::new(
-            client,
-            NodesService::start(world.clone(), client, env, &schedule),
-            schedule.workload.clone(),
-            Streams::new(schedule.seed).stream(&format!("client/{client}")),
-            record.clone(),
-            VirtualTime::from_ms(schedule.timing.end_ms),
-        );
+        let first = lives.fetch_add(1, Ordering::Relaxed) * open_max;
+        let dead = first.saturating_sub(open_max)..first;
+        dead.for_each(|among| record.bury(Asker { client, among }, world.now()));
+        let service = Arc::new(NodesService::start(world.clone(), client, env, &schedule));
+        let thread = |among| {
+            let stream =
+                if among == 0 { format!("client/{client}") } else { format!("client/{client}/{among}") };
+            let worker = Worker::new(
+                Asker { client, among },
+                Arc::clone(&service),
+                schedule.workload.clone(),
+                Streams::new(schedule.seed).stream(&stream),
+                record.clone(),
+                VirtualTime::from_ms(schedule.timing.end_ms),
+            );
+            worker.work()
+        };
+        let threads = join_all((first..first + open_max).map(thread));
         let finished = Arc::clone(&finished);
-        let done = move |()| {
+        let done = move |_| {
             finished.fetch_add(1, Ordering::Relaxed);
         };
-        worker.work().map(done).boxed()
+        threads.map(done).boxed()
     }
 }
 

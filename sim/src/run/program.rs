@@ -65,6 +65,8 @@ fn configured(id: u64, schedule: &Schedule) -> NodeConfig {
     config.raft.lease_drift_ppm_max = schedule.reads.lease_drift_ppm;
     config.near.drift_ppm_max = apart_ppm_max(schedule.clocks.drift_ppm_max);
     config.near.lease_us = schedule.reads.near_lease_ms.map_or(config.near.lease_us, |ms| ms * 1_000);
+    let lines_max = schedule.reads.near_lines_max.and_then(|lines| usize::try_from(lines).ok());
+    config.near.lines_max = lines_max.unwrap_or(config.near.lines_max);
     let snapshots = &schedule.snapshots;
     config.snapshot_every_entries = snapshots.every_entries.unwrap_or(config.snapshot_every_entries);
     config.raft.trailing_entries = snapshots.trailing_entries.unwrap_or(config.raft.trailing_entries);

@@ -47,6 +47,9 @@ impl<S: Service> Worker<S> {
             hit
         });
         let is_near = self.rng.random_bool(self.spec.cache.near);
+        let aged = self.spec.cache.aged;
+        let age_ms = self.chance(aged).then_some(self.spec.cache.age_ms);
+        let age_us_max = age_ms.map(|age_ms| age_ms.draw_us(&mut self.rng));
         let is_mortal = self.rng.random_bool(self.spec.cache.mortal);
         let ttl_us = if is_mortal { Some(self.spec.cache.ttl_ms.draw_us(&mut self.rng)) } else { None };
         let ttl_of = |key: &str| ttl_us.filter(|_| may_end(key));
@@ -67,7 +70,10 @@ impl<S: Service> Worker<S> {
                 let (key, by) = (self.pick("counter"), self.rng.random_range(1..=STEP_MAX));
                 Call::CacheIncrement { key, by }
             }
-            _ => Call::CacheGet { key, near: is_near },
+            _ => match age_us_max {
+                Some(age_us_max) => Call::CacheGetWithin { key, age_us_max },
+                None => Call::CacheGet { key, near: is_near },
+            },
         }
     }
 }

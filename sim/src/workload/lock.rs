@@ -20,10 +20,13 @@ impl<S: Service> Worker<S> {
         let token = match outcome {
             Outcome::Ok { answer: Answer::Granted { token } } => token,
             Outcome::Unknown { .. } => return self.service.abandon().await,
+            Outcome::Ok { answer: Answer::NotGranted } => return self.force_now_and_then(resource).await,
             _ => return,
         };
         let from_ns = self.service.now();
-        self.service.sleep_us(hold_us).await;
+        self.service.sleep_us(hold_us / 2).await;
+        self.check_now_and_then(&resource, token).await;
+        self.service.sleep_us(hold_us - hold_us / 2).await;
 
         let now = self.service.now();
         let belief_ends = self.service.belief_ends().unwrap_or(from_ns);

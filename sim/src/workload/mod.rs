@@ -11,6 +11,7 @@ mod cache;
 mod guarded;
 mod lock;
 mod names;
+mod onlooker;
 mod queue;
 mod register;
 mod service;
@@ -23,7 +24,7 @@ use rand::RngExt;
 
 pub use service::Service;
 
-use crate::history::{Call, History, Hold, Outcome, Recorder, VirtualTime};
+use crate::history::{Asker, Call, History, Hold, Outcome, Recorder, VirtualTime};
 use crate::plan::{WorkloadKind, WorkloadSpec};
 use crate::rng::StreamRng;
 use names::Numbers;
@@ -34,6 +35,9 @@ const PREPARE_AGAIN_US: u64 = 50_000;
 const TOPICS: &str = "topic";
 /// Names of the topics whose consumers a lock guards, before a number.
 const GUARDED_TOPICS: &str = "work";
+
+/// The reason given for an operation whose client was killed.
+const KILLED: &str = "its client was killed";
 
 /// The record that all clients of a run share.
 #[derive(Clone, Debug, Default)]
@@ -50,8 +54,34 @@ impl Record {
         self.with(|recorder| recorder.history().clone())
     }
 
+    /// Whoever asked under this number is dead: what it has open is of unknown outcome for ever.
+    pub fn bury(&self, asker: Asker, at: VirtualTime) {
+        self.with(|recorder| {
+            if let Some(id) = recorder.open_operation(asker.number()) {
+                recorder.complete(id, Outcome::Unknown { reason: KILLED.to_owned() }, at);
+            }
+        });
+    }
+
     fn with<T>(&self, f: impl FnOnce(&mut Recorder) -> T) -> T {
         f(&mut self.recorder.lock().expect("no holder of this lock panics"))
+    }
+}
+
+/// Somebody who is not done with the topics yet, and is counted as long as it lives.
+#[derive(Debug)]
+struct AtTopics(Arc<AtomicU64>);
+
+impl AtTopics {
+    fn new(count: &Arc<AtomicU64>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for AtTopics {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -68,6 +98,8 @@ pub struct Worker<S> {
     kind: WorkloadKind,
     /// Whether it is one that makes what others use up.
     produces: bool,
+    /// That it is at work on topics, if it is.
+    at_topics: Option<AtTopics>,
 }
 
 /// What a client knows from one operation to the next.
@@ -76,14 +108,15 @@ struct Memory {
     registers: register::Registers,
     learnt: cache::Learnt,
     producer: queue::Producer,
+    watched: onlooker::Watched,
 }
 
 impl<S: Service> Worker<S> {
-    /// Client `client`, counted from 1, whose draws come from `rng`, its stream `client/N`. It begins nothing
+    /// One who asks in the name of a client, whose draws come from `rng`, a stream of its own. It begins nothing
     /// from `until` on. All clients of a run are made before the first of them is done.
     #[must_use]
     pub fn new(
-        client: u64,
+        asker: Asker,
         service: S,
         spec: WorkloadSpec,
         rng: StreamRng,
@@ -91,14 +124,12 @@ impl<S: Service> Worker<S> {
         until: VirtualTime,
     ) -> Self {
         let turns = spec.turns();
-        let turn = client.saturating_sub(1);
+        let turn = asker.client.saturating_sub(1);
         let kind = turns[(turn % turns.len() as u64) as usize];
         let produces = (turn / turns.len() as u64).is_multiple_of(2);
-        if topics(kind).is_some() {
-            record.at_topics.fetch_add(1, Ordering::Relaxed);
-        }
+        let at_topics = topics(kind).map(|_| AtTopics::new(&record.at_topics));
         let numbers = Numbers::new(spec.keys, spec.skew);
-        Self { client, service, spec, rng, record, until, numbers, kind, produces }
+        Self { client: asker.number(), service, spec, rng, record, until, numbers, kind, produces, at_topics }
     }
 
     /// Works until the time is over and nothing is open any more.
@@ -118,8 +149,8 @@ impl<S: Service> Worker<S> {
             }
             self.one_turn(&mut memory).await;
         }
-        let last = topics(self.kind).filter(|_| self.record.at_topics.fetch_sub(1, Ordering::Relaxed) == 1);
-        if last.is_some() {
+        let was_at_topics = self.at_topics.take().is_some();
+        if was_at_topics && self.record.at_topics.load(Ordering::Relaxed) == 0 {
             self.drain_all().await;
         }
     }
@@ -129,13 +160,18 @@ impl<S: Service> Worker<S> {
         if self.kind == WorkloadKind::Semaphore {
             self.declare_semaphores().await;
         }
+        if let Some(entries_max) = self.spec.cache.entries_max.filter(|_| self.kind == WorkloadKind::Cache) {
+            self.until_declared(Call::CacheConfigure { entries_max }).await;
+        }
         if let Some(prefix) = topics(self.kind) {
             self.declare_topics(prefix).await;
         }
     }
 
     async fn one_turn(&mut self, memory: &mut Memory) {
+        let looks_on = self.kind == WorkloadKind::Lock && self.looks_on();
         match self.kind {
+            WorkloadKind::Lock if looks_on => self.look_on(&mut memory.watched).await,
             WorkloadKind::Lock if self.asks_for_several() => self.several_locks_cycle().await,
             WorkloadKind::Lock => self.lock_cycle().await,
             WorkloadKind::Semaphore => self.semaphore_cycle().await,
@@ -205,6 +241,11 @@ impl<S: Service> Worker<S> {
 
     fn record_hold(&self, hold: Hold) {
         self.record.with(|recorder| recorder.hold(hold));
+    }
+
+    /// Whether something is done that is done with this share. Draws nothing for what is never done.
+    fn chance(&mut self, share: f64) -> bool {
+        share > 0.0 && self.rng.random_bool(share)
     }
 
     fn pick(&mut self, prefix: &str) -> String {

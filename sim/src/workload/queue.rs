@@ -96,6 +96,10 @@ impl<S: Service> Worker<S> {
         }
         let count_max = self.rng.random_range(1..=self.spec.queue.batch_max);
         let wait_us = self.spec.queue.poll_ms.draw_us(&mut self.rng);
+        let counts = self.spec.queue.counts;
+        if self.chance(counts) {
+            self.call(Call::TopicStats { topic: topic.clone() }).await;
+        }
         let dies = self.rng.random_bool(self.spec.queue.crash);
         let deliveries = self.dequeue(&topic, count_max, wait_us).await;
         if deliveries.is_empty() {

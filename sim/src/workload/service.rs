@@ -1,6 +1,7 @@
 //! What a workload needs of the service under test.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use crate::history::{Call, Outcome, VirtualTime};
 
@@ -32,4 +33,39 @@ pub trait Service: Send + Sync + 'static {
     /// The client process dies and another takes its place, which knows nothing of what the first one had;
     /// and nobody is told.
     fn crash(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// The threads of one process share its access.
+impl<S: Service> Service for Arc<S> {
+    fn now(&self) -> VirtualTime {
+        (**self).now()
+    }
+
+    fn sleep_us(&self, us: u64) -> impl Future<Output = ()> + Send {
+        (**self).sleep_us(us)
+    }
+
+    fn prepare(&self) -> impl Future<Output = bool> + Send {
+        (**self).prepare()
+    }
+
+    fn session(&self) -> u64 {
+        (**self).session()
+    }
+
+    fn call(&self, call: &Call) -> impl Future<Output = Outcome> + Send {
+        (**self).call(call)
+    }
+
+    fn belief_ends(&self) -> Option<VirtualTime> {
+        (**self).belief_ends()
+    }
+
+    fn abandon(&self) -> impl Future<Output = ()> + Send {
+        (**self).abandon()
+    }
+
+    fn crash(&self) -> impl Future<Output = ()> + Send {
+        (**self).crash()
+    }
 }

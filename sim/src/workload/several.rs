@@ -62,10 +62,14 @@ impl<S: Service> Worker<S> {
         let mut held = Vec::new();
         for round in 0..=u64::from(is_nested) {
             let wants = self.wants(&held);
+            let first = wants.first().map(|want| want.resource.clone());
             if self.acquire_all(wants, &mut held).await == Step::Unsure {
                 return self.give_up(held).await;
             }
             if held.is_empty() {
+                if let Some(resource) = first {
+                    self.force_now_and_then(resource).await;
+                }
                 return;
             }
             if round == 0 {

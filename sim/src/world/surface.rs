@@ -64,6 +64,14 @@ impl Surface for World {
         self.shared.start(Process::Node(node))
     }
 
+    fn crash_client(&self, client: u64) -> bool {
+        self.shared.crash(Process::Client(client), false).killed
+    }
+
+    fn restart_client(&self, client: u64) -> bool {
+        self.shared.start(Process::Client(client))
+    }
+
     fn pause(&self, process: Process) -> bool {
         self.shared.pause(process)
     }

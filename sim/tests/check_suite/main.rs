@@ -1,6 +1,7 @@
 //! The checks, checked: what each accepts and what it rejects.
 
 mod brute;
+mod cache_aged;
 mod cache_safety;
 mod differential;
 mod events;
@@ -15,6 +16,7 @@ mod liveness;
 mod lock_line;
 mod lock_modes;
 mod lock_safety;
+mod lock_views;
 mod plain_models;
 mod queue_accounts;
 mod queue_safety;

@@ -48,15 +48,17 @@ impl<E: Env, P: Probe> Replica<E, P> {
         }
         let now = self.env.now();
         let room = match command {
-            Command::Once { action: Action::Cache(action), .. } => room_of(&self.machine, action),
+            Command::Once { action: Action::Cache(action), .. } => {
+                room_of(&self.machine, &self.near.claims, action)
+            }
             _ => super::NO_ROOM,
         };
         let after = self.make_room(room, &changed);
         let near = &mut self.near;
         let surrenders = changed.iter().filter_map(|key| near.holder.begin_write(key, now)).collect();
-        match near.directory.take_write(changed, Some((near.node, surrenders)), now) {
+        match near.directory.take_write(changed.clone(), Some((near.node, surrenders)), now) {
             Ok(write) => {
-                near.claims.want(write, room);
+                near.claims.want(write, changed, room);
                 if let Some(eviction) = after {
                     near.followers.entry(eviction).or_default().push(write);
                 }

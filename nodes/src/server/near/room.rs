@@ -21,8 +21,11 @@ const COUNTER_BYTES_MAX: u64 = 20;
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     /// By writes that are not applied.
-    writes: BTreeMap<WriteId, Room>,
+    writes: BTreeMap<WriteId, (BTreeSet<Key>, Room)>,
     wanted: Room,
+    /// How many of those change each key. Such a key stays: an eviction names the version that it found, which is
+    /// another by the time at which it is applied.
+    changing: BTreeMap<Key, usize>,
     /// Keys on their way out, by the eviction that removes them.
     leaving: BTreeMap<Key, WriteId>,
     evictions: BTreeMap<WriteId, Room>,
@@ -30,17 +33,30 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    pub(super) fn want(&mut self, write: WriteId, room: Room) {
-        if room != NO_ROOM {
-            self.writes.insert(write, room);
-            self.wanted = plus(self.wanted, room);
+    pub(super) fn want(&mut self, write: WriteId, changed: BTreeSet<Key>, room: Room) {
+        for key in &changed {
+            *self.changing.entry(Key::clone(key)).or_default() += 1;
         }
+        self.writes.insert(write, (changed, room));
+        self.wanted = plus(self.wanted, room);
+    }
+
+    /// Whether the key is on its way out: by then a write finds no room that it already takes up.
+    pub(super) fn is_leaving(&self, key: &str) -> bool {
+        self.leaving.contains_key(key)
     }
 
     /// The write or eviction is over.
     pub(super) fn end(&mut self, write: WriteId) {
-        if let Some(room) = self.writes.remove(&write) {
+        if let Some((changed, room)) = self.writes.remove(&write) {
             self.wanted = minus(self.wanted, room);
+            for key in changed {
+                let count = self.changing.get_mut(&key).expect("it was counted when it was taken");
+                *count -= 1;
+                if *count == 0 {
+                    self.changing.remove(&key);
+                }
+            }
         }
         if let Some(room) = self.evictions.remove(&write) {
             self.freed = minus(self.freed, room);
@@ -57,8 +73,8 @@ fn minus(one: Room, other: Room) -> Room {
     Room { entries: one.entries.saturating_sub(other.entries), bytes: one.bytes.saturating_sub(other.bytes) }
 }
 
-/// The room that a write may take up beyond what its key has now.
-pub(super) fn room_of(machine: &Machine, action: &CacheAction) -> Room {
+/// The room that a write may take up beyond what its key has by then.
+pub(super) fn room_of(machine: &Machine, claims: &Claims, action: &CacheAction) -> Room {
     let (key, value_bytes) = match action {
         CacheAction::Set { key, value, .. } | CacheAction::CompareAndSet { key, value, .. } => {
             (key, value.len() as u64)
@@ -69,7 +85,7 @@ pub(super) fn room_of(machine: &Machine, action: &CacheAction) -> Room {
         | CacheAction::Touch { .. }
         | CacheAction::Configure(_) => return NO_ROOM,
     };
-    match machine.find(key) {
+    match machine.find(key).filter(|_| !claims.is_leaving(key)) {
         Some((found, _)) => Room { entries: 0, bytes: value_bytes.saturating_sub(found.value.len() as u64) },
         None => Room { entries: 1, bytes: key.len() as u64 + value_bytes },
     }
@@ -84,10 +100,10 @@ impl<E: Env, P: Probe> Replica<E, P> {
         self.core.cluster_time(self.env.now())?;
         let near = &mut self.near;
         let wanted = plus(near.claims.wanted, wanted);
-        let leaving = &near.claims.leaving;
-        let victims = self
-            .machine
-            .victims(wanted, near.claims.freed, |key| leaving.contains_key(key) || spared.contains(key));
+        let claims = &near.claims;
+        let stays =
+            |key: &str| claims.is_leaving(key) || claims.changing.contains_key(key) || spared.contains(key);
+        let victims = self.machine.victims(wanted, claims.freed, stays);
         if victims.is_empty() {
             return None;
         }

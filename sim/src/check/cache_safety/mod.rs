@@ -12,8 +12,14 @@
 //! Keys that no time to live and no counter touches are registers, and are judged once more by the general
 //! search ([`as_registers`]).
 //!
-//! Deliberately absent: evictions. Runs stay far below what a cache holds.
+//! From the moment on at which somebody bounds the number of keys, any key may be evicted at any time: a key may
+//! be found empty then wherever it was not written since, but what was evicted does not come back. Such keys are
+//! no registers.
+//!
+//! A read that may be stale states an age ([`aged`]): it shows no less than all that was over so long before it
+//! was asked for.
 
+mod aged;
 mod emptiness;
 mod registers;
 mod versions;
@@ -22,7 +28,7 @@ use std::collections::BTreeMap;
 
 use super::drift::Drift;
 use super::{CheckReport, Verdict};
-use crate::history::{Call, History, VirtualTime};
+use crate::history::{Call, History, Outcome, VirtualTime};
 pub use registers::as_registers;
 use versions::Key;
 
@@ -44,38 +50,54 @@ pub fn check(history: &History, drift: Drift, calm: Option<Calm>) -> CheckReport
     for operation in history.operations.iter().filter(|operation| is_of_cache(&operation.call)) {
         keys.entry(operation.call.object()).or_default().note(operation);
     }
-    let (mut reads, mut local) = (0_u64, 0_u64);
+    let evicted_from = evicted_from(history);
+    let (mut reads, mut local, mut aged) = (0_u64, 0_u64, 0_u64);
     let mut problem = None;
     for (name, key) in &mut keys {
         key.sort();
         reads += key.reads.len() as u64;
         local += key.reads.iter().filter(|read| read.local).count() as u64;
+        aged += key.aged.len() as u64;
         let what = key
             .out_of_order()
             .or_else(|| key.unwritten())
-            .or_else(|| emptiness::wrong(key, drift))
+            .or_else(|| emptiness::wrong(key, drift, evicted_from))
+            .or_else(|| aged::wrong(key, drift, calm, evicted_from))
             .or_else(|| key.outlived(calm));
         problem = problem.or_else(|| what.map(|what| format!("key {name:?}: {what}")));
     }
     let verdict = match problem {
         Some(_) => Verdict::Invalid,
-        None if reads == 0 => Verdict::Unknown,
+        None if reads + aged == 0 => Verdict::Unknown,
         None => Verdict::Valid,
     };
     CheckReport {
         name: "cache safety".to_owned(),
         source: "linearizability by versions; expiry as an internal operation".to_owned(),
         verdict,
-        detail: format!("{reads} reads judged, {local} of them from near caches; {} keys", keys.len()),
+        detail: format!(
+            "{} reads judged, {local} of them from near caches; {aged} that may be stale; {} keys",
+            reads + aged,
+            keys.len()
+        ),
         cost_steps: history.operations.len() as u64,
         counterexample: problem,
     }
+}
+
+/// From when on keys may be evicted, if ever.
+fn evicted_from(history: &History) -> Option<VirtualTime> {
+    let bounds = |call: &Call| matches!(call, Call::CacheConfigure { .. });
+    let mut bounding = history.operations.iter().filter(|operation| bounds(&operation.call));
+    let first = bounding.find(|operation| !matches!(operation.outcome, Outcome::Fail { .. }));
+    first.map(|operation| operation.invoked_ns)
 }
 
 const fn is_of_cache(call: &Call) -> bool {
     matches!(
         call,
         Call::CacheGet { .. }
+            | Call::CacheGetWithin { .. }
             | Call::CacheSet { .. }
             | Call::CacheSetIfAbsent { .. }
             | Call::CacheCompareAndSet { .. }

@@ -9,6 +9,10 @@ use crate::history::{Answer, Call, History, Operation, Outcome};
 /// of the register.
 #[must_use]
 pub fn as_registers(history: &History) -> History {
+    // What may be evicted is no register.
+    if super::evicted_from(history).is_some() {
+        return History::default();
+    }
     let values = values_of_versions(history);
     let mut others: BTreeSet<&str> = BTreeSet::new();
     for operation in &history.operations {

@@ -41,6 +41,8 @@ pub(super) struct Key<'a> {
     pub(super) writes: BTreeMap<u64, Write<'a>>,
     /// In the order of the requests.
     pub(super) reads: Vec<Read<'a>>,
+    /// Those that may be stale, each with its age in microseconds, in the order of the requests.
+    pub(super) aged: Vec<(Read<'a>, u64)>,
     /// Writes, deletes and additions of unknown outcome.
     pub(super) unknown: Vec<&'a Operation>,
     /// All answers that name a version, in the order of the requests.
@@ -59,12 +61,16 @@ impl<'a> Key<'a> {
         let (answer, returned_ns) = match (&operation.outcome, operation.returned_ns) {
             (Outcome::Fail { .. }, _) => return,
             (Outcome::Ok { answer }, Some(returned_ns)) => (answer, returned_ns),
-            _ if matches!(operation.call, Call::CacheGet { .. }) => return,
+            _ if matches!(operation.call, Call::CacheGet { .. } | Call::CacheGetWithin { .. }) => return,
             _ => return self.unknown.push(operation),
         };
         match answer {
             Answer::Cached { value, version, local } => {
                 self.note_read(operation, returned_ns, value.zip(*version), *local);
+            }
+            Answer::CachedThen { value, version, age_us } => {
+                let read = Read { operation, returned_ns, seen: value.zip(*version), local: false };
+                self.aged.push((read, *age_us));
             }
             Answer::Refused { value, version } => {
                 self.note_read(operation, returned_ns, value.zip(*version), false);
@@ -152,7 +158,7 @@ impl<'a> Key<'a> {
     /// A read of what nobody can have written by then.
     pub(super) fn unwritten(&self) -> Option<String> {
         let mut guessed: BTreeMap<u64, i64> = BTreeMap::new();
-        self.reads.iter().find_map(|read| {
+        self.reads.iter().chain(self.aged.iter().map(|(read, _)| read)).find_map(|read| {
             let (value, version) = read.seen?;
             let is_possible = match self.writes.get(&version) {
                 Some(write) => write.value == Some(value) && write.operation.invoked_ns <= read.returned_ns,

@@ -115,6 +115,8 @@ fn locks(history: &History) -> Vec<(&'static str, Tally)> {
     }
     holds.values_mut().for_each(|holds| holds.sort_by_key(|hold| hold.from_ns));
     let (mut granted, mut contended) = (Tally::default(), Tally::between_clients());
+    let (mut watched, mut checked, mut forced) =
+        (Tally::between_clients(), Tally::between_clients(), Tally::between_clients());
     let (mut upgraded, mut downgraded) = (Tally::between_clients(), Tally::default());
     for operation in &history.operations {
         let Outcome::Ok { answer } = &operation.outcome else { continue };
@@ -122,6 +124,12 @@ fn locks(history: &History) -> Vec<(&'static str, Tally)> {
         match &operation.call {
             Call::Upgrade { .. } => upgraded.note(is_granted),
             Call::Downgrade { .. } => downgraded.note(is_granted),
+            _ => {}
+        }
+        match (&operation.call, answer) {
+            (Call::WatchLock { seen, .. }, Answer::Holders { version, .. }) => watched.note(version > seen),
+            (Call::CheckToken { .. }, Answer::TokenIs { current, .. }) => checked.note(*current),
+            (Call::ForceRelease { .. }, answer) => forced.note(*answer == Answer::Released),
             _ => {}
         }
         let wanted = wanted(&operation.call);
@@ -145,6 +153,9 @@ fn locks(history: &History) -> Vec<(&'static str, Tally)> {
         ("acquisitions while another held the lock", contended),
         ("upgrades granted", upgraded),
         ("downgrades granted", downgraded),
+        ("watches that saw a change", watched),
+        ("tokens found to be current", checked),
+        ("holds ended by force", forced),
     ]
     .into_iter()
     .filter(|(what, tally)| tally.attempts > 0 || what.starts_with("acquisitions"))

@@ -1,9 +1,9 @@
 //! What runs over queues, caches and what locks guard ought to have shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Tally;
-use crate::history::{Answer, Call, History, Outcome};
+use crate::history::{Answer, Call, History, Outcome, VirtualTime};
 
 /// Deliveries of what another client sent, deliveries that came to nothing and were made again, messages that
 /// were given up, and consumers that found nothing.
@@ -71,17 +71,68 @@ pub(super) fn caches(history: &History) -> Vec<(&'static str, Tally)> {
             _ => {}
         }
     }
+    let (aged, evicted) = (aged(history), evicted(history));
     let mut tallies = vec![
         ("cache reads of another client's write", shared),
         ("conditional writes that wrote", wrote),
         ("conditional writes that did not", refused),
     ];
     tallies.extend(
-        [("near reads that asked nobody", local), ("counters added to", counted)]
-            .into_iter()
-            .filter(|(_, tally)| tally.attempts > 0),
+        [
+            ("near reads that asked nobody", local),
+            ("counters added to", counted),
+            ("reads of a state that was not the latest", aged),
+            ("reads of what was evicted", evicted),
+        ]
+        .into_iter()
+        .filter(|(_, tally)| tally.attempts > 0),
     );
     tallies
+}
+
+/// Reads that may be stale, and those among them that may have been.
+fn aged(history: &History) -> Tally {
+    let mut aged = Tally::default();
+    for operation in &history.operations {
+        if let Outcome::Ok { answer: Answer::CachedThen { age_us, .. } } = &operation.outcome {
+            aged.note(*age_us > 0);
+        }
+    }
+    aged
+}
+
+/// Reads while the number of keys is bounded, and those among them that found nothing where something had been
+/// written that neither a delete nor the end of a life can have taken away.
+fn evicted(history: &History) -> Tally {
+    let mut evicted = Tally::default();
+    if !history.operations.iter().any(|operation| matches!(operation.call, Call::CacheConfigure { .. })) {
+        return evicted;
+    }
+    let mut written: BTreeMap<&str, VirtualTime> = BTreeMap::new();
+    let mut mortal: BTreeSet<&str> = BTreeSet::new();
+    for operation in &history.operations {
+        match &operation.call {
+            Call::CacheDelete { key }
+            | Call::CacheSet { key, ttl_us: Some(_), .. }
+            | Call::CacheSetIfAbsent { key, ttl_us: Some(_), .. }
+            | Call::CacheCompareAndSet { key, ttl_us: Some(_), .. } => {
+                mortal.insert(key);
+            }
+            _ => {}
+        }
+        if let (Outcome::Ok { answer: Answer::Written { .. } }, Some(returned_ns)) =
+            (&operation.outcome, operation.returned_ns)
+        {
+            written.entry(operation.call.object()).or_insert(returned_ns);
+        }
+    }
+    for operation in &history.operations {
+        let Outcome::Ok { answer: Answer::Cached { value, .. } } = &operation.outcome else { continue };
+        let key = operation.call.object();
+        let was_there = written.get(key).is_some_and(|at| *at < operation.invoked_ns);
+        evicted.note(value.is_none() && was_there && !mortal.contains(key));
+    }
+    evicted
 }
 
 /// Effects under locks.

@@ -9,25 +9,32 @@
 //! * A hold bears the token of the grant that it came from.
 //! * What succeeds under a token (a release, an upgrade, a downgrade) uses up a grant: not twice, and not after
 //!   a conflicting later grant had already been answered.
+//! * A hold that an operator ends for its holder counts until the operator asks for that. Whatever its holder
+//!   believes from then on, it holds nothing.
 //! * A client that asked to stand in line is not turned away early, and while it stands there for certain
 //!   nobody who comes later is granted what it waits for.
 //! * A deadlock that was named may have been one; one that certainly was is named.
 
 mod deadlock;
 mod exclusion;
+mod forced;
 mod grants;
 mod line;
 mod uses;
+mod views;
 
 use super::drift::Drift;
 use super::{CheckReport, Verdict};
 use crate::history::History;
 use grants::Grants;
+pub use views::check_views;
 
 /// Checks a history whose promises hold (`History::verify`). Without any grant or hold the verdict is
 /// unknown.
 #[must_use]
 pub fn check(history: &History, drift: Drift) -> CheckReport {
+    let truncated = forced::truncated(history);
+    let history = truncated.as_ref().unwrap_or(history);
     let grants = Grants::of(history);
     let judged = history.holds.len() + grants.count();
     let waits = line::sure_waits(history, drift);

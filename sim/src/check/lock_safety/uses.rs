@@ -19,7 +19,10 @@ pub(super) fn uses(history: &History) -> impl Iterator<Item = Use<'_>> {
         let Outcome::Ok { answer } = &operation.outcome else { return Vec::new() };
         let of = |resource, token| Use { operation, resource, token };
         match (&operation.call, answer) {
-            (Call::Release { resource, token }, Answer::Released)
+            (
+                Call::Release { resource, token } | Call::ForceRelease { resource, token },
+                Answer::Released,
+            )
             | (Call::Upgrade { resource, token, .. }, Answer::Granted { .. })
             | (Call::Downgrade { resource, token, .. }, Answer::Granted { .. }) => vec![of(resource, *token)],
             (Call::ReleaseAll { grants }, Answer::Released) => {
@@ -105,6 +108,8 @@ fn may_know_more(history: &History, used: &Operation, resource: &str) -> bool {
             }
             _ => false,
         };
-        asked && operation.client == used.client && matches!(operation.outcome, Outcome::Unknown { .. })
+        // An operator may have been told of a grant that its own client never heard of.
+        let may_know = operation.client == used.client || matches!(used.call, Call::ForceRelease { .. });
+        asked && may_know && matches!(operation.outcome, Outcome::Unknown { .. })
     })
 }

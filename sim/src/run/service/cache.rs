@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use stormglass_nodes::client::ClientError;
 use stormglass_nodes::ids::LogIndex;
-use stormglass_nodes::machine::{Expected, Versioned};
+use stormglass_nodes::machine::{CacheSettings, Expected, Versioned};
 
 use super::NodesService;
 use crate::history::{Answer, Call};
@@ -38,6 +38,15 @@ impl NodesService {
             }
             Call::CacheGet { key, near: true } => {
                 self.client.get_near(key, self.near).await.map(|(found, local)| cached(found, local))
+            }
+            Call::CacheGetWithin { key, age_us_max } => {
+                let (found, age_us) = self.client.get_within(key, *age_us_max).await?;
+                let (value, version) = number(found);
+                Ok(Answer::CachedThen { value, version, age_us })
+            }
+            Call::CacheConfigure { entries_max } => {
+                let settings = CacheSettings { entries_max: *entries_max, ..CacheSettings::default() };
+                self.client.configure_cache(settings).await.map(|()| Answer::Declared)
             }
             Call::CacheSet { key, value, ttl_us: None } => {
                 self.client.set(key, digits(*value)).await.map(written)

@@ -1,7 +1,8 @@
 //! Locks and semaphores.
 
 use stormglass_nodes::client::{ClientError, LockGuard};
-use stormglass_nodes::machine::{self, LockError, LockRequest, MachineError};
+use stormglass_nodes::ids::{FenceToken, LogIndex};
+use stormglass_nodes::machine::{self, LockError, LockRequest, LockState, MachineError, TokenStatus};
 
 use super::NodesService;
 use crate::history::{Answer, Call, DeadlockStep, LockMode, LockWant};
@@ -35,6 +36,17 @@ impl NodesService {
                 let guard = self.guard(resource, *token)?;
                 self.forget(&guard);
                 self.client.downgrade(&guard).await.map(|guard| self.granted_one(guard))
+            }
+            Call::LockState { resource } => self.client.lock_state(resource).await.map(holders),
+            Call::WatchLock { resource, seen, wait_us } => {
+                self.client.watch_lock(resource, LogIndex(*seen), *wait_us).await.map(holders)
+            }
+            Call::CheckToken { resource, token } => {
+                self.client.check_token(resource, FenceToken(*token)).await.map(worth)
+            }
+            Call::ForceRelease { resource, token } => {
+                let done = self.client.force_release(resource, FenceToken(*token), "it is in the way").await;
+                done.map(|()| Answer::Released)
             }
             Call::DeclareSemaphore { resource, permits } => {
                 let permits = u32::try_from(*permits).unwrap_or(u32::MAX);
@@ -85,6 +97,19 @@ const fn mode(mode: LockMode) -> machine::LockMode {
         LockMode::Exclusive => machine::LockMode::Exclusive,
         LockMode::Shared => machine::LockMode::Shared,
         LockMode::Permits(permits) => machine::LockMode::Permits(permits as u32),
+    }
+}
+
+fn holders(state: LockState) -> Answer {
+    let tokens = state.holders.iter().map(|holder| holder.token.0).collect();
+    Answer::Holders { version: state.version.0, tokens }
+}
+
+const fn worth(status: TokenStatus) -> Answer {
+    match status {
+        TokenStatus::Current => Answer::TokenIs { current: true, latest: None },
+        TokenStatus::Stale { latest } => Answer::TokenIs { current: false, latest: Some(latest.0) },
+        TokenStatus::Unknown => Answer::TokenIs { current: false, latest: None },
     }
 }
 

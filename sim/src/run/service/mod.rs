@@ -68,6 +68,8 @@ impl NodesService {
                 self.register(call).await
             }
             Call::CacheGet { .. }
+            | Call::CacheGetWithin { .. }
+            | Call::CacheConfigure { .. }
             | Call::CacheSet { .. }
             | Call::CacheSetIfAbsent { .. }
             | Call::CacheCompareAndSet { .. }
@@ -79,6 +81,10 @@ impl NodesService {
             | Call::AcquireAll { .. }
             | Call::Upgrade { .. }
             | Call::Downgrade { .. }
+            | Call::LockState { .. }
+            | Call::WatchLock { .. }
+            | Call::CheckToken { .. }
+            | Call::ForceRelease { .. }
             | Call::ReleaseAll { .. } => self.lock(call).await,
             Call::DeclareTopic { .. }
             | Call::Enqueue { .. }
@@ -104,7 +110,7 @@ impl Service for NodesService {
         if self.client.has_session() {
             return true;
         }
-        let opened = self.client.open_session().await;
+        let opened = self.client.ensure_session().await;
         if let Ok(session) = opened {
             self.memory().session = session;
         }

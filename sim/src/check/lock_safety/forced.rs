@@ -1,0 +1,38 @@
+//! Holds that an operator ended for their holders.
+
+use std::collections::BTreeMap;
+
+use crate::history::{Answer, Call, History, Outcome, VirtualTime};
+
+/// For each grant that an operator may have ended, when that was asked for first.
+pub(super) fn asked_ns(history: &History) -> BTreeMap<(&str, u64), VirtualTime> {
+    let mut asked = BTreeMap::new();
+    for operation in &history.operations {
+        let Call::ForceRelease { resource, token } = &operation.call else { continue };
+        let is_undone = match &operation.outcome {
+            Outcome::Ok { answer } => *answer == Answer::NotHeld,
+            Outcome::Fail { .. } => true,
+            Outcome::Unknown { .. } => false,
+        };
+        if !is_undone {
+            asked.entry((resource.as_str(), *token)).or_insert(operation.invoked_ns);
+        }
+    }
+    asked
+}
+
+/// The history with each such hold ended where an operator may have ended it: from then on its holder's belief
+/// proves nothing. Nothing, if no hold is touched.
+pub(super) fn truncated(history: &History) -> Option<History> {
+    let asked = asked_ns(history);
+    if asked.is_empty() {
+        return None;
+    }
+    let mut holds = history.holds.clone();
+    for hold in &mut holds {
+        if let Some(at) = asked.get(&(hold.resource.as_str(), hold.token)) {
+            hold.until_ns = hold.until_ns.min((*at).max(hold.from_ns));
+        }
+    }
+    Some(History { operations: history.operations.clone(), holds })
+}

@@ -1,0 +1,296 @@
+//! What was said of locks to those who look on: states, watches, and checks of tokens.
+//!
+//! * A state or a check that is linearizable names as held no token that was used up before it was asked for (a
+//!   hold that an operator ended is none), or after which a conflicting one had been granted; and it does name one
+//!   that was held for certain from before the question until after the answer.
+//! * No token is named that nobody can have been granted.
+//! * Versions of states rise in true time, and one version of a lock has the same holders for everybody.
+//! * A watch returns when something has changed, and otherwise not before its time is over. In the calm it does
+//!   not sleep through a grant that is later than what its client had seen: tokens are versions.
+
+use std::collections::BTreeMap;
+
+use super::grants::{Grant, Grants};
+use super::uses::uses;
+use crate::check::cache_safety::Calm;
+use crate::check::drift::Drift;
+use crate::check::{CheckReport, Verdict};
+use crate::history::{Answer, Call, History, LockMode, Operation, Outcome, VirtualTime};
+
+/// Something said of a lock.
+#[derive(Clone, Copy, Debug)]
+struct View<'a> {
+    operation: &'a Operation,
+    resource: &'a str,
+    returned_ns: VirtualTime,
+    said: Said<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Said<'a> {
+    /// Who holds it, linearizably or as some node had it.
+    Holders { version: u64, tokens: &'a [u64], is_latest: bool },
+    /// Whether this token is the one to obey.
+    Token { token: u64, current: bool, latest: Option<u64> },
+}
+
+/// What is known of the grants of all resources.
+struct Facts<'a> {
+    history: &'a History,
+    grants: Grants<'a>,
+    by_token: BTreeMap<(&'a str, u64), Grant<'a>>,
+    /// What used up each token for certain: the request and its answer.
+    ends: BTreeMap<(&'a str, u64), (VirtualTime, VirtualTime)>,
+}
+
+/// Checks what those were told who look on; nothing if nobody did.
+#[must_use]
+pub fn check_views(history: &History, drift: Drift, calm: Option<Calm>) -> Option<CheckReport> {
+    let looks = |call: &Call| {
+        matches!(call, Call::LockState { .. } | Call::WatchLock { .. } | Call::CheckToken { .. })
+    };
+    if !history.operations.iter().any(|operation| looks(&operation.call)) {
+        return None;
+    }
+    let views = views(history);
+    let facts = Facts::of(history);
+    let problem = views
+        .iter()
+        .find_map(|view| facts.untrue(view))
+        .or_else(|| versions_go_back(&views))
+        .or_else(|| versions_differ(&views))
+        .or_else(|| views.iter().find_map(|view| woken_early(view, drift)))
+        .or_else(|| views.iter().find_map(|view| facts.slept_through(view, calm)));
+    let verdict = match problem {
+        Some(_) => Verdict::Invalid,
+        None if views.is_empty() => Verdict::Unknown,
+        None => Verdict::Valid,
+    };
+    Some(CheckReport {
+        name: "lock views".to_owned(),
+        source: "linearizable states; watches that miss nothing (Chubby, section 2.5)".to_owned(),
+        verdict,
+        detail: format!("{} states, watches and checks of tokens judged", views.len()),
+        cost_steps: views.len() as u64,
+        counterexample: problem,
+    })
+}
+
+/// All that was answered, in the order of the requests.
+fn views(history: &History) -> Vec<View<'_>> {
+    history.operations.iter().filter_map(view_of).collect()
+}
+
+fn view_of(operation: &Operation) -> Option<View<'_>> {
+    let (Outcome::Ok { answer }, Some(returned_ns)) = (&operation.outcome, operation.returned_ns) else {
+        return None;
+    };
+    let (resource, said) = match (&operation.call, answer) {
+        (Call::LockState { resource }, Answer::Holders { version, tokens }) => {
+            (resource, Said::Holders { version: *version, tokens, is_latest: true })
+        }
+        (Call::WatchLock { resource, .. }, Answer::Holders { version, tokens }) => {
+            (resource, Said::Holders { version: *version, tokens, is_latest: false })
+        }
+        (Call::CheckToken { resource, token }, Answer::TokenIs { current, latest }) => {
+            (resource, Said::Token { token: *token, current: *current, latest: *latest })
+        }
+        _ => return None,
+    };
+    Some(View { operation, resource, returned_ns, said })
+}
+
+impl<'a> Facts<'a> {
+    fn of(history: &'a History) -> Self {
+        let grants = Grants::of(history);
+        let all = grants.by_resource.values().flatten();
+        let by_token = all.map(|grant| ((grant.resource, grant.token), *grant)).collect();
+        let end = |used: super::uses::Use<'a>| {
+            let at = (used.operation.invoked_ns, used.operation.returned_ns?);
+            Some(((used.resource, used.token), at))
+        };
+        let ends = uses(history).filter_map(end).collect();
+        Self { history, grants, by_token, ends }
+    }
+
+    /// Something that cannot have been so while it was asked for.
+    fn untrue(&self, view: &View<'_>) -> Option<String> {
+        let what = match view.said {
+            Said::Holders { tokens, is_latest, .. } => {
+                let mut named = tokens.iter();
+                named.find_map(|token| self.not_granted(view, *token)).or_else(|| {
+                    let wrong = || tokens.iter().find_map(|token| self.not_held(view, *token));
+                    is_latest.then(|| wrong().or_else(|| self.left_out(view, tokens))).flatten()
+                })
+            }
+            Said::Token { token, current: true, .. } => {
+                self.not_granted(view, token).or_else(|| self.not_held(view, token))
+            }
+            Said::Token { token, current: false, latest } => {
+                self.held_throughout(view, token).or_else(|| self.outdated(view, latest?))
+            }
+        };
+        what.map(|what| format!("{} was told {}, but {what}\n", text(view), words(view.said)))
+    }
+
+    fn not_granted(&self, view: &View<'_>, token: u64) -> Option<String> {
+        let known = self.by_token.get(&(view.resource, token));
+        let may_be_unheard = || {
+            self.history.operations.iter().any(|operation| {
+                operation.invoked_ns <= view.returned_ns
+                    && matches!(operation.outcome, Outcome::Unknown { .. })
+                    && asks_for(&operation.call, view.resource)
+            })
+        };
+        let is_possible = match known {
+            Some(grant) => grant.operation.invoked_ns <= view.returned_ns,
+            None => may_be_unheard(),
+        };
+        (!is_possible).then(|| format!("nobody can have been granted token {token} by then"))
+    }
+
+    fn not_held(&self, view: &View<'_>, token: u64) -> Option<String> {
+        if let Some((_, ended_ns)) = self.ends.get(&(view.resource, token))
+            && *ended_ns < view.operation.invoked_ns
+        {
+            return Some(format!("token {token} had been given back, or ended by force, at {ended_ns}"));
+        }
+        let own = self.by_token.get(&(view.resource, token))?;
+        let rival = self.grants.on(view.resource).iter().find(|grant| {
+            grant.token > token
+                && grant.returned_ns < view.operation.invoked_ns
+                && grant.mode.excludes(own.mode)
+        })?;
+        Some(format!("token {}, granted at {}, excludes token {token}", rival.token, rival.returned_ns))
+    }
+
+    /// A token that was in force for certain from before the question until after the answer.
+    fn held_throughout(&self, view: &View<'_>, token: u64) -> Option<String> {
+        let grant = self.by_token.get(&(view.resource, token))?;
+        let (ended_ns, _) = self.ends.get(&(view.resource, token))?;
+        let is_held = grant.returned_ns < view.operation.invoked_ns && *ended_ns > view.returned_ns;
+        is_held.then(|| {
+            format!(
+                "token {token} was held from {} until {ended_ns}, when it was given back",
+                grant.returned_ns
+            )
+        })
+    }
+
+    fn left_out(&self, view: &View<'_>, tokens: &[u64]) -> Option<String> {
+        let others = self.grants.on(view.resource).iter().filter(|grant| !tokens.contains(&grant.token));
+        others.map(|grant| grant.token).find_map(|token| self.held_throughout(view, token))
+    }
+
+    fn outdated(&self, view: &View<'_>, latest: u64) -> Option<String> {
+        let before =
+            |grant: &&Grant<'_>| grant.returned_ns < view.operation.invoked_ns && grant.token > latest;
+        let later = self.grants.on(view.resource).iter().find(before)?;
+        Some(format!("token {} had been granted at {}", later.token, later.returned_ns))
+    }
+
+    /// A watch that came back with nothing new although, in the calm, a grant had been answered long before.
+    fn slept_through(&self, view: &View<'_>, calm: Option<Calm>) -> Option<String> {
+        let calm = calm?;
+        let Call::WatchLock { seen, .. } = view.operation.call else { return None };
+        let Said::Holders { version, .. } = view.said else { return None };
+        let grant = self.grants.on(view.resource).iter().find(|grant| {
+            let from_ns = grant.returned_ns.max(view.operation.invoked_ns).max(calm.from);
+            grant.token > seen.max(version) && view.returned_ns.since_ns(from_ns) > calm.grace_ns
+        })?;
+        Some(format!(
+            "{} came back with version {version}, having seen {seen}, and slept through token {}, granted at {}\n",
+            text(view),
+            grant.token,
+            grant.returned_ns
+        ))
+    }
+}
+
+/// A watch that came back with nothing new before its time was over.
+fn woken_early(view: &View<'_>, drift: Drift) -> Option<String> {
+    let Call::WatchLock { seen, wait_us, .. } = view.operation.call else { return None };
+    let Said::Holders { version, .. } = view.said else { return None };
+    let took_ns = view.returned_ns.since_ns(view.operation.invoked_ns);
+    (version <= seen && took_ns < drift.least_ns(wait_us)).then(|| {
+        format!(
+            "{} was to wait for {wait_us} us, and came back with the version {version} that it knew after {} us\n",
+            text(view),
+            took_ns / 1_000
+        )
+    })
+}
+
+/// A linearizable state of a version that is older than one that had been told before it was asked for.
+fn versions_go_back(views: &[View<'_>]) -> Option<String> {
+    let mut by_resource: BTreeMap<&str, Vec<(&View<'_>, u64)>> = BTreeMap::new();
+    for view in views {
+        if let Said::Holders { version, .. } = view.said {
+            by_resource.entry(view.resource).or_default().push((view, version));
+        }
+    }
+    by_resource.into_values().find_map(|told| {
+        let mut by_return = told.clone();
+        by_return.sort_by_key(|(view, _)| view.returned_ns);
+        let mut before = by_return.into_iter().peekable();
+        let mut latest: Option<(&View<'_>, u64)> = None;
+        told.into_iter().find_map(|(view, version)| {
+            while let Some(next) = before.next_if(|(one, _)| one.returned_ns < view.operation.invoked_ns) {
+                latest = latest.filter(|(_, known)| *known >= next.1).or(Some(next));
+            }
+            let (earlier, known) = latest?;
+            let is_latest = matches!(view.said, Said::Holders { is_latest: true, .. });
+            (is_latest && known > version).then(|| {
+                let (now, then) = (text(view), text(earlier));
+                format!("{now} was told version {version}, although {then} had been told version {known}\n")
+            })
+        })
+    })
+}
+
+fn versions_differ(views: &[View<'_>]) -> Option<String> {
+    let mut known: BTreeMap<(&str, u64), (&View<'_>, &[u64])> = BTreeMap::new();
+    views.iter().find_map(|view| {
+        let Said::Holders { version, tokens, .. } = view.said else { return None };
+        let (first, theirs) = *known.entry((view.resource, version)).or_insert((view, tokens));
+        (theirs != tokens).then(|| {
+            let (one, other) = (text(first), text(view));
+            format!("version {version} has the holders {theirs:?} for {one}, but {tokens:?} for {other}\n")
+        })
+    })
+}
+
+fn asks_for(call: &Call, resource: &str) -> bool {
+    match call {
+        Call::Acquire { resource: asked, .. }
+        | Call::Upgrade { resource: asked, .. }
+        | Call::Downgrade { resource: asked, .. } => asked == resource,
+        Call::AcquireAll { wants, .. } => {
+            wants.iter().any(|want| want.resource == resource && !matches!(want.mode, LockMode::Permits(_)))
+        }
+        _ => false,
+    }
+}
+
+fn text(view: &View<'_>) -> String {
+    format!(
+        "operation #{} of client {} ({} {:?}, from {} to {})",
+        view.operation.id,
+        view.operation.client,
+        view.operation.call.kind(),
+        view.resource,
+        view.operation.invoked_ns,
+        view.returned_ns
+    )
+}
+
+fn words(said: Said<'_>) -> String {
+    match said {
+        Said::Holders { version, tokens, .. } => format!("of the holders {tokens:?} at version {version}"),
+        Said::Token { token, current: true, .. } => format!("that token {token} is the one to obey"),
+        Said::Token { token, current: false, latest: Some(latest) } => {
+            format!("that token {token} is stale and {latest} the latest")
+        }
+        Said::Token { token, current: false, latest: None } => format!("nothing of token {token}"),
+    }
+}
