@@ -108,6 +108,9 @@ pub enum ResponseBody {
         /// by the node's clock. No more than was asked for, unless a question to the leader took longer.
         age_us: u64,
     },
+    /// The outcome of a command that an earlier attempt had put into the log. Says nothing of the lease, which
+    /// this attempt has not renewed.
+    Known(Outcome),
 }
 
 /// Why a node has no answer, and with it what the client may do.

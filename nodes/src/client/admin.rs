@@ -4,6 +4,7 @@ use super::{Client, ClientError};
 use crate::api::{NodeStatus, RequestBody, ResponseBody};
 use crate::env::Env;
 use crate::ids::NodeId;
+use crate::machine::{Command, NearTerms, Reply};
 use crate::raft::membership::{Membership, MembershipChange};
 
 const MISANSWERED: ClientError = ClientError::Unknown("the cluster answered another question");
@@ -31,6 +32,23 @@ impl<E: Env> Client<E> {
     pub async fn transfer_leadership(&self, to: Option<NodeId>) -> Result<(), ClientError> {
         match self.administrate(RequestBody::Transfer { to }).await? {
             ResponseBody::Transferred => Ok(()),
+            _ => Err(MISANSWERED),
+        }
+    }
+
+    /// Lets the members agree on other terms of their near-caches, in place of those of now. Every member stops as
+    /// it learns of it, and must be started again with the new ones in its settings; nothing is lost by that.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; refused if the terms of now are others than named.
+    pub async fn agree_on_near(
+        &self,
+        terms: NearTerms,
+        replaces: Option<NearTerms>,
+    ) -> Result<(), ClientError> {
+        let command = Command::AgreeOnNear { terms, replaces };
+        match self.call_command(command, self.config.attempt_timeout_us, 0).await?.reply()? {
+            Reply::Done => Ok(()),
             _ => Err(MISANSWERED),
         }
     }

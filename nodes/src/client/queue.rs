@@ -51,14 +51,24 @@ impl<E: Env> Client<E> {
         }
     }
 
-    /// Removes messages of a topic. Returns how many.
+    /// Removes messages of a topic, a few thousand at a time and oldest first, until it has looked at all that
+    /// there are. Returns how many.
     ///
     /// # Errors
-    /// See [`ClientError`].
+    /// See [`ClientError`]; some may be gone then.
     pub async fn purge(&self, topic: &str, what: PurgeScope) -> Result<u64, ClientError> {
-        match self.on_topic(QueueAction::Purge { topic: topic.to_owned(), what }).await? {
-            QueueReply::Purged { messages } => Ok(messages),
-            _ => Err(MISANSWERED),
+        let (mut purged, mut after) = (0, None);
+        loop {
+            match self.on_topic(QueueAction::Purge { topic: topic.to_owned(), what, after }).await? {
+                QueueReply::Purged { messages, next } => {
+                    purged += messages;
+                    after = next;
+                }
+                _ => return Err(MISANSWERED),
+            }
+            if after.is_none() {
+                return Ok(purged);
+            }
         }
     }
 

@@ -25,6 +25,8 @@ pub(super) struct Completed {
     pub(super) outcome: Outcome,
     /// When the attempt that was answered had been sent.
     pub(super) sent_at: LocalTime,
+    /// Whether that attempt is an entry of the log, and so renewed the session's lease.
+    pub(super) is_entry: bool,
 }
 
 /// Refusals by one node within a call, after which others' word that it leads counts for nothing.
@@ -55,7 +57,8 @@ impl<E: Env> Client<E> {
         timeout_us: u64,
     ) -> Result<Completed, ClientError> {
         match self.ask(body, attempt_timeout_us, timeout_us).await? {
-            (ResponseBody::Outcome(outcome), sent_at) => Ok(Completed { outcome, sent_at }),
+            (ResponseBody::Outcome(outcome), sent_at) => Ok(Completed { outcome, sent_at, is_entry: true }),
+            (ResponseBody::Known(outcome), sent_at) => Ok(Completed { outcome, sent_at, is_entry: false }),
             _ => Err(ClientError::Unknown("answered another question")),
         }
     }
@@ -103,7 +106,7 @@ impl<E: Env> Client<E> {
         if let Attempt::Answered(answer) = attempt.await
             && let Ok(ResponseBody::Outcome(outcome)) = *answer
         {
-            return Ok(Completed { outcome, sent_at });
+            return Ok(Completed { outcome, sent_at, is_entry: false });
         }
         marks::hit("client.read_falls_back_on_the_leader");
         let left_us = timeout_us.saturating_sub(self.env.now().since_us(sent_at));

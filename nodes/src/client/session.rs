@@ -196,9 +196,11 @@ impl<E: Env> Client<E> {
         let session = numbers.session;
         let completed =
             self.call_command(numbers.command(action), attempt_timeout_us, extra_timeout_us).await?;
-        let sent_at = completed.sent_at;
+        let renewed_by = completed.is_entry.then_some(completed.sent_at);
         let reply = completed.reply()?;
-        self.renew(session, sent_at);
+        if let Some(sent_at) = renewed_by {
+            self.renew(session, sent_at);
+        }
         Ok((session, reply))
     }
 
@@ -260,7 +262,7 @@ impl<E: Env> Client<E> {
             }
             let body = RequestBody::Command(Command::KeepAlive { session: id });
             let completed = self.call(body, self.config.attempt_timeout_us, self.config.lease_us).await;
-            if let Ok(Completed { outcome: Ok(_), sent_at }) = completed {
+            if let Ok(Completed { outcome: Ok(_), sent_at, .. }) = completed {
                 self.renew(id, sent_at);
             }
         }

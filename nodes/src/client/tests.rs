@@ -178,6 +178,20 @@ fn a_wait_left_open_blocks_nothing_that_comes_after_it() {
 }
 
 #[test]
+fn an_answer_to_an_attempt_that_was_no_entry_renews_no_belief() {
+    let bench = Bench::ready();
+    let before = bench.client.believed_until();
+    bench.env.advance_us(100_000);
+    let set = bench.begin(|client| async move { client.set("a", Bytes::from_static(b"1")).await });
+    let (to, request) = bench.requests().pop().expect("it was sent");
+    let outcome = Ok(Reply::Cache(CacheReply::Written { version: LogIndex(7) }));
+    let response = Response { id: request.id, result: Ok(ResponseBody::Known(outcome)) };
+    bench.env.deliver(to, Frame::Response(response).encode());
+    assert_eq!(done(&set), Some(Ok(LogIndex(7))));
+    assert_eq!(bench.client.believed_until(), before);
+}
+
+#[test]
 fn a_response_to_an_earlier_run_of_the_client_is_not_taken_for_one_to_this_run() {
     let mut before = Bench::ready();
     let set = before.begin(|client| async move { client.set("a", Bytes::from_static(b"1")).await });

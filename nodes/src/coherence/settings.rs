@@ -2,8 +2,10 @@
 
 /// The settings of the near-cache. Times in microseconds of the local clock.
 ///
-/// `lease_us` and `drift_ppm_max` must be the same on all members, at all times: a new leader counts on its
-/// predecessors' leases being no longer than its own. To change them, stop all members.
+/// `lease_us` and `drift_ppm_max` must be the same on all members. The members agree on them through the log
+/// before the first line is granted, and a node that finds others agreed on does not go on. To change them, let
+/// the cluster agree on others (`Client::agree_on_near`), which stops every member as it learns of it, and start
+/// the members with these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How long a line may be read without asking again. A write waits that long for a holder that does not

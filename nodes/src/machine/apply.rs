@@ -2,18 +2,18 @@
 
 use std::io;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::cache::{Caches, Room, VICTIMS_MAX, Versioned, Victim};
-use super::limits::Limits;
+use super::limits::{Limits, Pace};
 use super::lock::Locks;
 use super::queue::Queues;
 use super::remembered::Remembered;
 use super::service::{Asker, Moment, Out, Service};
 use super::session::{Sessions, check_numbers};
 use super::types::{
-    Action, Command, LEASE_US_MAX, LEASE_US_MIN, MachineError, MachineEvent, Outcome, Query, Reply,
+    Action, Command, LEASE_US_MAX, LEASE_US_MIN, MachineError, MachineEvent, NearTerms, Outcome, Query, Reply,
 };
 use crate::ids::{ClusterTime, LogIndex, Sequence, SessionId};
 use crate::marks;
@@ -40,6 +40,17 @@ pub struct Machine {
     pub(super) locks: Locks,
     pub(super) queues: Queues,
     pub(super) caches: Caches,
+    pub(super) near: NearAgreement,
+    #[serde(skip)]
+    pub(super) pace: Pace,
+}
+
+/// On which terms the near-caches have agreed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct NearAgreement {
+    pub(super) terms: Option<NearTerms>,
+    /// The longest lease that was ever agreed on: what a new leader waits for.
+    pub(super) longest_lease_us: u64,
 }
 
 impl Machine {
@@ -56,6 +67,7 @@ impl Machine {
             locks: Locks::within(limits.lock),
             queues: Queues::within(limits.queue),
             caches: Caches::within(limits.cache),
+            pace: Pace(limits.ends),
             ..Self::default()
         }
     }
@@ -72,7 +84,7 @@ impl Machine {
         assert!(time >= self.time, "stamp {time} applied after {}", self.time);
         self.index = index;
         self.time = time;
-        let mut out = Out::default();
+        let mut out = Out::with(self.pace.0);
         self.expire(&mut out);
         let outcome = match command {
             Command::Tick => Ok(Reply::Done),
@@ -84,6 +96,7 @@ impl Machine {
                 self.once(by, (*lowest_open, open_below), action, &mut out)
             }
             Command::Evict { victims } => self.evict(victims, &mut out),
+            Command::AgreeOnNear { terms, replaces } => self.agree_on_near(*terms, *replaces),
         };
         self.sessions.settle(&mut out.completions);
         Applied { outcome, events: out.events }
@@ -125,7 +138,19 @@ impl Machine {
     /// The value of a key of the cache and the stamp at which it ends, if it does not live for ever.
     #[must_use]
     pub fn find(&self, key: &str) -> Option<(Versioned, Option<ClusterTime>)> {
-        self.caches.find(key)
+        self.caches.find(self.time, key)
+    }
+
+    /// The terms on which the near-caches have agreed, if they have.
+    #[must_use]
+    pub fn near_terms(&self) -> Option<NearTerms> {
+        self.near.terms
+    }
+
+    /// The longest lease of lines that was ever agreed on, in microseconds; 0 if none was.
+    #[must_use]
+    pub fn longest_near_lease_us(&self) -> u64 {
+        self.near.longest_lease_us
     }
 
     /// The keys of the cache that must go so that there is `wanted` room once `leaving` has gone, in the order
@@ -148,6 +173,13 @@ impl Machine {
     pub fn next_deadline(&self) -> Option<ClusterTime> {
         let services = [self.locks.next_deadline(), self.queues.next_deadline(), self.caches.next_deadline()];
         services.into_iter().chain([self.sessions.next_deadline()]).flatten().min()
+    }
+
+    /// Whether something is due at the last stamp that the entries so far had no room to end. The leader then
+    /// proposes [`Command::Tick`] at once.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.next_deadline().is_some_and(|deadline| deadline <= self.time)
     }
 
     /// Whether anything about a lock has changed since it had this version (see
@@ -175,7 +207,8 @@ impl Machine {
         Moment { index: self.index, time: self.time }
     }
 
-    /// Ends all that is due: sessions first, then what is due in each service.
+    /// Ends what is due: sessions first, then what is due in each service, messages and keys as far as there is
+    /// room.
     fn expire(&mut self, out: &mut Out) {
         while let Some(session) = self.sessions.take_expired(self.time) {
             marks::hit("machine.session_expired");
@@ -208,7 +241,24 @@ impl Machine {
                 victims.len()
             )));
         }
-        self.caches.evict(victims, out);
+        self.caches.evict(self.moment(), victims, out);
+        Ok(Reply::Done)
+    }
+
+    fn agree_on_near(&mut self, terms: NearTerms, replaces: Option<NearTerms>) -> Outcome {
+        let NearAgreement { terms: agreed, longest_lease_us } = self.near;
+        if agreed == Some(terms) {
+            return Ok(Reply::Done);
+        }
+        if agreed != replaces {
+            marks::hit("machine.near_terms_refused");
+            let so_far = agreed.map_or_else(|| "nothing".to_owned(), |agreed| agreed.to_string());
+            return Err(MachineError::InvalidArgument(format!(
+                "the near-caches have agreed on {so_far}: name that as what is to be replaced"
+            )));
+        }
+        let longest_lease_us = longest_lease_us.max(terms.lease_us);
+        self.near = NearAgreement { terms: Some(terms), longest_lease_us };
         Ok(Reply::Done)
     }
 
@@ -275,7 +325,7 @@ impl Machine {
     fn recall(&self, remembered: &Remembered) -> Outcome {
         match remembered {
             Remembered::Said(outcome) => outcome.clone(),
-            Remembered::Delivered(handed) => Ok(Reply::Queue(self.queues.again(handed))),
+            Remembered::Delivered(handed) => Ok(Reply::Queue(self.queues.again(self.time, handed))),
         }
     }
 

@@ -5,13 +5,15 @@
 use super::cache::CacheLimits;
 use super::lock::LockLimits;
 use super::queue::QueueLimits;
-use super::types::{MachineError, NAME_BYTES_MAX, SESSIONS_MAX};
+use super::types::{ENDS_PER_ENTRY_MAX, MachineError, NAME_BYTES_MAX, SESSIONS_MAX};
 
 /// How many of each there may be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// Open sessions.
     pub(super) sessions: usize,
+    /// Messages and keys that one entry ends.
+    pub(super) ends: usize,
     /// Of the locks.
     pub(super) lock: LockLimits,
     /// Of the queue.
@@ -24,10 +26,21 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             sessions: SESSIONS_MAX,
+            ends: ENDS_PER_ENTRY_MAX,
             lock: LockLimits::default(),
             queue: QueueLimits::default(),
             cache: CacheLimits::default(),
         }
+    }
+}
+
+/// How many messages and keys one entry ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace(pub(super) usize);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self(ENDS_PER_ENTRY_MAX)
     }
 }
 

@@ -18,6 +18,10 @@
 //!   served. So a
 //!   session whose lease ends at exactly the stamp has expired, even if the command is its own keep-alive;
 //!   and nobody is granted anything by the entry at which its wait or session ends.
+//! * One entry ends all sessions and waits that are due, but no more than [`ENDS_PER_ENTRY_MAX`] messages and
+//!   keys. The others count as ended all the same: none of them is delivered or read, no receipt of them is
+//!   good, nor is a new life given to them. They are counted where they were, as ready, delayed, in flight or
+//!   held, until an entry ends them ([`Machine::is_behind`]).
 //! * Nothing ends between entries. [`Machine::next_deadline`] tells the leader when a [`Command::Tick`] is
 //!   worth proposing.
 //! * Every refusal is an outcome; nothing panics on what a command contains. Every bound of `types` holds
@@ -69,9 +73,9 @@ pub use queue::{
     ATTEMPTS_MAX, Acknowledgement, BATCH_MAX, CONSUMERS_WAITING_MAX, DELAY_US_MAX, DEPTH_MAX, Death,
     DeathReason, Delivery, ENQUEUE_BYTES_MAX, GROUP_BYTES_MAX, HEADER_PLACE_BYTES, HEADERS_BYTES_MAX,
     HEADERS_MAX, Imbalance, MESSAGE_TTL_US_MAX, NewMessage, Origin, PAYLOAD_BYTES_MAX, PRODUCER_BATCHES_MAX,
-    PRODUCERS_MAX, PurgeScope, QueueAction, QueueError, QueueEvent, QueueQuery, QueueReply, REPLY_BYTES_MAX,
-    StoredMessage, TOPIC_BYTES_MAX, TOPIC_STORED_BYTES_MAX, TOPICS_MAX, TopicBound, TopicListing,
-    TopicSettings, TopicStats, TopicTotals, VISIBILITY_US_MAX, VISIBILITY_US_MIN,
+    PRODUCERS_MAX, PURGE_MAX, PurgeScope, QueueAction, QueueError, QueueEvent, QueueQuery, QueueReply,
+    REPLY_BYTES_MAX, StoredMessage, TOPIC_BYTES_MAX, TOPIC_STORED_BYTES_MAX, TOPICS_MAX, TopicBound,
+    TopicListing, TopicSettings, TopicStats, TopicTotals, VISIBILITY_US_MAX, VISIBILITY_US_MIN,
 };
 pub use snapshot::{RestoreError, Snapshotter};
 pub use types::*;

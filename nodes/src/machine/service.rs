@@ -13,7 +13,9 @@
 //!
 //! `session_ended` and `wait_given_up` only take away. The machine calls them for all that ends together and
 //! then `expire`, once: so nobody is served by the entry at which its own session or wait ends. `expire` is
-//! called at the beginning of every apply and must cost next to nothing if nothing is due.
+//! called at the beginning of every apply and must cost next to nothing if nothing is due. Messages and keys end
+//! only as far as [`Out::may_end`] says; what is left over counts as ended to whoever looks at it, so a service
+//! compares ends with the stamp wherever it hands something out.
 //!
 //! A service never sees the session table. A command that cannot be answered yet gets [`Reply::Waiting`] as
 //! its outcome and the service keeps its [`Asker`]; it ends every such wait with [`Out::complete`], exactly
@@ -63,9 +65,23 @@ pub(super) struct Out {
     pub(super) events: Vec<MachineEvent>,
     /// Waiting commands that are complete, for the session table to remember.
     pub(super) completions: Vec<(Asker, Remembered)>,
+    /// Messages and keys that this entry may still end.
+    pub(super) ends_left: usize,
 }
 
 impl Out {
+    /// Nothing yet, and room for so many ends.
+    pub(super) fn with(ends_left: usize) -> Self {
+        Self { ends_left, ..Self::default() }
+    }
+
+    /// Whether one more message or key may end with this entry; counts it if so.
+    pub(super) fn may_end(&mut self) -> bool {
+        let may = self.ends_left > 0;
+        self.ends_left = self.ends_left.saturating_sub(1);
+        may
+    }
+
     /// Something happened.
     pub(super) fn event(&mut self, event: MachineEvent) {
         self.events.push(event);

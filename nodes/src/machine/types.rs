@@ -55,6 +55,29 @@ pub enum Command {
         /// Whom.
         victims: Vec<Victim>,
     },
+    /// Agree on the terms of the near-caches, if `replaces` is what was agreed on before, or they are agreed on
+    /// already. Proposed by a leader before it grants the first line; changed by an operator.
+    AgreeOnNear {
+        /// The terms.
+        terms: NearTerms,
+        /// The terms so far: none if nothing was agreed on.
+        replaces: Option<NearTerms>,
+    },
+}
+
+/// What all members must have the same, so that no leader takes a line of another to be over while it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NearTerms {
+    /// For how long a line is granted, in microseconds.
+    pub lease_us: u64,
+    /// By how much clocks may differ in speed, in parts per million.
+    pub drift_ppm_max: u32,
+}
+
+impl std::fmt::Display for NearTerms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "lease_us {} and drift_ppm_max {}", self.lease_us, self.drift_ppm_max)
+    }
 }
 
 /// What a client does, exactly once.
@@ -177,6 +200,10 @@ pub const LEASE_US_MIN: u64 = 100_000;
 pub const LEASE_US_MAX: u64 = 3_600_000_000;
 /// Longest that a command waits: an hour.
 pub const WAIT_US_MAX: u64 = 3_600_000_000;
+/// Messages and keys that end by themselves with one entry: those whose time came first in their topic, or in the
+/// cache. What else is due ends with the next entries, of which the leader proposes one after another, and counts
+/// as ended in the meantime. More than what one command can add, so that what is due grows fewer.
+pub const ENDS_PER_ENTRY_MAX: usize = 4_096;
 /// Sessions open at a time.
 pub const SESSIONS_MAX: usize = 65_536;
 /// How far a session's commands may run ahead of the lowest open one.

@@ -36,7 +36,9 @@ impl<E: Env, P: Probe> Replica<E, P> {
         for entry in entries {
             self.apply(entry);
         }
-        if std::mem::take(&mut self.tick_refused) {
+        let is_behind = self.machine.is_behind() && self.tick_index <= self.applied_index;
+        if std::mem::take(&mut self.tick_refused) || is_behind {
+            // More is due than one entry ends, or the last tick was not taken: the next one follows at once.
             self.ticked_at = ClusterTime(0);
         }
         self.core.step(Input::Applied(self.applied_index), self.env.now());
@@ -57,6 +59,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
         match restore(snapshot) {
             Ok((machine, state_hash)) => {
                 self.machine = machine;
+                self.failed = self.near.check_terms(&self.machine).err();
                 self.watches.is_due = true;
                 self.state_hash = state_hash;
                 self.applied_index = snapshot.meta.index;
@@ -102,16 +105,20 @@ impl<E: Env, P: Probe> Replica<E, P> {
             match (is_its_entry, outcome, asked) {
                 (false, ..) => self.answer(asker, Err(ApiError::LeadershipLost)),
                 (true, Ok(Reply::Waiting { .. }), Some((session, sequence))) => {
-                    self.pending.queue(session, sequence, asker);
+                    self.pending.queue(session, sequence, asker, true);
                 }
                 (true, outcome, _) => self.answer_outcome(asker, outcome),
             }
         }
         for event in events {
             if let MachineEvent::Completed { session, sequence, outcome } = event
-                && let Some(asker) = self.pending.completed(session, sequence)
+                && let Some((asker, renews)) = self.pending.completed(session, sequence)
             {
-                self.answer_outcome(asker, outcome);
+                if renews {
+                    self.answer_outcome(asker, outcome);
+                } else {
+                    self.answer_known(asker, outcome);
+                }
             }
         }
     }
@@ -119,6 +126,12 @@ impl<E: Env, P: Probe> Replica<E, P> {
     fn answer_outcome(&mut self, asker: Asker, outcome: Outcome) {
         self.traffic.answered(&outcome, self.env.now());
         self.answer(asker, Ok(ResponseBody::Outcome(outcome)));
+    }
+
+    /// As [`Replica::answer_outcome`], to an attempt that has put no entry into the log, and renewed nothing.
+    pub(super) fn answer_known(&mut self, asker: Asker, outcome: Outcome) {
+        self.traffic.answered(&outcome, self.env.now());
+        self.answer(asker, Ok(ResponseBody::Known(outcome)));
     }
 
     /// Applies a command; one that this version cannot read changes nothing but the time, on every node.

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::coherence;
 use crate::ids::NodeId;
-use crate::machine::RestoreError;
+use crate::machine::{NearTerms, RestoreError};
 use crate::raft;
 use crate::storage::{Identity, StorageError, WalConfig};
 
@@ -63,6 +63,16 @@ pub enum NodeError {
     /// The snapshot on disk, or one that a leader sent, cannot be read by this program.
     #[error("the node stops because it cannot read a snapshot: {0}")]
     Snapshot(#[from] RestoreError),
+    /// The members have agreed on other terms of their near-caches than those that this node is set to.
+    #[error(
+        "the node stops because its near-cache is set to {own}, and the cluster has agreed on {agreed}: start it with the same"
+    )]
+    NearTerms {
+        /// What the cluster has agreed on.
+        agreed: NearTerms,
+        /// What this node is set to.
+        own: NearTerms,
+    },
     /// The cluster speaks a later version than this program.
     #[error(
         "the node stops because the cluster speaks version {cluster} and this program only up to {own}: start a newer program on the same folder"

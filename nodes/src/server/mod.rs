@@ -32,6 +32,8 @@ mod probe;
 mod read_tests;
 mod replica;
 mod requests;
+#[cfg(test)]
+mod retry_tests;
 mod snapshots;
 #[cfg(test)]
 mod tests;

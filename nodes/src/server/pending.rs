@@ -43,8 +43,8 @@ pub(super) struct Pending {
     transfer: Option<Asker>,
     /// The transfer that is under way is the driver's own: nobody waits for it.
     is_own_transfer_open: bool,
-    /// Applied and waiting in the machine.
-    queued: BTreeMap<(SessionId, Sequence), Asker>,
+    /// Applied and waiting in the machine; and whether the attempt renewed the session's lease.
+    queued: BTreeMap<(SessionId, Sequence), (Asker, bool)>,
     /// Reads whose leadership round is under way. Later ones have greater numbers.
     reads: BTreeMap<u64, Read>,
     /// Reads that await the application of their read index.
@@ -157,13 +157,14 @@ impl Pending {
         self.appended.remove(&index).map(|(expected, asker)| (asker, expected == term))
     }
 
-    /// The command stands in line; a retry takes the place of the attempt before it.
-    pub(super) fn queue(&mut self, session: SessionId, sequence: Sequence, asker: Asker) {
-        self.queued.insert((session, sequence), asker);
+    /// The command stands in line; a retry takes the place of the attempt before it. `renews` says whether this
+    /// attempt is an entry of its own, which has renewed the session's lease.
+    pub(super) fn queue(&mut self, session: SessionId, sequence: Sequence, asker: Asker, renews: bool) {
+        self.queued.insert((session, sequence), (asker, renews));
     }
 
     /// The command that stood in line is complete.
-    pub(super) fn completed(&mut self, session: SessionId, sequence: Sequence) -> Option<Asker> {
+    pub(super) fn completed(&mut self, session: SessionId, sequence: Sequence) -> Option<(Asker, bool)> {
         self.queued.remove(&(session, sequence))
     }
 
@@ -248,7 +249,7 @@ impl Pending {
     pub(super) fn abandon_commands(&mut self) -> Vec<Asker> {
         let proposals = std::mem::take(&mut self.proposals).into_values();
         let appended = std::mem::take(&mut self.appended).into_values().map(|(_, asker)| asker);
-        let queued = std::mem::take(&mut self.queued).into_values();
+        let queued = std::mem::take(&mut self.queued).into_values().map(|(asker, _)| asker);
         let changing = std::mem::take(&mut self.changing).into_values().map(|(_, asker)| asker);
         proposals.chain(appended).chain(changing).chain(queued).collect()
     }

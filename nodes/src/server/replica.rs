@@ -47,6 +47,8 @@ pub(super) struct Replica<E: Env, P: Probe> {
     pub(super) hashed: Vec<u8>,
     /// The cluster time at which this leader last proposed a tick.
     pub(super) ticked_at: ClusterTime,
+    /// Where the last tick of this leadership stands in the log.
+    pub(super) tick_index: LogIndex,
     /// Whether the core had no room for that tick: it is proposed again after the next apply.
     pub(super) tick_refused: bool,
     /// The near-cache.
@@ -86,6 +88,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
         let core = Core::new(config.raft.clone(), recovered, env.entropy(), env.now());
         let mut near = Near::new(config.identity.node, config.near, env.entropy(), env.now());
         near.set_members(core.membership(), env.now());
+        near.check_terms(&machine)?;
         let traffic = Traffic::new(env.now());
         Ok(Self {
             env,
@@ -105,6 +108,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
             effects: Effects::default(),
             hashed: Vec::new(),
             ticked_at: ClusterTime(0),
+            tick_index: LogIndex(0),
             tick_refused: false,
             near,
             freshness: Freshness::default(),
@@ -236,7 +240,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
     }
 
     fn on_role_change(&mut self) {
-        self.ticked_at = ClusterTime(0);
+        (self.ticked_at, self.tick_index) = (ClusterTime(0), LogIndex(0));
         if self.core.status().role != Role::Leader {
             for asker in self.pending.abandon_commands() {
                 marks::hit("server.command_abandoned");

@@ -33,6 +33,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
             return self.answer(asker, Err(ApiError::Overloaded));
         }
         match request.body {
+            RequestBody::Command(command) if self.is_known(asker, &command) => {}
             RequestBody::Command(command) => {
                 let encoded = self.encode(&command);
                 if encoded.len() > COMMAND_BYTES_MAX {
@@ -88,8 +89,28 @@ impl<E: Env, P: Probe> Replica<E, P> {
         }
     }
 
+    /// Answers a retry of a command that has been applied here, or lets it wait in the place of the attempt
+    /// before it, without another entry. Returns whether that is what it was.
+    ///
+    /// What the table says of a command that was applied is final unless it waits, so any node might say it. But
+    /// an attempt without an entry has renewed no lease, and its answer says so.
+    fn is_known(&mut self, asker: Asker, command: &Command) -> bool {
+        let &Command::Once { session, sequence, .. } = command else { return false };
+        if !self.leads() || plant::is(Bug::RetryAppliedTwice) {
+            return false;
+        }
+        match self.machine.outcome_of(session, sequence) {
+            None => return false,
+            Some(Ok(Reply::Waiting { .. })) => self.pending.queue(session, sequence, asker, false),
+            Some(outcome) => self.answer_known(asker, outcome),
+        }
+        marks::hit("server.retry_without_an_entry");
+        true
+    }
+
     pub(super) fn on_proposal_outcome(&mut self, outcome: ProposalOutcome) {
         match outcome {
+            ProposalOutcome::Appended { id: NOBODY, index, .. } => self.tick_index = index,
             ProposalOutcome::Appended { id, index, term } => {
                 self.near_appended(id, index, term);
                 self.pending.appended(id, index, term);

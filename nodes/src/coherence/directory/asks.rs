@@ -59,7 +59,7 @@ impl Directory {
     /// Lets the questions that have come share a round which begins now.
     pub(super) fn begin_round(&mut self) {
         let Some(reign) = &mut self.reign else { return };
-        if reign.waiting.is_empty() {
+        if reign.waiting.is_empty() || !self.is_agreed {
             return;
         }
         self.next_round += 1;

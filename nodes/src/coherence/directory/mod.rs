@@ -90,6 +90,10 @@ pub struct Directory {
     members: BTreeSet<NodeId>,
     /// When this node last learned that some node is a member no more, or when it started.
     left_at: LocalTime,
+    /// Whether lines may be granted: the members have agreed on the terms.
+    is_agreed: bool,
+    /// The longest lease that any leader of the cluster may have granted.
+    longest_lease_us: u64,
     reign: Option<Reign>,
     next_write: u64,
     next_round: u64,
@@ -124,6 +128,8 @@ impl Directory {
             settings,
             members: BTreeSet::new(),
             left_at: now,
+            is_agreed: true,
+            longest_lease_us: settings.lease_us,
             reign: None,
             next_write: 0,
             next_round: 0,
@@ -143,10 +149,25 @@ impl Directory {
         self.end_recall_if_answered(now);
     }
 
+    /// What the members have agreed on by what this node has applied: whether they have agreed on the lease of
+    /// its settings, and the longest on which they ever did. Without this they are taken to have agreed on it
+    /// always. A node whose settings are others than those agreed on must not go on.
+    pub fn set_agreement(&mut self, is_agreed: bool, longest_lease_us: u64) {
+        self.is_agreed = is_agreed;
+        self.longest_lease_us = longest_lease_us.max(self.settings.lease_us);
+    }
+
+    /// Whether questions wait for the members to agree.
+    #[must_use]
+    pub fn wants_agreement(&self) -> bool {
+        !self.is_agreed && self.reign.as_ref().is_some_and(|reign| !reign.waiting.is_empty())
+    }
+
     /// This node has been elected. Every line of earlier terms is recalled before a write may be proposed.
     pub fn elected(&mut self, term: Term, now: LocalTime) {
-        let is_needed = self.settings.lease_us > 0 && !plant::is(Bug::CacheDirectoryLostOnFailover);
-        let recall = is_needed.then(|| Recall::new(now));
+        // Also if the settings switch it off: until the first entry of the term is applied, who knows whether
+        // they are those that the others go by.
+        let recall = (!plant::is(Bug::CacheDirectoryLostOnFailover)).then(|| Recall::new(now));
         self.reign = Some(Reign {
             term,
             is_ready: false,
@@ -178,7 +199,7 @@ impl Directory {
             && !reign.is_ready
         {
             reign.is_ready = true;
-            self.end_recall_if_answered(now);
+            self.end_recall_if_over(now);
         }
     }
 

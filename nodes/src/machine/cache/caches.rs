@@ -1,8 +1,8 @@
 //! The cache's state, and what each write and question does with it.
 //!
 //! Invariants, after each apply: every key is in `written` under its version and, if it does not live for
-//! ever, its version is in `expiries`; `bytes` is the sum of all keys and values; nothing that is due is there;
-//! `created = entries + deleted + expired + evicted`.
+//! ever, its version is in `expiries`; `bytes` is the sum of all keys and values; what is due and
+//! still there has no value to anybody; `created = entries + deleted + expired + evicted`.
 
 use std::sync::Arc;
 
@@ -100,6 +100,7 @@ impl Caches {
         action: &CacheAction,
         out: &mut Out,
     ) -> Outcome {
+        self.end_if_due(at, key_of(action), out);
         let reply = match action {
             CacheAction::Set { key, value, ttl_us } => {
                 let (key, expires) = (checked(key)?, self.end(at, *ttl_us)?);
@@ -134,8 +135,9 @@ impl Caches {
     }
 
     /// Removes those of these keys that are still of the version named.
-    pub(in crate::machine) fn evict(&mut self, victims: &[Victim], out: &mut Out) {
+    pub(in crate::machine) fn evict(&mut self, at: Moment, victims: &[Victim], out: &mut Out) {
         for Victim { key, version } in victims {
+            self.end_if_due(at, key, out);
             if self.keys.get(key.as_str()).is_some_and(|kept| kept.version == *version) {
                 self.totals.evicted += 1;
                 self.remove(key);
@@ -146,17 +148,31 @@ impl Caches {
         }
     }
 
-    /// Removes what is due.
+    /// Removes what is due, as far as there is room.
     pub(in crate::machine) fn expire(&mut self, at: Moment, out: &mut Out) {
-        while let Some(version) = self.expiries.take_due(at.time) {
-            marks::hit("machine.key_expired");
-            let name = self.written.get(&version).cloned();
-            if let Some(name) = name.filter(|name| self.remove(name).is_some()) {
-                self.totals.expired += 1;
-                let key = name.to_string();
-                out.event(MachineEvent::Cache(CacheEvent::Expired { key, version }));
+        while self.expiries.next().is_some_and(|end| end <= at.time)
+            && out.may_end()
+            && let Some(version) = self.expiries.take_due(at.time)
+        {
+            if let Some(name) = self.written.get(&version).cloned() {
+                self.end_one(&name, out);
             }
         }
+    }
+
+    /// Removes this key if it is due.
+    fn end_if_due(&mut self, at: Moment, key: &str, out: &mut Out) {
+        if self.keys.get(key).is_some_and(|kept| kept.expires <= at.time) {
+            marks::hit("machine.overdue_key_written");
+            self.end_one(key, out);
+        }
+    }
+
+    fn end_one(&mut self, key: &str, out: &mut Out) {
+        let Some(Kept { version, .. }) = self.remove(key) else { return };
+        marks::hit("machine.key_expired");
+        self.totals.expired += 1;
+        out.event(MachineEvent::Cache(CacheEvent::Expired { key: key.to_owned(), version }));
     }
 
     /// When the next key expires.
@@ -167,10 +183,10 @@ impl Caches {
     /// Answers a question.
     pub(in crate::machine) fn query(&self, time: ClusterTime, query: &CacheQuery) -> Outcome {
         let reply = match query {
-            CacheQuery::Get { key } => CacheReply::Value(self.get(checked(key)?)),
-            CacheQuery::GetMany { keys } => self.get_many(keys)?,
+            CacheQuery::Get { key } => CacheReply::Value(self.get(time, checked(key)?)),
+            CacheQuery::GetMany { keys } => self.get_many(time, keys)?,
             CacheQuery::Expiry { key } => {
-                let kept = self.keys.get(checked(key)?);
+                let kept = self.alive(time, checked(key)?);
                 CacheReply::Expiry { exists: kept.is_some(), expires: kept.and_then(Kept::ends), now: time }
             }
             CacheQuery::Stats => CacheReply::Stats(self.stats()),
@@ -179,8 +195,12 @@ impl Caches {
     }
 
     /// The value of a key and the stamp at which it ends, if any.
-    pub(in crate::machine) fn find(&self, key: &str) -> Option<(Versioned, Option<ClusterTime>)> {
-        let kept = self.keys.get(key)?;
+    pub(in crate::machine) fn find(
+        &self,
+        time: ClusterTime,
+        key: &str,
+    ) -> Option<(Versioned, Option<ClusterTime>)> {
+        let kept = self.alive(time, key)?;
         Some((kept.versioned(), kept.ends()))
     }
 
@@ -215,11 +235,16 @@ impl Caches {
         self.keys.insert(name, kept);
     }
 
-    fn get(&self, key: &str) -> Option<Versioned> {
-        self.keys.get(key).map(Kept::versioned)
+    /// What a key holds at this time.
+    fn alive(&self, time: ClusterTime, key: &str) -> Option<&Kept> {
+        self.keys.get(key).filter(|kept| kept.expires > time)
     }
 
-    fn get_many(&self, keys: &[String]) -> Result<CacheReply, MachineError> {
+    fn get(&self, time: ClusterTime, key: &str) -> Option<Versioned> {
+        self.alive(time, key).map(Kept::versioned)
+    }
+
+    fn get_many(&self, time: ClusterTime, keys: &[String]) -> Result<CacheReply, MachineError> {
         if keys.len() > GET_MANY_MAX {
             return Err(MachineError::InvalidArgument(format!(
                 "at most {GET_MANY_MAX} keys are read at a time, not {}",
@@ -229,7 +254,7 @@ impl Caches {
         let mut bytes = 0;
         let mut values = Vec::with_capacity(keys.len());
         for key in keys {
-            let found = self.get(checked(key)?);
+            let found = self.get(time, checked(key)?);
             bytes += found.as_ref().map_or(0, |found| found.value.len());
             if bytes > ANSWER_BYTES_MAX {
                 return Err(CacheError::AnswerTooLong.into());
@@ -341,6 +366,19 @@ impl Caches {
         }
         let end = at.time.plus_us(ttl_us).0;
         Ok(ClusterTime(end.checked_next_multiple_of(EXPIRY_GRID_US).unwrap_or(u64::MAX)))
+    }
+}
+
+/// The key that an action is about; none has the empty name.
+fn key_of(action: &CacheAction) -> &str {
+    match action {
+        CacheAction::Set { key, .. }
+        | CacheAction::CompareAndSet { key, .. }
+        | CacheAction::Delete { key }
+        | CacheAction::CompareAndDelete { key, .. }
+        | CacheAction::Add { key, .. }
+        | CacheAction::Touch { key, .. } => key,
+        CacheAction::Configure(_) => "",
     }
 }
 

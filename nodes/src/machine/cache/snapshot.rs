@@ -88,6 +88,6 @@ impl Caches {
             return Ok(());
         }
         ensure(expires.0.is_multiple_of(EXPIRY_GRID_US), || format!("{key} expires at {expires}"))?;
-        restoring.ahead("a time to live", *expires, TTL_US_MAX + EXPIRY_GRID_US)
+        restoring.within("a time to live", *expires, TTL_US_MAX + EXPIRY_GRID_US)
     }
 }

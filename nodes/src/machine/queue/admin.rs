@@ -6,10 +6,11 @@ use super::message::{Message, State};
 use super::queues::{Queues, check_count, check_topic};
 use super::topic::Topic;
 use super::types::{
-    PurgeScope, QueueError, QueueQuery, QueueReply, REPLY_BYTES_MAX, StoredMessage, TopicSettings,
+    PURGE_MAX, PurgeScope, QueueError, QueueQuery, QueueReply, REPLY_BYTES_MAX, StoredMessage, TopicSettings,
 };
 use crate::ids::{ClusterTime, MessageId};
 use crate::machine::service::{Moment, Out};
+use crate::machine::snapshot::beyond;
 use crate::machine::{MachineError, Name, Outcome, Reply};
 use crate::marks;
 
@@ -43,11 +44,19 @@ impl Queues {
         Ok(Reply::Queue(QueueReply::Deleted { messages: Some(topic.depth()) }))
     }
 
-    pub(super) fn purge(&mut self, at: Moment, topic: &str, what: PurgeScope, out: &mut Out) -> Outcome {
+    pub(super) fn purge(
+        &mut self,
+        at: Moment,
+        topic: &str,
+        what: PurgeScope,
+        after: Option<MessageId>,
+        out: &mut Out,
+    ) -> Outcome {
         let name = self.named(topic)?;
-        let messages = self.must(&name).purge(what);
+        let looked_at_max = self.limits.purge;
+        let (messages, next) = self.must(&name).purge(what, after, looked_at_max);
         self.hand_on(at, &name, out);
-        Ok(Reply::Queue(QueueReply::Purged { messages }))
+        Ok(Reply::Queue(QueueReply::Purged { messages, next }))
     }
 
     /// Answers a question from the state as it is, the last stamp being `time`.
@@ -56,7 +65,9 @@ impl Queues {
             QueueQuery::Peek { topic, count_max } => {
                 check_count("count_max", u64::from(*count_max))?;
                 let topic = self.existing(topic)?;
-                QueueReply::Peeked(topic.show(topic.shelves.in_order(), *count_max))
+                let alive = |id: &MessageId| topic.messages[id].body.expires() > time;
+                let looked_at = topic.shelves.in_order().take(*count_max as usize + PURGE_MAX);
+                QueueReply::Peeked(topic.show(looked_at.filter(alive), *count_max))
             }
             QueueQuery::PeekDead { topic, count_max } => {
                 check_count("count_max", u64::from(*count_max))?;
@@ -89,27 +100,30 @@ impl Queues {
 }
 
 impl Topic {
-    /// Returns how many messages were removed.
-    fn purge(&mut self, what: PurgeScope) -> u64 {
-        let before = self.depth();
-        let purged: Vec<MessageId> = match what {
-            PurgeScope::Waiting => {
-                let is_waiting = |message: &Message| matches!(message.state, State::Ready | State::Delayed);
-                let waiting = self.messages.iter().filter(|(_, message)| is_waiting(message));
-                waiting.map(|(&id, _)| id).collect()
+    /// Looks at so many messages after this one, oldest first. Returns how many were removed, and the last one
+    /// looked at if there are more.
+    fn purge(&mut self, what: PurgeScope, after: Option<MessageId>, max: usize) -> (u64, Option<MessageId>) {
+        let is_waiting = |message: &Message| matches!(message.state, State::Ready | State::Delayed);
+        let mut looked_at: Vec<(MessageId, bool)> = match what {
+            PurgeScope::Dead => {
+                self.dead.range(beyond(after)).map(|(&id, _)| (id, true)).take(max + 1).collect()
             }
-            PurgeScope::Dead => self.dead.keys().copied().collect(),
-            PurgeScope::All => {
-                self.clear();
-                Vec::new()
+            PurgeScope::Waiting | PurgeScope::All => {
+                let messages = self.messages.range(beyond(after)).take(max + 1);
+                let is_meant = |message: &Message| what == PurgeScope::All || is_waiting(message);
+                messages.map(|(&id, message)| (id, is_meant(message))).collect()
             }
         };
-        for id in purged {
+        let has_more = looked_at.len() > max;
+        looked_at.truncate(max);
+        let next = looked_at.last().map(|&(id, _)| id).filter(|_| has_more);
+        let mut purged = 0;
+        for (id, _) in looked_at.into_iter().filter(|&(_, is_meant)| is_meant) {
             self.take(id);
+            purged += 1;
         }
-        let purged = before - self.depth();
         self.totals.purged += purged;
-        purged
+        (purged, next)
     }
 
     /// Up to `count_max` of these messages, as many as fit a reply.

@@ -8,16 +8,17 @@
 
 use super::queues::Queues;
 use super::types::QueueReply;
+use crate::ids::ClusterTime;
 use crate::machine::remembered::Handed;
 use crate::marks;
 
 impl Queues {
     /// The answer to a retry of the command that was given these.
-    pub(in crate::machine) fn again(&self, handed: &Handed) -> QueueReply {
+    pub(in crate::machine) fn again(&self, time: ClusterTime, handed: &Handed) -> QueueReply {
         let topic = self.topics.get(&*handed.topic);
         let (mut deliveries, mut over) = (Vec::new(), Vec::new());
         for &(id, receipt) in &handed.messages {
-            match topic.and_then(|topic| topic.in_hand(id, receipt)) {
+            match topic.and_then(|topic| topic.in_hand(time, id, receipt)) {
                 Some(message) => deliveries.push(message.delivery(id, handed.lease_until)),
                 None => over.push((id, receipt)),
             }

@@ -152,8 +152,10 @@ impl Queues {
     ) -> Option<QueueError> {
         let (mut closed, mut refusal) = (BTreeSet::new(), None);
         for id in strangers {
-            let origin = self.topics[name].messages[&id].body.origin().expect("strangers have an origin");
-            if *redriven == count_max || closed.contains(&origin.topic) {
+            let body = &self.topics[name].messages[&id].body;
+            let origin = body.origin().expect("strangers have an origin");
+            let is_over = body.expires() <= at.time;
+            if *redriven == count_max || is_over || closed.contains(&origin.topic) {
                 continue;
             }
             let home = origin.topic.clone();

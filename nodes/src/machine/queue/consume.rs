@@ -8,7 +8,7 @@ use super::topic::{Topic, Waiter};
 use super::types::{
     Acknowledgement, DELAY_US_MAX, DeathReason, QueueError, QueueReply, VISIBILITY_US_MAX, VISIBILITY_US_MIN,
 };
-use crate::ids::{MessageId, Receipt};
+use crate::ids::{ClusterTime, MessageId, Receipt};
 use crate::machine::WAIT_US_MAX;
 use crate::machine::service::{Asker, Moment, Out};
 use crate::machine::{MachineError, Outcome, Reply};
@@ -35,7 +35,7 @@ impl Queues {
         let waiting_max = self.limits.waiting;
         let name = self.named_or_made(topic, out)?;
         let topic = self.must(&name);
-        let has_some = topic.shelves.deliverable() > 0;
+        let has_some = topic.first(at.time).is_some();
         if !has_some && wait_us > 0 && topic.line.len() >= waiting_max {
             marks::hit("queue.line_full");
             return Err(QueueError::TooManyWaiting.into());
@@ -69,7 +69,7 @@ impl Queues {
         check_count("the number of receipts", receipts.len() as u64)?;
         let name = self.named(topic)?;
         let topic = self.must(&name);
-        let results = receipts.iter().map(|&(id, receipt)| topic.acknowledge(id, receipt)).collect();
+        let results = receipts.iter().map(|&delivery| topic.acknowledge(at.time, delivery)).collect();
         self.hand_on(at, &name, out);
         Ok(Reply::Queue(QueueReply::Acknowledged(results)))
     }
@@ -85,7 +85,7 @@ impl Queues {
         check_within("delay_us", delay_us, 0, DELAY_US_MAX)?;
         let name = self.named(topic)?;
         let topic = self.must(&name);
-        topic.check_receipt(id, receipt)?;
+        topic.check_receipt(at.time, (id, receipt))?;
         topic.totals.rejected += 1;
         let mut touched = BTreeSet::from([name.clone()]);
         let dead = self.come_back(at, &name, id, (DeathReason::Rejected, delay_us), &mut touched, out);
@@ -106,7 +106,7 @@ impl Queues {
         check_visibility(visibility_us)?;
         let name = self.named(topic)?;
         let topic = self.must(&name);
-        topic.check_receipt(id, receipt)?;
+        topic.check_receipt(at.time, (id, receipt))?;
         let lease_until = at.time.plus_us(visibility_us);
         topic.change(id, State::InFlight, lease_until);
         self.hand_on(at, &name, out);
@@ -115,8 +115,8 @@ impl Queues {
 }
 
 impl Topic {
-    fn acknowledge(&mut self, id: MessageId, receipt: Receipt) -> Acknowledgement {
-        match self.check_receipt(id, receipt) {
+    fn acknowledge(&mut self, time: ClusterTime, (id, receipt): (MessageId, Receipt)) -> Acknowledgement {
+        match self.check_receipt(time, (id, receipt)) {
             Ok(()) => {
                 self.take(id);
                 self.totals.acknowledged += 1;
@@ -128,10 +128,14 @@ impl Topic {
     }
 
     /// Refuses a delivery that is not the one under whose lease the message is in flight.
-    fn check_receipt(&self, id: MessageId, receipt: Receipt) -> Result<(), QueueError> {
+    fn check_receipt(
+        &self,
+        time: ClusterTime,
+        (id, receipt): (MessageId, Receipt),
+    ) -> Result<(), QueueError> {
         let message = self.messages.get(&id).ok_or(QueueError::UnknownMessage)?;
         let is_current = message.receipt() == receipt || plant::is(Bug::QueueAckByStaleConsumer);
-        if message.state == State::InFlight && is_current {
+        if message.is_in_flight(time) && is_current {
             return Ok(());
         }
         marks::hit("queue.receipt_stale");

@@ -53,6 +53,11 @@ impl Message {
         (deadline != NEVER).then_some(deadline)
     }
 
+    /// Whether it is in flight, and its lease runs.
+    pub(super) fn is_in_flight(&self, time: ClusterTime) -> bool {
+        self.state == State::InFlight && self.until > time
+    }
+
     /// The receipt of its latest delivery.
     pub(super) fn receipt(&self) -> Receipt {
         Receipt(u64::from(self.deliveries))

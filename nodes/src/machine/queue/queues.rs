@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::message::State;
 use super::topic::Topic;
 use super::types::{
-    BATCH_MAX, CONSUMERS_WAITING_MAX, DeathReason, PRODUCERS_MAX, QueueAction, QueueError, QueueEvent,
-    QueueReply, TOPIC_BYTES_MAX, TOPICS_MAX, TopicSettings,
+    BATCH_MAX, CONSUMERS_WAITING_MAX, DeathReason, PRODUCERS_MAX, PURGE_MAX, QueueAction, QueueError,
+    QueueEvent, QueueReply, TOPIC_BYTES_MAX, TOPICS_MAX, TopicSettings,
 };
 use crate::ids::{ClusterTime, LogIndex, MessageId, Sequence, SessionId};
 use crate::machine::expiry::Deadlines;
@@ -28,11 +28,14 @@ pub(in crate::machine) struct QueueLimits {
     pub(in crate::machine) waiting: usize,
     /// Producers remembered by one topic.
     pub(in crate::machine) producers: usize,
+    /// Messages that one purge looks at.
+    pub(in crate::machine) purge: usize,
 }
 
 impl Default for QueueLimits {
     fn default() -> Self {
-        Self { topics: TOPICS_MAX, waiting: CONSUMERS_WAITING_MAX, producers: PRODUCERS_MAX }
+        let (waiting, producers) = (CONSUMERS_WAITING_MAX, PRODUCERS_MAX);
+        Self { topics: TOPICS_MAX, waiting, producers, purge: PURGE_MAX }
     }
 }
 
@@ -67,7 +70,7 @@ impl Queues {
         match action {
             QueueAction::Declare { topic, settings } => self.declare(topic, settings),
             QueueAction::DeleteTopic { topic } => self.delete_topic(topic, out),
-            QueueAction::Purge { topic, what } => self.purge(at, topic, *what, out),
+            QueueAction::Purge { topic, what, after } => self.purge(at, topic, *what, *after, out),
             QueueAction::Enqueue { topic, messages, producer } => {
                 self.enqueue(at, topic, messages, *producer, out)
             }
@@ -85,8 +88,8 @@ impl Queues {
         }
     }
 
-    /// Ends all that is due at the stamp, topic by topic in the order of names: first every wait, then leases,
-    /// delays and lives. Only then does anybody get what has become ready.
+    /// Ends what is due at the stamp, topic by topic in the order of names: first every wait, then leases, delays
+    /// and lives, as far as there is room. Only then does anybody get what has become ready.
     pub(in crate::machine) fn expire(&mut self, at: Moment, out: &mut Out) {
         let mut touched = BTreeSet::new();
         while let Some(name) = self.due.take_due(at.time) {
@@ -106,9 +109,15 @@ impl Queues {
             }
         }
         for name in &due {
-            while let Some(id) = self.must(name).shelves.take_due(at.time) {
+            while self.topics[name].shelves.next_deadline().is_some_and(|end| end <= at.time)
+                && out.may_end()
+                && let Some(id) = self.must(name).shelves.take_due(at.time)
+            {
                 self.end(at, name, id, &mut touched, out);
             }
+        }
+        if out.ends_left == 0 {
+            marks::hit("queue.entry_ended_all_it_may");
         }
         for name in &touched {
             self.hand_on(at, name, out);
@@ -183,7 +192,7 @@ impl Queues {
     /// deadline as it is then. Every action ends with this for each topic that it touched.
     pub(super) fn hand_on(&mut self, at: Moment, name: &Name, out: &mut Out) {
         let Some(topic) = self.topics.get_mut(name).map(Arc::make_mut) else { return };
-        while topic.shelves.deliverable() > 0
+        while topic.first(at.time).is_some()
             && let Some(&(ticket, _)) = topic.line.get_min()
         {
             marks::hit("queue.wait_answered");
@@ -192,7 +201,7 @@ impl Queues {
             self.waits.remove(&waiter.by);
             out.complete_delivery(waiter.by, name, deliveries);
         }
-        topic.debug_check();
+        topic.debug_check(at.time);
         self.relist(name);
     }
 

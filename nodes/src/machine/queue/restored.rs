@@ -57,17 +57,16 @@ fn check_state(restoring: &Restoring<'_>, id: MessageId, head: &MessageHead) -> 
     ensure(!is_mortal || head.expires <= restoring.time.plus_us(MESSAGE_TTL_US_MAX), || {
         format!("{id} lives until {}", head.expires)
     })?;
-    let is_alive = !is_mortal || head.expires > restoring.time;
     ensure(head.death.is_some() == (head.state == State::Dead), || format!("{id} is not dead or is"))?;
     match head.state {
         State::Ready | State::Dead => {
             ensure(head.until == ClusterTime(0), || format!("{id} waits for {}", head.until))?;
         }
-        State::Delayed => restoring.ahead("a delay", head.until, DELAY_US_MAX)?,
-        State::InFlight => restoring.ahead("a lease", head.until, VISIBILITY_US_MAX)?,
+        State::Delayed => restoring.within("a delay", head.until, DELAY_US_MAX)?,
+        State::InFlight => restoring.within("a lease", head.until, VISIBILITY_US_MAX)?,
     }
     match head.state {
-        State::Ready | State::Delayed => ensure(is_alive, || format!("{id} should have expired")),
+        State::Ready | State::Delayed => Ok(()),
         State::InFlight => ensure(head.attempts > 0, || format!("{id} is in flight and was never tried")),
         State::Dead => head.death.map_or(Ok(()), |death| check_death(restoring, &death)),
     }
@@ -112,7 +111,7 @@ pub(super) fn check_producer(
 }
 
 /// With all that is in it.
-pub(super) fn check_topic(name: &Name, topic: &Topic) -> Result<(), RestoreError> {
+pub(super) fn check_topic(time: ClusterTime, name: &Name, topic: &Topic) -> Result<(), RestoreError> {
     let TopicTotals {
         enqueued,
         moved_in,
@@ -144,7 +143,7 @@ pub(super) fn check_topic(name: &Name, topic: &Topic) -> Result<(), RestoreError
     ensure(totals.iter().all(|&total| total < TOTAL_MAX), || format!("{name} has counted too much"))?;
     let accounts = topic.totals.check_accounts(topic.depth());
     accounts.map_err(|imbalance| RestoreError::Inconsistent(format!("{name}: {imbalance}")))?;
-    let waits_in_vain = !topic.line.is_empty() && topic.shelves.deliverable() > 0;
+    let waits_in_vain = !topic.line.is_empty() && topic.first(time).is_some();
     ensure(!waits_in_vain, || format!("a command waits for messages of {name}, and there are some"))?;
     let mut askers = topic.line.values().map(|waiter| waiter.by.session);
     ensure(askers.all(|session| topic.consumers.contains(&session)), || {

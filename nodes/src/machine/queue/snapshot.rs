@@ -135,7 +135,7 @@ impl Queues {
             self.read_line(&name, &mut topic, reader, restoring)?;
             topic.producers = read_producers(reader, restoring, self.limits.producers)?;
             topic.consumers = self.read_consumers(&name, reader, restoring)?;
-            restored::check_topic(&name, &topic)?;
+            restored::check_topic(restoring.time, &name, &topic)?;
             ids.extend(topic.messages.keys().copied());
             self.topics.insert(name.clone(), Arc::new(topic));
             self.relist(&name);

@@ -39,7 +39,7 @@ pub(super) struct Topic {
     pub(super) shelves: Shelves,
     /// The messages in state [`State::Dead`].
     pub(super) dead: Table<MessageId, Death>,
-    /// Who waits, by the entry with which it came. Nobody does while a message could be delivered.
+    /// Who waits, by the entry with which it came. Nobody does while there is a first message.
     pub(super) line: Table<LogIndex, Waiter>,
     /// When the waits end.
     pub(super) waits: Deadlines<LogIndex>,
@@ -125,7 +125,7 @@ impl Topic {
         let mut deliveries = Vec::new();
         let mut room = REPLY_BYTES_MAX as u64;
         while deliveries.len() < count_max as usize
-            && let Some(id) = self.shelves.first()
+            && let Some(id) = self.first(at.time)
         {
             let weight = self.messages[&id].body.weight();
             if weight > room && !deliveries.is_empty() {
@@ -158,9 +158,15 @@ impl Topic {
     }
 
     /// The message that is in flight by this delivery, if it is.
-    pub(super) fn in_hand(&self, id: MessageId, receipt: Receipt) -> Option<&Message> {
+    pub(super) fn in_hand(&self, time: ClusterTime, id: MessageId, receipt: Receipt) -> Option<&Message> {
         let message = self.messages.get(&id)?;
-        (message.state == State::InFlight && message.receipt() == receipt).then_some(message)
+        (message.is_in_flight(time) && message.receipt() == receipt).then_some(message)
+    }
+
+    /// The message to be delivered next. None while one stands before it whose life is over and that no entry
+    /// has had room to remove.
+    pub(super) fn first(&self, time: ClusterTime) -> Option<MessageId> {
+        self.shelves.first().filter(|id| self.messages[id].body.expires() > time)
     }
 
     /// The earliest moment at which something ends here.
@@ -179,14 +185,6 @@ impl Topic {
         let waiter = self.line.remove(&ticket).expect("a wait names a command in line");
         self.waits.remove(waiter.deadline, ticket);
         waiter
-    }
-
-    /// Forgets all messages, without looking at each.
-    pub(super) fn clear(&mut self) {
-        self.messages = Table::new();
-        self.shelves = Shelves::default();
-        self.dead = Table::new();
-        self.bytes = 0;
     }
 
     /// Messages held.
@@ -220,11 +218,11 @@ impl Topic {
     }
 
     /// Holds what can be checked at no cost: the accounting identity, and that nobody waits in vain.
-    pub(super) fn debug_check(&self) {
+    pub(super) fn debug_check(&self, time: ClusterTime) {
         debug_assert_eq!(self.totals.check_accounts(self.depth()), Ok(()));
         debug_assert_eq!(self.depth(), self.messages.len() as u64);
         debug_assert_eq!(self.shelves.counts().dead, self.dead.len() as u64);
-        debug_assert!(self.line.is_empty() || self.shelves.deliverable() == 0, "somebody waits in vain");
+        debug_assert!(self.line.is_empty() || self.first(time).is_none(), "somebody waits in vain");
     }
 }
 

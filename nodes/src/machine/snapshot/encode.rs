@@ -122,6 +122,7 @@ impl Snapshotter {
     fn head(&self, buffer: &mut Vec<u8>) -> Place {
         buffer.extend_from_slice(&header(VERSION));
         put(buffer, &LastApplied { index: self.frozen.index, time: self.frozen.time });
+        put(buffer, &self.frozen.near);
         put(buffer, &self.frozen.sessions.open.len());
         Place::Sessions { after: None }
     }

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | header | magic `STORMGLS`, the version as 4 bytes little-endian, the CRC32C of those 12 bytes likewise |
 //! | applied | the index and the stamp of the last entry applied |
+//! | near | the terms that the near-caches agreed on, if any, and the longest lease so far |
 //! | sessions | how many, then each: id, lease, deadline, lowest open number, the open ones below it, how many outcomes, then each: number, what is kept of the outcome |
 //! | locks | how many, then each: name, latest token, how many holders, then each, how many waiters, then each: ticket, waiter |
 //! | queue | how many topics, then each: name, settings, totals, how many messages, then each, how many waiting commands, then each: ticket, command, how many producers, then each, how many consumers, then each session |

@@ -120,6 +120,18 @@ impl Restoring<'_> {
         })
     }
 
+    /// The end of something that may be overdue is no longer off than its span.
+    pub(in crate::machine) fn within(
+        &self,
+        what: &str,
+        end: ClusterTime,
+        span_us: u64,
+    ) -> Result<(), RestoreError> {
+        ensure(end <= self.time.plus_us(span_us), || {
+            format!("the end of {what} is {end}, and the stamp of the last entry {}", self.time)
+        })
+    }
+
     /// A command waits in this service, as its session remembers.
     pub(in crate::machine) fn waits(&mut self, by: Asker, service: Service) -> Result<(), RestoreError> {
         let Asker { session: id, sequence } = by;

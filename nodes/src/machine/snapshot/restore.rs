@@ -7,6 +7,7 @@ use super::{
     ensure, header, rises,
 };
 use crate::ids::{ClusterTime, FenceToken, LogIndex, Sequence};
+use crate::machine::apply::NearAgreement;
 use crate::machine::limits::Limits;
 use crate::machine::queue::check_topic;
 use crate::machine::remembered::{Handed, Remembered};
@@ -33,7 +34,11 @@ impl Machine {
         let mut reader = Reader { rest: unsealed(bytes)? };
         let LastApplied { index, time } = reader.item()?;
         check_last_applied(index, time)?;
-        let mut machine = Self { index, time, ..Self::with_limits(limits) };
+        let near: NearAgreement = reader.item()?;
+        ensure(near.longest_lease_us >= near.terms.map_or(0, |terms| terms.lease_us), || {
+            format!("the longest lease of lines was {}, less than that of now", near.longest_lease_us)
+        })?;
+        let mut machine = Self { index, time, near, ..Self::with_limits(limits) };
         let mut restoring = Restoring { index, time, sessions: &mut machine.sessions };
         let awaited = read_sessions(&mut reader, &mut restoring)?;
         machine.locks.read(&mut reader, &mut restoring)?;

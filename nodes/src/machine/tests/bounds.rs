@@ -7,7 +7,8 @@ use crate::machine::limits::Limits;
 use crate::machine::{
     Action, CacheAction, CacheQuery, Command, LEASE_US_MAX, LEASE_US_MIN, LockAction, LockError, LockEvent,
     LockMode, LockQuery, LockReply, LockRequest, Machine, MachineError, MachineEvent, NAME_BYTES_MAX,
-    OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, Outcome, Query, Reply, VALUE_BYTES_MAX, WAIT_US_MAX, WAITERS_MAX,
+    NearTerms, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, Outcome, Query, Reply, VALUE_BYTES_MAX, WAIT_US_MAX,
+    WAITERS_MAX,
 };
 
 /// A machine that numbers its entries itself and stamps them all 0.
@@ -228,9 +229,32 @@ fn a_full_line_of_shared_waiters_comes_in_by_one_entry_under_rising_tokens() {
 
 #[test]
 fn the_public_bounds_are_those_of_a_production_machine() {
-    let Limits { sessions, lock, queue, cache } = Limits::default();
+    let Limits { sessions, ends, lock, queue, cache } = Limits::default();
     assert_eq!((sessions, lock.waiters, lock.locks, cache.keys), (65_536, 4_096, 1_048_576, 1_048_576));
-    assert_eq!((queue.topics, queue.waiting, queue.producers), (16_384, 4_096, 1_024));
+    assert_eq!((queue.topics, queue.waiting, queue.producers, queue.purge), (16_384, 4_096, 1_024, 4_096));
+    assert_eq!(ends, 4_096);
+}
+
+#[test]
+fn near_caches_agree_once_and_on_others_only_in_place_of_those() {
+    let terms = |lease_us| NearTerms { lease_us, drift_ppm_max: 1_000 };
+    let mut fixture = Fixture::new();
+    let mut agree = |lease_us, replaces: Option<u64>| {
+        let replaces = replaces.map(terms);
+        let outcome = fixture.apply(&Command::AgreeOnNear { terms: terms(lease_us), replaces }).outcome;
+        let machine = &fixture.machine;
+        (outcome.is_ok(), machine.near_terms().map(|terms| terms.lease_us), machine.longest_near_lease_us())
+    };
+    assert_eq!(agree(150, Some(1)), (false, None, 0));
+    assert_eq!(agree(150, None), (true, Some(150), 150));
+    assert_eq!(agree(150, None), (true, Some(150), 150), "again changes nothing");
+    assert_eq!(agree(50, None), (false, Some(150), 150));
+    assert_eq!(agree(50, Some(150)), (true, Some(50), 150), "lines of then may still be out");
+    assert_eq!(agree(200, Some(50)), (true, Some(200), 200));
+    let mut snapshot = fixture.machine.snapshot();
+    let bytes: Vec<u8> = std::iter::from_fn(|| snapshot.next_piece(64)).flatten().collect();
+    let restored = Machine::restore(&bytes).expect("it was just written");
+    assert_eq!((restored.near_terms(), restored.longest_near_lease_us()), (Some(terms(200)), 200));
 }
 
 #[test]

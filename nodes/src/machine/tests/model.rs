@@ -93,6 +93,7 @@ impl Model {
         match command {
             Command::Tick => Ok(Reply::Done),
             Command::Evict { .. } => unreachable!("the cache's own tests evict"),
+            Command::AgreeOnNear { .. } => unreachable!("a test of its own"),
             Command::OpenSession { lease_us } => {
                 if *lease_us < 100_000 || *lease_us > 3_600_000_000 {
                     return Err(MachineError::InvalidArgument(String::new()));

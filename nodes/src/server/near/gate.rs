@@ -33,7 +33,8 @@ fn keys_of(command: &Command) -> BTreeSet<Key> {
         | Command::Tick
         | Command::OpenSession { .. }
         | Command::KeepAlive { .. }
-        | Command::CloseSession { .. } => BTreeSet::new(),
+        | Command::CloseSession { .. }
+        | Command::AgreeOnNear { .. } => BTreeSet::new(),
     }
 }
 
@@ -109,6 +110,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
 
     /// The core has refused a proposal that may be a write of ours; returns whether it is.
     pub(in crate::server) fn near_refused(&mut self, id: u64) -> bool {
+        self.near.is_agreement_refused |= self.near.agreeing == Some(id);
         let Some(write) = self.near.proposed.remove(&id) else { return false };
         self.near.claims.end(write);
         let (now, near, seen) = self.near_and_seen();
@@ -119,6 +121,14 @@ impl<E: Env, P: Probe> Replica<E, P> {
     /// The entry at this index is applied.
     pub(in crate::server) fn near_applied(&mut self, index: LogIndex, term: Term) {
         self.near.applied_term = term;
+        if std::mem::take(&mut self.near.is_agreement_refused) {
+            // There is room again.
+            self.near.agreeing = None;
+        }
+        if let Err(error) = self.near.check_terms(&self.machine) {
+            self.failed = Some(error);
+            return;
+        }
         if self.near.directory.leading() == Some(term) {
             self.near.directory.ready(self.env.now());
         }

@@ -8,6 +8,8 @@
 //! The replica calls [`Replica::pump_near`] until it finds nothing to do; whatever the core learns in the same
 //! turn reaches the directory before any client's command of that turn does.
 
+#[cfg(test)]
+mod agreement_tests;
 mod gate;
 mod pump;
 mod reading;
@@ -22,8 +24,10 @@ use bytes::Bytes;
 use super::pending::Asker;
 use crate::coherence::{Directory, Found, Holder, Key, Life, Lookup, ReaderId, RoundId, Settings, WriteId};
 use crate::ids::{ClusterTime, LocalTime, LogIndex, NodeId, Term};
-use crate::machine::{CacheQuery, Machine, Room, Versioned};
+use crate::machine::{CacheQuery, Machine, NearTerms, Room, Versioned};
+use crate::marks;
 use crate::raft::membership::Membership;
+use crate::server::NodeError;
 
 use room::Claims;
 
@@ -65,6 +69,12 @@ pub(in crate::server) struct Near {
     members: Membership,
     /// The term of the last entry applied.
     applied_term: Term,
+    /// What this node is set to.
+    terms: NearTerms,
+    /// The proposal by which the members are to agree on it, in this leadership.
+    agreeing: Option<u64>,
+    /// Whether the core had no room for that.
+    is_agreement_refused: bool,
 }
 
 impl Near {
@@ -85,6 +95,26 @@ impl Near {
             claims: Claims::default(),
             members: Membership::default(),
             applied_term: Term(0),
+            terms: NearTerms { lease_us: settings.lease_us, drift_ppm_max: settings.drift_ppm_max },
+            agreeing: None,
+            is_agreement_refused: false,
+        }
+    }
+
+    /// Looks at what the members have agreed on.
+    ///
+    /// # Errors
+    /// If that is something else than what this node is set to.
+    pub(in crate::server) fn check_terms(&mut self, machine: &Machine) -> Result<(), NodeError> {
+        let own = self.terms;
+        let agreed = machine.near_terms();
+        self.directory.set_agreement(agreed == Some(own), machine.longest_near_lease_us());
+        match agreed {
+            Some(agreed) if agreed != own => {
+                marks::hit("server.other_near_terms");
+                Err(NodeError::NearTerms { agreed, own })
+            }
+            _ => Ok(()),
         }
     }
 

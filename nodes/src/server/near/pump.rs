@@ -9,6 +9,7 @@ use crate::api::ApiError;
 use crate::coherence::CoherenceMessage;
 use crate::env::{Env, Net};
 use crate::ids::{Address, LocalTime, NodeId};
+use crate::machine::Command;
 use crate::marks;
 use crate::raft::{Input, ReadOutcome, Role};
 use crate::transport::Frame;
@@ -40,6 +41,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
         self.near.rounds.clear();
         self.near.confirmed.clear();
         self.near.claims = super::Claims::default();
+        (self.near.agreeing, self.near.is_agreement_refused) = (None, false);
         for gated in std::mem::take(&mut self.near.gated).into_values() {
             marks::hit("server.gated_command_refused");
             if let Some(asker) = self.pending.refused(gated.id) {
@@ -89,7 +91,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
             let held = self.near.holder.take_effects();
             let directed = self.near.directory.take_effects();
             if held == Default::default() && directed == Default::default() {
-                return has_stepped;
+                return self.seek_agreement() || has_stepped;
             }
             let mut own = VecDeque::new();
             for (to, message) in held.messages.into_iter().chain(directed.messages) {
@@ -120,6 +122,19 @@ impl<E: Env, P: Probe> Replica<E, P> {
                 self.near.directory.receive(node, message, now);
             }
         }
+    }
+
+    /// Lets the members agree on the terms on which lines are granted, once somebody asks for one. Returns
+    /// whether the core was stepped.
+    fn seek_agreement(&mut self) -> bool {
+        if !self.near.directory.wants_agreement() || self.near.agreeing.is_some() {
+            return false;
+        }
+        let id = self.pending.name();
+        self.near.agreeing = Some(id);
+        let command = Command::AgreeOnNear { terms: self.near.terms, replaces: None };
+        self.core.step(Input::Propose { id, command: self.encode(&command) }, self.env.now());
+        true
     }
 
     /// Rounds whose read index is applied.

@@ -19,17 +19,17 @@ use crate::raft::{Input, Recovered, Role};
 use crate::transport::Frame;
 
 const CLIENT: Address = Address::Client(ClientId(1));
-const N1: NodeId = NodeId(1);
-const N2: NodeId = NodeId(2);
-const N3: NodeId = NodeId(3);
+pub(super) const N1: NodeId = NodeId(1);
+pub(super) const N2: NodeId = NodeId(2);
+pub(super) const N3: NodeId = NodeId(3);
 
-struct Node {
+pub(super) struct Node {
     env: FakeEnv,
-    replica: Replica<FakeEnv, Silent>,
+    pub(super) replica: Replica<FakeEnv, Silent>,
 }
 
 /// A cluster of three, of which the first leads.
-struct Cluster {
+pub(super) struct Cluster {
     nodes: BTreeMap<NodeId, Node>,
     /// Nodes that nothing reaches and that reach nobody.
     cut_off: Vec<NodeId>,
@@ -40,7 +40,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with(|_| ())
     }
 
@@ -68,7 +68,7 @@ impl Cluster {
         cluster
     }
 
-    fn node(&mut self, id: NodeId) -> &mut Node {
+    pub(super) fn node(&mut self, id: NodeId) -> &mut Node {
         self.nodes.get_mut(&id).expect("it is one of the three")
     }
 
@@ -158,7 +158,7 @@ impl Cluster {
         self.ask(id, RequestBody::Command(command))
     }
 
-    fn set(&mut self, id: NodeId, key: &str, value: &'static str) {
+    pub(super) fn set(&mut self, id: NodeId, key: &str, value: &'static str) {
         let asked = self.begin_set(id, key, value);
         self.is_written(asked);
     }
@@ -171,7 +171,7 @@ impl Cluster {
     }
 
     /// What a client reads near; no time passes.
-    fn near(&mut self, id: NodeId, key: &str) -> Option<String> {
+    pub(super) fn near(&mut self, id: NodeId, key: &str) -> Option<String> {
         let asked = self.ask(id, RequestBody::QueryNear(CacheQuery::Get { key: key.to_owned() }));
         match self.answers.remove(&asked) {
             Some(Ok(ResponseBody::Outcome(Ok(Reply::Cache(

@@ -43,12 +43,15 @@ pub(super) struct Model {
     pub(super) totals: CacheTotals,
     pub(super) events: Vec<CacheEvent>,
     keys_max: u64,
+    /// Keys that end by themselves with one entry.
+    ends_max: usize,
+    time: u64,
 }
 
 impl Model {
-    pub(super) fn new(keys_max: u64) -> Self {
+    pub(super) fn new(keys_max: u64, ends_max: usize) -> Self {
         let settings = CacheSettings { entries_max: keys_max, ..CacheSettings::default() };
-        Self { settings, keys_max, ..Self::default() }
+        Self { settings, keys_max, ends_max, ..Self::default() }
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -59,21 +62,39 @@ impl Model {
         self.items.iter().find(|item| item.key == key)
     }
 
-    /// Time is now this: whatever ended by it goes, the earliest first, then the oldest.
+    /// The same, if its time is not over.
+    pub(super) fn alive(&self, key: &str) -> Option<&Item> {
+        self.find(key).filter(|item| item.ends.is_none_or(|ends| ends > self.time))
+    }
+
+    /// A key whose time is over goes before anything is done with it.
+    fn look_at(&mut self, key: &str) {
+        if let Some(Item { version, .. }) = self.find(key).filter(|_| self.alive(key).is_none()).cloned() {
+            self.expire(key, version);
+        }
+    }
+
+    fn expire(&mut self, key: &str, version: u64) {
+        self.items.retain(|item| item.key != key);
+        self.totals.expired += 1;
+        self.events.push(CacheEvent::Expired { key: key.to_owned(), version: LogIndex(version) });
+    }
+
+    /// Time is now this: whatever ended by it goes, the earliest first, then the oldest, as many as may.
     pub(super) fn pass(&mut self, time: u64) {
+        self.time = time;
         self.events.clear();
         let mut over: Vec<Item> = self.items.clone();
         over.retain(|item| item.ends.is_some_and(|ends| ends <= time));
         over.sort_by_key(|item| (item.ends, item.version));
-        for Item { key, version, .. } in over {
-            self.items.retain(|item| item.key != key);
-            self.totals.expired += 1;
-            self.events.push(CacheEvent::Expired { key, version: LogIndex(version) });
+        for Item { key, version, .. } in over.into_iter().take(self.ends_max) {
+            self.expire(&key, version);
         }
     }
 
     pub(super) fn evict(&mut self, victims: &[Victim]) {
         for Victim { key, version } in victims {
+            self.look_at(key);
             if self.find(key).is_some_and(|item| item.version == version.0) {
                 self.items.retain(|item| item.key != *key);
                 self.totals.evicted += 1;
@@ -85,6 +106,15 @@ impl Model {
     pub(super) fn act(&mut self, index: u64, time: u64, action: &CacheAction) -> Answer {
         let ends = |ttl_us: &Option<u64>| ttl_us.map(|ttl_us| (time + ttl_us).div_ceil(10_000) * 10_000);
         let is_senseless = |ttl_us: &Option<u64>| *ttl_us == Some(0);
+        match action {
+            CacheAction::Set { key, .. }
+            | CacheAction::CompareAndSet { key, .. }
+            | CacheAction::Delete { key }
+            | CacheAction::CompareAndDelete { key, .. }
+            | CacheAction::Add { key, .. }
+            | CacheAction::Touch { key, .. } => self.look_at(key),
+            CacheAction::Configure(_) => {}
+        }
         match action {
             CacheAction::Set { ttl_us, .. }
             | CacheAction::CompareAndSet { ttl_us, .. }

@@ -60,7 +60,9 @@ impl Source {
             93..97 => QueueAction::Redrive { topic, count_max: self.pick(&[1, 2, 9]) },
             97..99 => {
                 let what = self.pick(&[PurgeScope::Waiting, PurgeScope::Dead, PurgeScope::All]);
-                QueueAction::Purge { topic, what }
+                let ids: Vec<MessageId> = model.messages.iter().map(|message| message.id).collect();
+                let after = (!ids.is_empty() && self.once_in(2)).then(|| self.pick(&ids));
+                QueueAction::Purge { topic, what, after }
             }
             _ => QueueAction::DeleteTopic { topic },
         }

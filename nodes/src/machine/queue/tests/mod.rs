@@ -6,6 +6,7 @@ mod burial;
 mod generate;
 mod model;
 mod model_actions;
+mod overdue;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod properties;
@@ -20,7 +21,9 @@ use crate::machine::{Applied, Command, Machine};
 use bytes::Bytes;
 
 /// Bounds that a few commands reach.
-const SMALL: QueueLimits = QueueLimits { topics: 4, waiting: 3, producers: 2 };
+const SMALL: QueueLimits = QueueLimits { topics: 4, waiting: 3, producers: 2, purge: 4 };
+/// Messages that one entry ends by itself: fewer than fall due together now and then.
+const ENDS: usize = 3;
 
 /// A machine whose queue has the small bounds.
 fn small_machine() -> Machine {
@@ -28,7 +31,7 @@ fn small_machine() -> Machine {
 }
 
 fn small_limits() -> Limits {
-    Limits { queue: SMALL, ..Limits::default() }
+    Limits { queue: SMALL, ends: ENDS, ..Limits::default() }
 }
 
 /// Applies a command at this stamp.

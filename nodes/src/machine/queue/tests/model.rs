@@ -60,6 +60,8 @@ pub(super) struct Wait {
 /// The model's state.
 pub(super) struct Queue {
     pub(super) limits: QueueLimits,
+    /// Messages that end by themselves with one entry, at most.
+    pub(super) ends: usize,
     pub(super) index: LogIndex,
     pub(super) time: u64,
     pub(super) topics: Vec<Topic>,
@@ -73,9 +75,10 @@ pub(super) struct Queue {
 const BYTES_IN_REPLY: usize = 4 * 1024 * 1024;
 
 impl Queue {
-    pub(super) fn new(limits: QueueLimits) -> Self {
+    pub(super) fn new(limits: QueueLimits, ends: usize) -> Self {
         Self {
             limits,
+            ends,
             index: LogIndex(0),
             time: 0,
             topics: Vec::new(),
@@ -117,7 +120,7 @@ impl Queue {
         for delivery in given {
             let lasts = self.messages.iter().any(|message| {
                 let is_it = message.id == delivery.id && message.deliveries == delivery.receipt.0;
-                is_it && matches!(message.standing, Standing::InFlight(_))
+                is_it && message.is_held_at(self.time)
             });
             if lasts {
                 deliveries.push(delivery.clone());
@@ -157,6 +160,7 @@ impl Queue {
         let is_due = |message: &&Message| message.ends().is_some_and(|end| end <= self.time);
         let mut due: Vec<Message> = self.messages.iter().filter(is_due).cloned().collect();
         due.sort_by_key(|message| (message.topic.clone(), message.ends(), message.id));
+        due.truncate(self.ends);
         for message in due {
             self.end(&message);
         }
@@ -227,7 +231,7 @@ impl Queue {
             loop {
                 let line = self.waits.iter().filter(|wait| wait.topic == topic);
                 let first = line.min_by_key(|wait| wait.ticket).cloned();
-                let Some(wait) = first.filter(|_| self.next(&topic).is_some()) else { break };
+                let Some(wait) = first.filter(|_| self.next_alive(&topic).is_some()) else { break };
                 let deliveries = self.deliver(&topic, wait.count_max, wait.visibility_us);
                 self.end_wait(&wait, delivered(deliveries));
             }
@@ -248,10 +252,15 @@ impl Queue {
         free.min_by_key(|message| (255 - message.said.priority, message.id))
     }
 
+    /// The same, unless its life is over and no entry has ended it yet.
+    pub(super) fn next_alive(&self, topic: &str) -> Option<&Message> {
+        self.next(topic).filter(|message| message.expires.is_none_or(|expires| expires > self.time))
+    }
+
     pub(super) fn deliver(&mut self, topic: &str, count_max: u32, visibility_us: u64) -> Vec<Delivery> {
         let (mut deliveries, mut bytes) = (Vec::new(), 0);
         while deliveries.len() < count_max as usize {
-            let Some(message) = self.next(topic) else { break };
+            let Some(message) = self.next_alive(topic) else { break };
             bytes += message.weight() as usize;
             if bytes > BYTES_IN_REPLY && !deliveries.is_empty() {
                 break;
@@ -304,7 +313,9 @@ impl Queue {
 
     /// What a peek shows.
     pub(super) fn peek(&self, topic: &str, count_max: usize) -> Vec<StoredMessage> {
-        self.in_order(topic).into_iter().take(count_max).map(Message::stored).collect()
+        let order = self.in_order(topic).into_iter();
+        let alive = order.filter(|message| message.expires.is_none_or(|expires| expires > self.time));
+        alive.take(count_max).map(Message::stored).collect()
     }
 
     pub(super) fn peek_dead(&self, topic: &str, count_max: usize) -> Vec<StoredMessage> {
@@ -428,6 +439,11 @@ impl Message {
 
     pub(super) fn weight(&self) -> u64 {
         weight(&self.said)
+    }
+
+    /// Whether somebody has it in hand, and may say something of it.
+    pub(super) fn is_held_at(&self, time: u64) -> bool {
+        matches!(self.standing, Standing::InFlight(until) if until > time)
     }
 
     pub(super) fn is_in_flight(&self) -> bool {

@@ -12,7 +12,7 @@ impl Queue {
         let reply = match action {
             QueueAction::Declare { topic, settings } => self.declare(topic, settings),
             QueueAction::DeleteTopic { topic } => Ok(self.delete(topic)),
-            QueueAction::Purge { topic, what } => self.purge(topic, *what),
+            QueueAction::Purge { topic, what, after } => self.purge(topic, *what, *after),
             QueueAction::Enqueue { topic, messages, producer } => self.enqueue(topic, messages, *producer),
             QueueAction::Dequeue { topic, count_max, visibility_us, wait_us } => {
                 let wait = Wait {
@@ -70,20 +70,36 @@ impl Queue {
         QueueReply::Deleted { messages: Some((before - self.messages.len()) as u64) }
     }
 
-    fn purge(&mut self, topic: &str, what: PurgeScope) -> Result<QueueReply, QueueError> {
+    fn purge(
+        &mut self,
+        topic: &str,
+        what: PurgeScope,
+        after: Option<MessageId>,
+    ) -> Result<QueueReply, QueueError> {
         self.known(topic)?;
+        let is_dead = |message: &Message| matches!(message.standing, Standing::Dead(_));
+        let mut looked_at: Vec<MessageId> = self
+            .messages
+            .iter()
+            .filter(|message| message.topic == topic && after.is_none_or(|after| message.id > after))
+            .filter(|message| what != PurgeScope::Dead || is_dead(message))
+            .map(|message| message.id)
+            .collect();
+        looked_at.sort();
+        let has_more = looked_at.len() > self.limits.purge;
+        looked_at.truncate(self.limits.purge);
         let before = self.messages.len();
         self.messages.retain(|message| {
             let is_meant = match what {
-                PurgeScope::All => true,
-                PurgeScope::Dead => matches!(message.standing, Standing::Dead(_)),
+                PurgeScope::All | PurgeScope::Dead => true,
                 PurgeScope::Waiting => matches!(message.standing, Standing::Ready | Standing::Delayed(_)),
             };
-            message.topic != topic || !is_meant
+            !(is_meant && looked_at.contains(&message.id))
         });
         let messages = (before - self.messages.len()) as u64;
         self.topic(topic).totals.purged += messages;
-        Ok(QueueReply::Purged { messages })
+        let next = if has_more { looked_at.last().copied() } else { None };
+        Ok(QueueReply::Purged { messages, next })
     }
 
     fn enqueue(
@@ -187,7 +203,7 @@ impl Queue {
         }
         self.make(&wait.topic)?;
         let ahead = self.waits.iter().filter(|other| other.topic == wait.topic).count();
-        let has_some = self.next(&wait.topic).is_some();
+        let has_some = self.next_alive(&wait.topic).is_some();
         if !has_some && !is_try && ahead == self.limits.waiting {
             return Err(QueueError::TooManyWaiting);
         }
@@ -228,7 +244,7 @@ impl Queue {
         self.known(topic)?;
         let here = self.messages.iter().find(|message| message.topic == topic && message.id == id);
         let message = here.ok_or(QueueError::UnknownMessage)?;
-        if matches!(message.standing, Standing::InFlight(_)) && message.deliveries == receipt.0 {
+        if message.is_held_at(self.time) && message.deliveries == receipt.0 {
             return Ok(message.clone());
         }
         Err(QueueError::StaleReceipt)
@@ -256,7 +272,8 @@ impl Queue {
         let strangers = here.iter().filter(is_at_rest).filter(|message| message.origin.is_some());
         for stranger in strangers.take(1024) {
             let home = stranger.origin.as_ref().unwrap().topic.clone();
-            if messages == count_max || closed.contains(&home) {
+            let is_over = stranger.expires.is_some_and(|expires| expires <= self.time);
+            if messages == count_max || closed.contains(&home) || is_over {
                 continue;
             }
             let moved = self.room_if_there(&home, 1, stranger.weight()).and_then(|()| self.make(&home));

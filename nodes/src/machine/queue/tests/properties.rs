@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::{QueueQuery, QueueReply};
 use super::generate::Source;
 use super::model::Queue;
-use super::{SMALL, apply, bytes_of, small_limits, small_machine};
+use super::{ENDS, SMALL, apply, bytes_of, small_limits, small_machine};
 use crate::ids::{ClusterTime, LogIndex, Sequence, SessionId};
 use crate::machine::{Action, Command, Machine, MachineError, MachineEvent, Outcome, Query, Reply};
 use crate::marks;
@@ -41,7 +41,7 @@ impl Pair {
         Self {
             source: Source::new(seed),
             machine: small_machine(),
-            model: Queue::new(SMALL),
+            model: Queue::new(SMALL, ENDS),
             sessions: BTreeMap::new(),
             replies: BTreeMap::new(),
             last: None,
@@ -229,6 +229,7 @@ fn the_machine_and_the_naive_model_agree_on_everything() {
         "queue.delay_over",
         "queue.depth_full",
         "queue.duplicate_batch",
+        "queue.entry_ended_all_it_may",
         "queue.lease_expired",
         "queue.line_full",
         "queue.message_expired",

@@ -129,7 +129,7 @@ fn action(words: &[&str]) -> QueueAction {
                 "dead" => PurgeScope::Dead,
                 _ => PurgeScope::All,
             };
-            QueueAction::Purge { topic: topic(name), what }
+            QueueAction::Purge { topic: topic(name), what, after: None }
         }
         ["redrive", name, count] => {
             QueueAction::Redrive { topic: topic(name), count_max: number(count) as u32 }
@@ -243,7 +243,10 @@ fn reply(reply: &QueueReply) -> String {
     match reply {
         QueueReply::Declared { created } => format!("declared, created: {created}"),
         QueueReply::Deleted { messages } => format!("deleted with {messages:?} messages"),
-        QueueReply::Purged { messages } => format!("purged {messages}"),
+        QueueReply::Purged { messages, next: None } => format!("purged {messages}"),
+        QueueReply::Purged { messages, next: Some(next) } => {
+            format!("purged {messages}, looked as far as {}", id(*next))
+        }
         QueueReply::Redriven { messages } => format!("redriven {messages}"),
         QueueReply::Enqueued { ids, duplicate } => {
             let ids: Vec<String> = ids.iter().map(|&id| self::id(id)).collect();

@@ -8,7 +8,7 @@ use super::super::{Death, DeathReason, Origin, TopicSettings, TopicTotals};
 use super::generate::Source;
 use super::model::Queue;
 use super::script::run_on;
-use super::{SMALL, apply, bytes_of, small_limits, small_machine};
+use super::{ENDS, SMALL, apply, bytes_of, small_limits, small_machine};
 use crate::ids::{ClusterTime, Sequence, SessionId};
 use crate::machine::{Action, Command, EvictionPolicy, Machine, Outcome, RestoreError};
 
@@ -17,6 +17,8 @@ use crate::machine::{Action, Command, EvictionPolicy, Machine, Outcome, RestoreE
 struct Image {
     index: u64,
     time: u64,
+    /// What near-caches agreed on: nothing, of no length.
+    near: (Option<(u64, u32)>, u64),
     sessions: Vec<Session>,
     /// The part of the locks, of which there are none: five numbers.
     locks: [u64; 5],
@@ -154,6 +156,22 @@ fn the_part_is_what_the_documentation_says_and_comes_back() {
     assert_eq!((restored.digest(), body_of(&restored)), (machine.digest(), body));
 }
 
+#[test]
+fn what_is_overdue_is_a_state_and_ends_with_the_next_entries() {
+    let image: Image = postcard::from_bytes(&body_of(&furnished())).expect("it was just written");
+    let mut overdue = image.clone();
+    overdue.topics[0].messages[0].until = 4_000;
+    overdue.topics[0].messages[1].expires = 4_000;
+    overdue.topics[0].messages[2].until = 4_000;
+    let bytes = seal(&postcard::to_allocvec(&overdue).expect("it is plain data"));
+    let mut machine = Machine::restore_within(&bytes, small_limits()).expect("it is a state");
+    assert!(machine.is_behind());
+    assert_eq!(run_on(&mut machine, "peek jobs").trim(), "peek jobs\n    14.0 \"more\" tried 0");
+    let ended = run_on(&mut machine, "4ms tick");
+    assert!(!machine.is_behind(), "{ended}");
+    assert!(ended.contains("lease of 7.0/1 expired") && ended.contains("7.1 expired"), "{ended}");
+}
+
 /// Alters what the first session keeps of a delivery.
 fn kept(how: impl Fn(&mut String, &mut u64, &mut Vec<(u64, u64)>) + 'static) -> Box<dyn Fn(&mut Image)> {
     Box::new(move |image| {
@@ -187,10 +205,9 @@ fn a_part_that_contradicts_itself_is_refused() {
         ),
         ("a message of the future", Box::new(|image| image.topics[0].messages[3].id = 99 << 13)),
         ("an enqueueing of the future", Box::new(|image| image.topics[0].messages[3].enqueued_at = 99_000)),
-        ("an end that has passed", Box::new(|image| image.topics[0].messages[1].expires = 4_000)),
         ("an end too far off", Box::new(|image| image.topics[0].messages[1].expires = u64::MAX - 1)),
-        ("a lease that has passed", Box::new(|image| image.topics[0].messages[0].until = 4_000)),
-        ("a delay that has passed", Box::new(|image| image.topics[0].messages[2].until = 4_000)),
+        ("a lease too far off", Box::new(|image| image.topics[0].messages[0].until = u64::MAX)),
+        ("a delay too far off", Box::new(|image| image.topics[0].messages[2].until = u64::MAX)),
         ("in flight and never tried", Box::new(|image| image.topics[0].messages[0].attempts = 0)),
         ("tried and never delivered", Box::new(|image| image.topics[0].messages[0].deliveries = 0)),
         ("ready and waiting", Box::new(|image| image.topics[0].messages[1].until = 9_000)),
@@ -292,7 +309,7 @@ fn any_altered_bytes_are_refused_or_a_state_that_goes_on_soundly() {
 
 /// Nothing that comes may panic, and everything ends at last.
 fn go_on(machine: &mut Machine, source: &mut Source) {
-    let nothing = Queue::new(SMALL);
+    let nothing = Queue::new(SMALL, ENDS);
     let session = machine.index().next();
     let time = machine.time().0;
     let _ = apply(machine, time, &Command::OpenSession { lease_us: 60_000_000 });
@@ -304,6 +321,8 @@ fn go_on(machine: &mut Machine, source: &mut Source) {
         let time = machine.time().0.saturating_add(source.below(3_000));
         let _ = apply(machine, time, &command);
     }
-    let _ = apply(machine, u64::MAX, &Command::Tick);
+    for _ in 0..100 {
+        let _ = apply(machine, u64::MAX, &Command::Tick);
+    }
     assert_eq!(machine.next_deadline(), None);
 }

@@ -26,6 +26,8 @@ pub enum QueueReply {
     Purged {
         /// How many.
         messages: u64,
+        /// The last one that was looked at, if there are more.
+        next: Option<MessageId>,
     },
     /// The messages are in the topic.
     Enqueued {

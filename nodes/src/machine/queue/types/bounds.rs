@@ -3,6 +3,8 @@
 use crate::ids::MessageId;
 use crate::machine::{NAME_BYTES_MAX, VALUE_BYTES_MAX};
 
+/// Messages that one purge looks at, and that one peek passes over because their life is over.
+pub const PURGE_MAX: usize = 4_096;
 /// Topics at a time.
 pub const TOPICS_MAX: usize = 16_384;
 /// Longest name of a topic.

@@ -24,12 +24,15 @@ pub enum QueueAction {
         /// The topic.
         topic: String,
     },
-    /// Remove messages of a topic. Costs time in proportion to those that it looks at.
+    /// Remove messages of a topic: looks at [`PURGE_MAX`](super::PURGE_MAX) of them, oldest first. Replied to with
+    /// [`QueueReply::Purged`](super::QueueReply::Purged), which says where to go on.
     Purge {
         /// The topic.
         topic: String,
         /// Which ones.
         what: PurgeScope,
+        /// From the first one after this on.
+        after: Option<MessageId>,
     },
     /// Add messages, all or none, in this order. Replied to with
     /// [`QueueReply::Enqueued`](super::QueueReply::Enqueued).

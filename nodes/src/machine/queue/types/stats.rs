@@ -35,7 +35,7 @@ pub struct TopicTotals {
     pub redriven: u64,
 }
 
-/// A topic at one moment.
+/// A topic at one moment. What is overdue and has not been ended is counted where it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicStats {
     /// Messages neither delayed, in flight nor dead.

@@ -240,8 +240,8 @@ fn a_body_is_neither_short_nor_followed_by_anything() {
 #[test]
 fn lengths_that_nothing_backs_make_no_room() {
     let huge = postcard::to_allocvec(&u64::MAX).unwrap();
-    // No sessions, no locks (five numbers), no topics, one key: of a huge length; of length 1 with a huge value.
-    let before_cache = [1, 0, 0, 0, 0, 0, 0, 0, 0];
+    // No agreement, no sessions, no locks (five numbers), no topics, one key: of a huge length; of length 1 with a huge value.
+    let before_cache = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let cache_head = [1, 1, 0, 0, 0, 0, 0, 0, 0];
     for start in [&[1][..], &[1, 1, b'k']] {
         let body = [&before_cache[..], &cache_head, start, &huge].concat();
@@ -250,11 +250,11 @@ fn lengths_that_nothing_backs_make_no_room() {
     }
     // As many sessions, locks, waits, forced releases, topics and keys.
     let counts = [
-        &[1, 0][..],
-        &[1, 0, 0, 0, 0],
-        &[1, 0, 0, 0, 0, 0],
+        &[1, 0, 0, 0][..],
         &[1, 0, 0, 0, 0, 0, 0],
         &[1, 0, 0, 0, 0, 0, 0, 0],
+        &[1, 0, 0, 0, 0, 0, 0, 0, 0],
+        &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0],
         &[&before_cache[..], &cache_head].concat(),
     ];
     for start in counts {

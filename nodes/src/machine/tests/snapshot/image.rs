@@ -12,6 +12,8 @@ use crate::machine::{EvictionPolicy, ForcedRelease, LockMode, Outcome};
 pub(super) struct Image {
     pub(super) index: u64,
     pub(super) time: u64,
+    pub(super) near: Option<(u64, u32)>,
+    pub(super) longest_lease_us: u64,
     pub(super) sessions: Vec<Session>,
     pub(super) last_id: u64,
     pub(super) forgotten_at: u64,
@@ -105,7 +107,8 @@ impl Image {
 
     /// Every number in it but those in outcomes.
     pub(super) fn numbers(&mut self) -> Vec<&mut u64> {
-        let mut numbers = vec![&mut self.index, &mut self.time];
+        let mut numbers = vec![&mut self.index, &mut self.time, &mut self.longest_lease_us];
+        numbers.extend(self.near.as_mut().map(|(lease_us, _)| lease_us));
         for Session { id, lease_us, deadline, lowest_open, open_below, outcomes } in &mut self.sessions {
             numbers.extend([id, lease_us, deadline, lowest_open]);
             numbers.extend(open_below);

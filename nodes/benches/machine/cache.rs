@@ -6,39 +6,27 @@
 //! cargo bench -p stormglass-nodes --bench machine_cache
 //! ```
 //!
-//! Bytes are those asked of the allocator at their highest, times the thread's own CPU time, medians.
+//! Bytes are counted while the keys come. How both are measured is in `measure`.
+
+mod measure;
 
 use std::hint::black_box;
 use std::process::ExitCode;
 
-use alloc_tracker::Session;
 use bytes::Bytes;
-use rustix::time::{ClockId, clock_gettime};
 use stormglass_nodes::coherence::{
     Claim, CoherenceBody, CoherenceMessage, Content, Holder, Key, Life, NearRead, ReaderId, Settings,
 };
 use stormglass_nodes::ids::{ClusterTime, LocalTime, LogIndex, NodeId, Sequence, SessionId, Term};
 use stormglass_nodes::machine::{
-    Action, CacheAction, CacheQuery, CacheSettings, Command, Machine, Query, Reply, Room,
+    Action, CacheAction, CacheQuery, CacheSettings, Command, Expected, Machine, Query, Reply, Room,
 };
 
-#[global_allocator]
-static ALLOCATOR: alloc_tracker::Allocator<std::alloc::System> = alloc_tracker::Allocator::system();
+use measure::{BYTES_MAX, HOUR_US, RUN, RUNS, each_ns, median, peak_bytes};
 
-/// What the process says of a call that it does not understand.
-const USAGE_ERROR: u8 = 64;
-/// What a key that lives for ever may cost beside itself and its value.
-const BYTES_MAX: f64 = 200.0;
 /// Keys when bytes are counted.
 const COUNTED: u64 = 1_000_000;
-/// Keys when time is taken.
-const SIZES: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
-/// Operations timed together.
-const RUN: u64 = 100;
-/// Runs of each operation.
-const RUNS: u64 = 200;
 const VALUE_BYTES: usize = 16;
-const HOUR_US: u64 = 3_600_000_000;
 const SESSION: SessionId = SessionId(1);
 
 /// Keys that are neither neighbours nor far apart in time.
@@ -90,7 +78,7 @@ impl Bench {
         let mut runs = Vec::new();
         for run in 0..RUNS {
             let commands: Vec<Command> =
-                (0..RUN).map(|n| self.command(like((run * RUN + n) * STRIDE % self.keys))).collect();
+                numbers(run, self.keys).map(|number| self.command(like(number))).collect();
             runs.push(per_operation(|| commands.iter().for_each(|command| self.apply(command))));
         }
         median(runs)
@@ -107,33 +95,23 @@ fn value(number: u64) -> Bytes {
     Bytes::from(value)
 }
 
-fn cpu_ns() -> u64 {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
-}
-
 /// Nanoseconds of one of a run's operations.
 fn per_operation(run: impl FnOnce()) -> f64 {
-    let from = cpu_ns();
-    run();
-    (cpu_ns() - from) as f64 / RUN as f64
+    each_ns(RUN, run).0
 }
 
-fn median(mut all: Vec<f64>) -> f64 {
-    all.sort_by(f64::total_cmp);
-    all[all.len() / 2]
+/// The numbers of the keys of a run.
+fn numbers(run: usize, keys: u64) -> impl Iterator<Item = u64> {
+    (run * RUN..(run + 1) * RUN).map(move |n| n as u64 * STRIDE % keys)
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if !arguments.is_empty() {
-        eprintln!("usage: [--bench]");
-        return ExitCode::from(USAGE_ERROR);
-    }
-    let fits = print_bytes();
-    print_times();
-    print_near();
-    if fits { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    measure::run(|| {
+        let fits = print_bytes();
+        measure::print_times("the number of keys", times);
+        print_near();
+        fits
+    })
 }
 
 /// Returns whether a key keeps to its bound.
@@ -149,15 +127,7 @@ fn print_bytes() -> bool {
         ("scattered, with an end (no bound)", STRIDE, Some(HOUR_US), false),
         ("in order, with an end (no bound)", 1, Some(HOUR_US), false),
     ] {
-        let session = Session::new().no_stdout().no_file();
-        {
-            let operation = session.operation("fill");
-            let _span = operation.measure_thread().iterations(1);
-            black_box(Bench::of(COUNTED, stride, ttl_us));
-        }
-        let report = session.to_report();
-        let (_, operation) = report.operations().next().expect("one operation was counted");
-        let peak = operation.peak_outstanding_bytes().expect("a span of one iteration has a peak");
+        let peak = peak_bytes(|| Bench::of(COUNTED, stride, ttl_us));
         let each = peak / COUNTED as f64 - payload as f64;
         fits &= !is_bound || each <= BYTES_MAX;
         println!("  {name:<34} {each:>8.1}");
@@ -165,60 +135,40 @@ fn print_bytes() -> bool {
     fits
 }
 
-fn print_times() {
-    println!("\nnanoseconds per operation, by the number of keys");
-    println!("{:<22}{}", "", SIZES.map(|size| format!("{size:>11}")).concat());
-    let mut rows: Vec<(&str, Vec<f64>)> = [
-        "get",
-        "set",
-        "set with a life",
-        "compare and set",
-        "add",
-        "delete and set",
-        "configure",
-        "one victim",
+/// The median time of each operation beside this many keys.
+fn times(size: u64) -> Vec<(&'static str, f64)> {
+    let mut bench = Bench::of(size, STRIDE, None);
+    let mut counters = Bench::of(0, STRIDE, None);
+    for number in 0..size {
+        counters.act(CacheAction::Add { key: key(number), delta: 1, initial: 0, ttl_us: None });
+    }
+    counters.keys = size;
+    let set = |n| CacheAction::Set { key: key(n), value: value(n), ttl_us: None };
+    let set_for = |n| CacheAction::Set { key: key(n), value: value(n), ttl_us: Some(HOUR_US + n * 10_000) };
+    let compare = |n| CacheAction::CompareAndSet {
+        key: key(n),
+        expected: Expected::Value(value(n)),
+        value: value(n),
+        ttl_us: None,
+    };
+    let add = |n| CacheAction::Add { key: key(n), delta: 1, initial: 0, ttl_us: None };
+    vec![
+        ("get", gets(&bench)),
+        ("set", bench.timed(set)),
+        ("set with a life", bench.timed(set_for)),
+        ("compare and set", bench.timed(compare)),
+        ("add", counters.timed(add)),
+        ("delete and set", bench.timed(|n| CacheAction::Delete { key: key(n) }) + bench.timed(set)),
+        ("configure", bench.timed(|_| CacheAction::Configure(CacheSettings::default()))),
+        ("one victim", victims(&mut bench)),
     ]
-    .map(|name| (name, Vec::new()))
-    .into();
-    for size in SIZES {
-        let mut bench = Bench::of(size, STRIDE, None);
-        let mut counters = Bench::of(0, STRIDE, None);
-        for number in 0..size {
-            counters.act(CacheAction::Add { key: key(number), delta: 1, initial: 0, ttl_us: None });
-        }
-        counters.keys = size;
-        let times = [
-            gets(&bench),
-            bench.timed(|n| CacheAction::Set { key: key(n), value: value(n), ttl_us: None }),
-            bench.timed(|n| CacheAction::Set {
-                key: key(n),
-                value: value(n),
-                ttl_us: Some(HOUR_US + n * 10_000),
-            }),
-            bench.timed(|n| CacheAction::CompareAndSet {
-                key: key(n),
-                expected: stormglass_nodes::machine::Expected::Value(value(n)),
-                value: value(n),
-                ttl_us: None,
-            }),
-            counters.timed(|n| CacheAction::Add { key: key(n), delta: 1, initial: 0, ttl_us: None }),
-            bench.timed(|n| CacheAction::Delete { key: key(n) })
-                + bench.timed(|n| CacheAction::Set { key: key(n), value: value(n), ttl_us: None }),
-            bench.timed(|_| CacheAction::Configure(CacheSettings::default())),
-            victims(&mut bench),
-        ];
-        rows.iter_mut().zip(times).for_each(|((_, row), time)| row.push(time));
-    }
-    for (name, row) in rows {
-        println!("{name:<22}{}", row.iter().map(|time| format!("{time:>11.0}")).collect::<String>());
-    }
 }
 
 fn gets(bench: &Bench) -> f64 {
     let mut runs = Vec::new();
     for run in 0..RUNS {
-        let queries: Vec<Query> = (0..RUN)
-            .map(|n| Query::Cache(CacheQuery::Get { key: key((run * RUN + n) * STRIDE % bench.keys) }))
+        let queries: Vec<Query> = numbers(run, bench.keys)
+            .map(|number| Query::Cache(CacheQuery::Get { key: key(number) }))
             .collect();
         runs.push(per_operation(|| {
             for query in &queries {
@@ -267,7 +217,7 @@ fn print_near() {
         }
         let mut runs = Vec::new();
         for run in 0..RUNS {
-            let keys: Vec<String> = (0..RUN).map(|n| key(1 + (run * RUN + n) * STRIDE % size)).collect();
+            let keys: Vec<String> = numbers(run, size).map(|number| key(1 + number)).collect();
             runs.push(per_operation(|| {
                 for key in &keys {
                     let read = holder.read(black_box(key), ReaderId(0), LocalTime(2));

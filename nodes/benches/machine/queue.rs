@@ -5,37 +5,24 @@
 //! cargo bench -p stormglass-nodes --bench machine_queue
 //! ```
 //!
-//! Bytes are those asked of the allocator, at their highest while the messages came; time is that of the
-//! thread's CPU, the median of many short runs.
+//! Bytes are counted while the messages come. How both are measured is in `measure`.
+
+mod measure;
 
 use std::process::ExitCode;
 
-use alloc_tracker::Session;
 use bytes::Bytes;
-use rustix::time::{ClockId, clock_gettime};
 use stormglass_nodes::ids::{ClusterTime, MessageId, Receipt, Sequence, SessionId};
 use stormglass_nodes::machine::{
     Action, Command, Machine, NewMessage, Outcome, QueueAction, QueueReply, Reply, TopicSettings,
 };
 
-#[global_allocator]
-static ALLOCATOR: alloc_tracker::Allocator<std::alloc::System> = alloc_tracker::Allocator::system();
+use measure::{BYTES_MAX, HOUR_US, RUN, RUNS, each_ns, median, peak_bytes};
 
-/// What the process says of a call that it does not understand.
-const USAGE_ERROR: u8 = 64;
-/// What a message may cost beside its payload.
-const BYTES_MAX: f64 = 200.0;
 /// Messages when bytes are counted.
 const COUNTED: u64 = 1_000_000;
-/// Messages when time is taken.
-const DEPTHS: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
 const PAYLOAD_BYTES: usize = 16;
 const BATCH: u64 = 1_000;
-/// Operations timed together.
-const RUN: usize = 100;
-/// Runs of each operation.
-const RUNS: usize = 100;
-const HOUR_US: u64 = 3_600_000_000;
 
 /// Makes the message of a number.
 type Make<'a> = &'a dyn Fn(u64) -> NewMessage;
@@ -98,18 +85,10 @@ impl Bench {
         let count = actions.len();
         let commands: Vec<Command> = actions.into_iter().map(|action| self.command(action)).collect();
         let mut outcomes = Vec::with_capacity(count);
-        let from = cpu_ns();
-        for command in &commands {
-            outcomes.push(self.apply(command));
-        }
-        let took = (cpu_ns() - from) as f64 / count as f64;
+        let (took, ()) =
+            each_ns(count, || outcomes.extend(commands.iter().map(|command| self.apply(command))));
         (took, outcomes.into_iter().map(reply).collect())
     }
-}
-
-fn cpu_ns() -> u64 {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 fn topic() -> String {
@@ -134,14 +113,11 @@ fn dequeue(count_max: u32) -> QueueAction {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if !arguments.is_empty() {
-        eprintln!("usage: [--bench]");
-        return ExitCode::from(USAGE_ERROR);
-    }
-    let fits = print_bytes();
-    print_times();
-    if fits { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    measure::run(|| {
+        let fits = print_bytes();
+        measure::print_times("messages in the topic", times);
+        fits
+    })
 }
 
 /// Returns whether every kind of message that has a bound keeps to it.
@@ -171,32 +147,15 @@ fn print_bytes() -> bool {
 }
 
 fn bytes_per_message(like: Make, in_flight: bool) -> f64 {
-    let session = Session::new().no_stdout().no_file();
-    let span = session.operation("fill").measure_thread().iterations(1);
-    let mut bench = Bench::new();
-    bench.fill(COUNTED, like);
-    if in_flight {
-        bench.take_all(COUNTED);
-    }
-    drop(span);
-    let report = session.to_report();
-    let (_, operation) = report.operations().next().expect("there is one operation");
-    let peak = operation.peak_outstanding_bytes().expect("the span was not told to leave it out");
-    drop(bench);
+    let peak = peak_bytes(|| {
+        let mut bench = Bench::new();
+        bench.fill(COUNTED, like);
+        if in_flight {
+            bench.take_all(COUNTED);
+        }
+        bench
+    });
     peak / COUNTED as f64 - PAYLOAD_BYTES as f64
-}
-
-fn print_times() {
-    println!("\nnanoseconds per operation (median of {RUNS} runs of {RUN}), by messages in the topic");
-    print!("  {:<28}", "");
-    DEPTHS.iter().for_each(|depth| print!("{depth:>10}"));
-    println!();
-    let columns: Vec<Vec<(&str, f64)>> = DEPTHS.iter().map(|&depth| times(depth)).collect();
-    for row in 0..columns[0].len() {
-        print!("  {:<28}", columns[0][row].0);
-        columns.iter().for_each(|column| print!("{:>10.0}", column[row].1));
-        println!();
-    }
 }
 
 /// The median time of each operation on a topic that holds this many messages.
@@ -235,9 +194,9 @@ fn expire(bench: &mut Bench) -> f64 {
     let reply = bench.act(brief);
     assert_eq!(receipts(&[reply]).count(), RUN);
     bench.time_us += 1_000;
-    let from = cpu_ns();
-    bench.apply(&Command::Tick).expect("a tick is never refused");
-    (cpu_ns() - from) as f64 / RUN as f64
+    let (took, ticked) = each_ns(RUN, || bench.apply(&Command::Tick));
+    ticked.expect("a tick is never refused");
+    took
 }
 
 fn receipts(replies: &[QueueReply]) -> impl Iterator<Item = (MessageId, Receipt)> {
@@ -247,9 +206,4 @@ fn receipts(replies: &[QueueReply]) -> impl Iterator<Item = (MessageId, Receipt)
         }
         other => panic!("the topic has messages: {other:?}"),
     })
-}
-
-fn median(mut runs: Vec<f64>) -> f64 {
-    runs.sort_by(f64::total_cmp);
-    runs[runs.len() / 2]
 }

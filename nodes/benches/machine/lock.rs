@@ -5,39 +5,27 @@
 //! cargo bench -p stormglass-nodes --bench machine_lock
 //! ```
 //!
-//! Bytes are those asked of the allocator, at their highest while the waiters came, whose sessions had carried
-//! out a command before; time is that of the thread's CPU, the median of many short runs.
+//! Bytes are counted while the waiters come, whose sessions have carried out a command before. How both are
+//! measured is in `measure`.
+
+mod measure;
 
 use std::process::ExitCode;
 
-use alloc_tracker::Session;
-use rustix::time::{ClockId, clock_gettime};
 use stormglass_nodes::ids::{ClusterTime, Sequence, SessionId};
 use stormglass_nodes::machine::{
     Action, Command, LockAction, LockGrant, LockMode, LockReply, LockRequest, Machine, MachineEvent, Outcome,
     REQUESTS_MAX, Reply, WAITERS_MAX,
 };
 
-#[global_allocator]
-static ALLOCATOR: alloc_tracker::Allocator<std::alloc::System> = alloc_tracker::Allocator::system();
+use measure::{BYTES_MAX, HOUR_US, RUN, RUNS, each_ns, median, peak_bytes};
 
-/// What the process says of a call that it does not understand.
-const USAGE_ERROR: u8 = 64;
-/// What a place in line may cost.
-const BYTES_MAX: f64 = 200.0;
 /// Places in line, or locks held, when bytes are counted.
 const COUNTED: usize = 1_000_000;
-/// Places in line when time is taken.
-const DEPTHS: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 /// Locks that one session holds when locks held are counted.
 const HELD_EACH: usize = 1_000;
-/// Operations timed together.
-const RUN: usize = 100;
-/// Runs of each operation.
-const RUNS: usize = 100;
 /// A lock that is held all the time.
 const KEPT: &str = "kept";
-const HOUR_US: u64 = 3_600_000_000;
 
 /// A machine and what its clients know.
 struct Bench {
@@ -97,17 +85,10 @@ impl Bench {
     /// Applies each command; returns the nanoseconds that one took, and the outcomes and events.
     fn timed(&mut self, commands: &[Command]) -> (f64, Vec<(Outcome, Vec<MachineEvent>)>) {
         let mut applied = Vec::with_capacity(commands.len());
-        let from = cpu_ns();
-        for command in commands {
-            applied.push(self.apply(command));
-        }
-        ((cpu_ns() - from) as f64 / commands.len() as f64, applied)
+        let (took, ()) =
+            each_ns(commands.len(), || applied.extend(commands.iter().map(|command| self.apply(command))));
+        (took, applied)
     }
-}
-
-fn cpu_ns() -> u64 {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 fn group_names(group: usize) -> Vec<String> {
@@ -128,28 +109,14 @@ fn grants(outcome: &Outcome) -> Vec<LockGrant> {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if !arguments.is_empty() {
-        eprintln!("usage: [--bench]");
-        return ExitCode::from(USAGE_ERROR);
-    }
-    println!("bytes, {COUNTED} of each");
-    let place = bytes_per_place();
-    println!("  {place:7.1}  place in line (bound {BYTES_MAX})");
-    println!("  {:7.1}  lock held (no bound)", bytes_per_hold());
-    print_times();
-    if place <= BYTES_MAX { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// The highest number of bytes that `work` holds.
-fn peak_bytes(work: impl FnOnce()) -> f64 {
-    let session = Session::new().no_stdout().no_file();
-    let span = session.operation("fill").measure_thread().iterations(1);
-    work();
-    drop(span);
-    let report = session.to_report();
-    let (_, operation) = report.operations().next().expect("there is one operation");
-    operation.peak_outstanding_bytes().expect("the span was not told to leave it out")
+    measure::run(|| {
+        println!("bytes, {COUNTED} of each");
+        let place = bytes_per_place();
+        println!("  {place:7.1}  place in line (bound {BYTES_MAX})");
+        println!("  {:7.1}  lock held (no bound)", bytes_per_hold());
+        measure::print_times("places taken in lines", times);
+        place <= BYTES_MAX
+    })
 }
 
 fn bytes_per_place() -> f64 {
@@ -177,23 +144,10 @@ fn bytes_per_hold() -> f64 {
     bytes / COUNTED as f64
 }
 
-fn print_times() {
-    println!("\nnanoseconds per operation (median of {RUNS} runs of {RUN}), by places taken in lines");
-    print!("  {:<28}", "");
-    DEPTHS.iter().for_each(|depth| print!("{depth:>10}"));
-    println!();
-    let columns: Vec<Vec<(&str, f64)>> = DEPTHS.iter().map(|&depth| times(depth)).collect();
-    for row in 0..columns[0].len() {
-        print!("  {:<28}", columns[0][row].0);
-        columns.iter().for_each(|column| print!("{:>10.0}", column[row].1));
-        println!();
-    }
-}
-
 /// The median time of each operation beside this many places that are taken.
-fn times(places: usize) -> Vec<(&'static str, f64)> {
+fn times(places: u64) -> Vec<(&'static str, f64)> {
     let mut bench = Bench::new();
-    let waiters = bench.hold_groups(places);
+    let waiters = bench.hold_groups(places as usize);
     bench.stand_in_line(&waiters);
     let keeper = bench.open();
     assert!(bench.act(keeper, acquire(vec![KEPT.to_owned()], 0)).is_ok(), "nobody else knows it");
@@ -205,10 +159,6 @@ fn times(places: usize) -> Vec<(&'static str, f64)> {
             run.push(took);
         }
     }
-    let median = |mut run: Vec<f64>| {
-        run.sort_by(f64::total_cmp);
-        run[run.len() / 2]
-    };
     names.into_iter().zip(runs.into_iter().map(median)).collect()
 }
 
