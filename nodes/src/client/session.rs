@@ -51,7 +51,7 @@ impl Session {
         let after = open_below.last().copied().unwrap_or_default();
         let lowest_open = self.open.range((Excluded(after), Unbounded)).next().copied().unwrap_or(sequence);
         let fits = sequence.0 - lowest_open.0 < OPEN_COMMANDS_MAX as u64;
-        fits.then(|| Numbers { session: self.id, sequence, lowest_open, open_below })
+        fits.then_some(Numbers { session: self.id, sequence, lowest_open, open_below })
     }
 
     /// Whether this lock was granted to it and not given back.
