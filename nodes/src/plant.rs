@@ -106,6 +106,35 @@ bugs! {
     ApplyReadsClock = "apply-reads-clock",
     /// A node answers questions about topics from what it has applied, without asking how far it must have.
     QueueEmptyPollStale = "queue-empty-poll-stale",
+    /// A vote is given without a look at the candidate's log.
+    VoteIgnoresLog = "vote-ignores-log",
+    /// A longer log is taken to be further than one of a newer term.
+    VoteComparesLengthFirst = "vote-compares-length-first",
+    /// Entries that contradict those of the leader are kept.
+    NoTruncateOnConflict = "no-truncate-on-conflict",
+    /// A sync of the log returns at once, and nothing is on the disk.
+    FsyncSkipped = "fsync-skipped",
+    /// What sessions remember of their commands is not in the snapshot.
+    SnapshotForgetsSessions = "snapshot-forgets-sessions",
+    /// Of the testbed: the check of linearizability discards operations of unknown outcome.
+    CheckerDropsPending = "checker-drops-pending",
+    /// Of the testbed: a history in which nothing was answered passes the check of linearizability.
+    CheckerEmptyPasses = "checker-empty-passes",
+    /// Of the testbed: a partition cuts no link.
+    FaultInert = "fault-inert",
+    /// Of the testbed: all processes read one clock.
+    ClockShared = "clock-shared",
+}
+
+impl Bug {
+    /// Whether it is one of the testbed itself, planted in the simulator and not in the nodes.
+    #[must_use]
+    pub const fn is_of_testbed(self) -> bool {
+        matches!(
+            self,
+            Self::CheckerDropsPending | Self::CheckerEmptyPasses | Self::FaultInert | Self::ClockShared
+        )
+    }
 }
 
 impl fmt::Display for Bug {

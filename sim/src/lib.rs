@@ -1,7 +1,7 @@
 //! Stormglass's simulator and testbed.
 //!
 //! Arrows between the modules, each importing only from its left:
-//! `rng, plan, history` <- `catalog, workload, check, nemesis` <- `world` <- `run` <- `cli` <- `bin`.
+//! `rng, plan, history, plant` <- `catalog, workload, check, nemesis` <- `world` <- `run` <- `cli` <- `bin`.
 
 #[cfg(not(madsim))]
 compile_error!(
@@ -15,6 +15,7 @@ pub mod cli;
 pub mod history;
 pub mod nemesis;
 pub mod plan;
+pub mod plant;
 pub mod rng;
 pub mod run;
 pub mod workload;

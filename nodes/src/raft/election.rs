@@ -230,9 +230,15 @@ impl Core {
     fn would_vote(&self, candidate: NodeId, term: Term, last: (LogIndex, Term), by_transfer: bool) -> bool {
         let is_free = term > self.hard_state.term
             || self.hard_state.voted_for.is_none_or(|voted_for| voted_for == candidate);
-        is_free
-            && self.log.is_up_to_date(last.0, last.1)
-            && (by_transfer || !self.hears_leader_other_than(candidate))
+        is_free && self.is_far_enough(last) && (by_transfer || !self.hears_leader_other_than(candidate))
+    }
+
+    /// Whether a log that ends so holds whatever may be committed here.
+    fn is_far_enough(&self, (last_index, last_term): (LogIndex, Term)) -> bool {
+        if plant::is(Bug::VoteComparesLengthFirst) {
+            return (last_index, last_term) >= (self.log.last_index(), self.log.last_term());
+        }
+        plant::is(Bug::VoteIgnoresLog) || self.log.is_up_to_date(last_index, last_term)
     }
 
     /// Answers a pre-vote; nothing changes here.

@@ -48,11 +48,12 @@ const MODULES: &[(&str, &str, &[&str])] = &[
     ("sim", "plan", &["rng"]),
     ("sim", "history", &[]),
     ("sim", "catalog", &["plan"]),
-    ("sim", "check", &["history"]),
-    ("sim", "nemesis", &["plan", "rng", "history"]),
+    ("sim", "plant", &[]),
+    ("sim", "check", &["history", "plant"]),
+    ("sim", "nemesis", &["plan", "rng", "history", "plant"]),
     ("sim", "workload", &["plan", "rng", "history"]),
-    ("sim", "world", &["plan", "rng", "history", "nemesis"]),
-    ("sim", "run", &["plan", "rng", "history", "catalog", "check", "nemesis", "workload", "world"]),
+    ("sim", "world", &["plan", "rng", "history", "plant", "nemesis"]),
+    ("sim", "run", &["plan", "rng", "history", "plant", "catalog", "check", "nemesis", "workload", "world"]),
     ("sim", "cli", &["plan", "rng", "history", "catalog", "check", "nemesis", "workload", "world", "run"]),
 ];
 

@@ -35,7 +35,7 @@ pub(super) enum Command {
     /// Prove that runs repeat: the same seeds twice in this process and once more in another
     Meta(Meta),
     /// Show the planted bugs, for builds with `--features planted-bugs`
-    Bugs,
+    Bugs(Bugs),
 }
 
 #[derive(Debug, Args)]
@@ -153,6 +153,24 @@ pub(super) struct Meta {
     /// Print one line per seed with its trace hash instead, for the comparing process
     #[arg(long, hide = true)]
     pub(super) hashes_only: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Bugs {
+    /// Look for each bug through the whole catalogue, and show what found it
+    #[arg(long)]
+    pub(super) sweep: bool,
+    /// The seeds to look through, first to last, both included
+    #[arg(long, value_name = "A..B", default_value = "1..4", requires = "sweep")]
+    pub(super) seeds: SeedRange,
+    /// Look for this bug only; may be given more than once
+    #[arg(long = "bug", value_name = "BUG", requires = "sweep")]
+    pub(super) bugs: Vec<String>,
+    /// Runs at a time [default: one for each core]
+    #[arg(long, value_name = "N", requires = "sweep")]
+    pub(super) jobs: Option<usize>,
+    #[command(flatten)]
+    pub(super) catalog: Catalog,
 }
 
 /// Most seeds of one sweep: the list of its runs is kept in memory.

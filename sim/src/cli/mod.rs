@@ -73,7 +73,8 @@ pub fn main() -> ExitCode {
         Command::Replay(replay) => replay::replay(&replay),
         Command::Measure(measure) => measure::measure(&measure),
         Command::Meta(meta) => meta::meta(&meta),
-        Command::Bugs => Ok(bugs::bugs()),
+        Command::Bugs(bugs) if bugs.sweep => bugs::sweep(&bugs),
+        Command::Bugs(_) => Ok(bugs::bugs()),
     };
     match result {
         Ok(code) => code,

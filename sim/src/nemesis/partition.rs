@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 
 use super::family::{Active, Reach};
 use super::{Effect, LinkAction, Process, RuleId};
+use crate::plant::{self, Flaw};
 
 pub(super) struct Cut {
     rules: Vec<RuleId>,
@@ -21,6 +22,9 @@ pub(super) struct Cut {
 pub(super) fn begin_both_ways(targets: &BTreeSet<Process>, reach: &mut Reach<'_>) -> Cut {
     let rest: BTreeSet<Process> =
         (1..=reach.surface.nodes()).map(Process::Node).filter(|node| !targets.contains(node)).collect();
+    if plant::is(Flaw::FaultInert) {
+        return Cut { rules: Vec::new(), effect: Effect { cuts: 1, ..Effect::default() } };
+    }
     let rules = vec![
         reach.surface.add_link_rule(targets, &rest, LinkAction::Cut),
         reach.surface.add_link_rule(&rest, targets, LinkAction::Cut),

@@ -21,6 +21,8 @@ use crate::check::{self, CheckReport, Drift, Evidence, Verdict, linearizability,
 use crate::history::{Asker, History, NodeEvent, NodeRole, VirtualTime};
 use crate::nemesis::{self, Pacer, Process, Surface, Timeline};
 use crate::plan::Schedule;
+#[cfg(feature = "planted-bugs")]
+use crate::plant;
 use crate::rng::Streams;
 use crate::workload::{Record, Worker};
 use crate::world::{SimEnv, Trace, World, WorldConfig, WorldStatistics, run_in_fresh_thread};
@@ -130,12 +132,16 @@ pub fn execute(schedule: &Schedule, options: Options) -> Outcome {
         Ok(_) => None,
         Err(payload) => Some(panic_message(payload.as_ref())),
     };
-    judge(schedule, &witnesses, result.ok(), broken)
+    select_bug(options.plant);
+    let outcome = judge(schedule, &witnesses, result.ok(), broken);
+    select_bug(None);
+    outcome
 }
 
 #[cfg(feature = "planted-bugs")]
 fn select_bug(bug: Option<Bug>) {
     stormglass_nodes::plant::select(bug);
+    plant::select(bug.and_then(|bug| plant::Flaw::named(bug.name())));
 }
 
 #[cfg(not(feature = "planted-bugs"))]

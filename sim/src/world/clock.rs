@@ -10,6 +10,7 @@
 use stormglass_nodes::ids::LocalTime;
 
 use crate::history::VirtualTime;
+use crate::plant::{self, Flaw};
 
 /// The slowest rate that a clock can be set to: a hundredth of true time.
 pub const DRIFT_PPM_MIN: i64 = -990_000;
@@ -60,6 +61,7 @@ impl Clock {
     }
 
     fn begin(&mut self, now: VirtualTime, origin_us: u64, ppm: i64) {
+        let (origin_us, ppm) = if plant::is(Flaw::ClockShared) { (now.as_us(), 0) } else { (origin_us, ppm) };
         self.ppm = ppm.clamp(DRIFT_PPM_MIN, DRIFT_PPM_MAX);
         self.pieces.clear();
         self.pieces.push(Piece {
@@ -77,6 +79,7 @@ impl Clock {
 
     /// Changes the rate from now on, within [`DRIFT_PPM_MIN`] and [`DRIFT_PPM_MAX`].
     pub(super) fn set_drift(&mut self, now: VirtualTime, ppm: i64) {
+        let ppm = if plant::is(Flaw::ClockShared) { 0 } else { ppm };
         let local_ns = self.last().local_ns_at(now.0);
         self.strayed_ns = self.strayed_ns_at(now);
         self.ppm = ppm.clamp(DRIFT_PPM_MIN, DRIFT_PPM_MAX);
@@ -177,5 +180,24 @@ mod tests {
             prop_assert!(clock.local(truth) >= local);
             prop_assert!(truth.0 <= 11 || clock.local(VirtualTime(truth.0 - 1)) < local);
         }
+    }
+
+    #[cfg(feature = "planted-bugs")]
+    #[test]
+    fn clocks_that_are_one_are_told_from_clocks_that_differ() {
+        use crate::plant::{self, Flaw};
+
+        let differ = |flaw| {
+            plant::select(flaw);
+            let mut clocks = [Clock::new(VirtualTime(0), 5, 0), Clock::new(VirtualTime(0), 70_000, 0)];
+            let apart = |clocks: &[Clock; 2], at| clocks[0].local(at) != clocks[1].local(at);
+            let have_origins = apart(&clocks, VirtualTime(9));
+            clocks[0].set_drift(VirtualTime(0), 100_000);
+            let drifts = clocks[0].strayed_us(VirtualTime::from_ms(1_000)) > 0;
+            plant::select(None);
+            (have_origins, drifts)
+        };
+        assert_eq!(differ(None), (true, true));
+        assert_eq!(differ(Some(Flaw::ClockShared)), (false, false));
     }
 }

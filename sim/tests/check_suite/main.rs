@@ -18,6 +18,7 @@ mod lock_modes;
 mod lock_safety;
 mod lock_views;
 mod plain_models;
+mod planted;
 mod queue_accounts;
 mod queue_safety;
 mod support;

@@ -10,6 +10,7 @@ use crate::machine::cache::CachePlace;
 use crate::machine::lock::LockPlace;
 use crate::machine::queue::QueuePlace;
 use crate::marks;
+use crate::plant::{self, Bug};
 
 impl Machine {
     /// Freezes the state as it is now, to be encoded while this machine goes on. Costs the same however
@@ -141,6 +142,10 @@ impl Snapshotter {
                 open_below: session.open_below.iter().copied().collect(),
             },
         );
+        if plant::is(Bug::SnapshotForgetsSessions) {
+            put(buffer, &0_usize);
+            return Place::Sessions { after: Some(id) };
+        }
         put(buffer, &session.outcomes.len());
         Place::Outcomes { of: id, after: None }
     }
