@@ -11,23 +11,44 @@ const INDENT: &str = "      ";
 /// What stands before the further lines of one wide line of a counterexample.
 const DEEPER: &str = "          ";
 
+/// Which checks have their particulars below them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Particulars {
+    OfAll,
+    OfThoseNotValid,
+}
+
 /// A line for each check; below those that are not valid, the particulars.
 pub(super) fn checks(report: &Report, style: Style) -> Vec<String> {
-    if report.checks.is_empty() {
+    lines_of(&report.checks, |check| report.is_expected(check), style, Particulars::OfThoseNotValid)
+}
+
+/// A line for each check, and below it the particulars.
+pub(super) fn every_check(checks: &[CheckReport], style: Style) -> Vec<String> {
+    lines_of(checks, |_| false, style, Particulars::OfAll)
+}
+
+fn lines_of(
+    checks: &[CheckReport],
+    is_expected: impl Fn(&CheckReport) -> bool,
+    style: Style,
+    wanted: Particulars,
+) -> Vec<String> {
+    if checks.is_empty() {
         return vec!["  none was made".to_owned()];
     }
-    let name_width = report.checks.iter().map(|check| check.name.chars().count()).max().unwrap_or(0);
+    let name_width = checks.iter().map(|check| check.name.chars().count()).max().unwrap_or(0);
     let mut lines = Vec::new();
-    for check in &report.checks {
+    for check in checks {
         let judged = with_grouped_numbers(judged(check));
         let text = match check.verdict {
             Verdict::Valid => judged,
-            other if report.is_expected(check) => format!("{other}, as expected here: {judged}"),
+            other if is_expected(check) => format!("{other}, as expected here: {judged}"),
             other => format!("{}: {judged}", other.to_string().to_uppercase()),
         };
         let rows = row(sign(check.verdict), &clean(&check.name), &clean(&text), name_width);
         lines.extend(rows.iter().map(|line| style.verdict(check.verdict, line)));
-        if check.verdict != Verdict::Valid {
+        if wanted == Particulars::OfAll || check.verdict != Verdict::Valid {
             lines.extend(particulars(check));
         }
     }

@@ -11,6 +11,7 @@ mod chart;
 mod checks;
 mod failures;
 mod faults;
+mod history;
 mod run;
 mod style;
 mod sweep;
@@ -18,6 +19,7 @@ mod table;
 mod words;
 mod wrap;
 
+pub use history::render_history;
 pub use run::render_run;
 pub use sweep::render_sweep;
 

@@ -69,7 +69,7 @@ end_ms = 6_000
 "#;
 
 /// The names of all fields in some JSON. Names that are data, such as those of coverage marks, have a dot.
-fn fields(json: &str) -> BTreeSet<String> {
+pub(crate) fn fields(json: &str) -> BTreeSet<String> {
     let quoted: Vec<&str> = json.split('"').collect();
     let is_name = |position: &usize| quoted.get(position + 1).is_some_and(|after| after.starts_with(':'));
     (1..quoted.len())
@@ -134,7 +134,8 @@ fn every_call_and_check_of_the_services_is_documented() {
     ] {
         assert!(in_history.contains(rare), "the run is too short to show {rare}");
     }
-    assert_names_all("reports.md", "field of history.jsonl", in_history);
+    assert_names_all("reports.md", "field of history.jsonl", in_history.clone());
+    assert_names_all("history-format.md", "field of history.jsonl", in_history);
     let calls: BTreeSet<String> =
         outcome.history.operations.iter().map(|operation| operation.call.kind().to_owned()).collect();
     assert_eq!(calls.len(), 23, "{calls:?}");

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "it reads the project's documents and what a run leaves")]
 
 mod everything;
+mod histories;
 mod keys;
 mod left;
 

@@ -1,12 +1,13 @@
 //! All checks over one run.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::cache_safety::{self, Calm};
 use super::invariants::InvariantSet;
-use super::linearizability::{self, LockModel, RegisterModel, ServiceModel};
+use super::linearizability::{self, Linearizability, LockModel, RegisterModel, ServiceModel};
 use super::{CheckReport, Drift, Verdict, exercise, guarded, liveness, lock_safety, queue_safety};
-use crate::history::{Call, History};
+use crate::history::{Answer, Call, History, Operation, Outcome};
 
 /// What the clients of a run work on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,7 +28,8 @@ pub enum Subject {
 
 impl Subject {
     /// What a call works on.
-    const fn of(call: &Call) -> Self {
+    #[must_use]
+    pub const fn of(call: &Call) -> Self {
         match call {
             Call::Get { .. } | Call::Set { .. } | Call::CompareAndSet { .. } | Call::Delete { .. } => {
                 Self::Register
@@ -84,6 +86,27 @@ pub struct Evidence<'a> {
     pub budget_steps: u64,
 }
 
+impl<'a> Evidence<'a> {
+    /// What a history is judged on, without the rest of the run.
+    const fn terms(&self) -> Terms<'a> {
+        let Self { history, drift, calm, budget_steps, .. } = *self;
+        Terms { history, drift, calm, budget_steps }
+    }
+}
+
+/// What the history of clients is judged on, wherever it was recorded.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// What the clients did. Its promises hold.
+    pub history: &'a History,
+    /// How far clocks strayed at most.
+    pub drift: Drift,
+    /// From when on nothing disturbed the cluster, if there was such a time and it is known.
+    pub calm: Option<Calm>,
+    /// Steps that each linearizability check may spend.
+    pub budget_steps: u64,
+}
+
 /// Judges a run. The run's verdict is [`Verdict::of_all`] over the reports.
 #[must_use]
 pub fn judge(evidence: &Evidence<'_>) -> Vec<CheckReport> {
@@ -104,7 +127,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Vec<CheckReport> {
         history.operations.iter().map(|operation| Subject::of(&operation.call)).collect();
     subjects.extend(&evidence.expects);
     for subject in subjects {
-        reports.extend(judge_subject(subject, evidence));
+        reports.extend(judge_subject(subject, &evidence.terms()));
     }
     // Several subjects need locks, topics or keys.
     let mut named = BTreeSet::new();
@@ -114,17 +137,20 @@ pub fn judge(evidence: &Evidence<'_>) -> Vec<CheckReport> {
     reports
 }
 
-fn judge_subject(subject: Subject, evidence: &Evidence<'_>) -> Vec<CheckReport> {
-    let Evidence { history, drift, calm, .. } = *evidence;
+/// Judges what a history says about one subject.
+#[must_use]
+pub fn judge_subject(subject: Subject, terms: &Terms<'_>) -> Vec<CheckReport> {
+    let Terms { history, drift, calm, .. } = *terms;
     match subject {
-        Subject::Register => vec![linearizable(&RegisterModel, "linearizable registers", history, evidence)],
+        Subject::Register => vec![linearizable(&RegisterModel, "linearizable registers", history, terms)],
         Subject::Lock => {
             let is_single = |call: &Call| LockModel.op(call).is_some();
             let is_several = |call: &Call| matches!(call, Call::AcquireAll { .. });
             let any = |which: &dyn Fn(&Call) -> bool| history.operations.iter().any(|op| which(&op.call));
             // Several at a time are not locks one by one; lock safety judges all of them.
-            let linearizable = (any(&is_single) || !any(&is_several))
-                .then(|| linearizable(&LockModel, "linearizable locks", history, evidence));
+            let linearizable = (any(&is_single) || !any(&is_several)).then(|| {
+                linearizable(&LockModel, "linearizable locks", &released_by_acquirers(history), terms)
+            });
             let views = lock_safety::check_views(history, drift, calm);
             linearizable.into_iter().chain([lock_safety::check(history, drift)]).chain(views).collect()
         }
@@ -135,24 +161,56 @@ fn judge_subject(subject: Subject, evidence: &Evidence<'_>) -> Vec<CheckReport> 
         Subject::Cache => {
             let registers = cache_safety::as_registers(history);
             let linearizable = (!registers.operations.is_empty())
-                .then(|| linearizable(&RegisterModel, "linearizable cache", &registers, evidence));
+                .then(|| linearizable(&RegisterModel, "linearizable cache", &registers, terms));
             [cache_safety::check(history, drift, calm)].into_iter().chain(linearizable).collect()
         }
         Subject::Guarded => [Subject::Queue, Subject::Cache]
             .into_iter()
-            .flat_map(|subject| judge_subject(subject, evidence))
+            .flat_map(|subject| judge_subject(subject, terms))
             .chain([lock_safety::check(history, drift), guarded::check(history)])
             .collect(),
     }
 }
 
-fn linearizable<M: ServiceModel>(
-    model: &M,
-    name: &str,
-    history: &History,
-    evidence: &Evidence<'_>,
-) -> CheckReport {
-    let result = linearizability::check_history(model, history, evidence.budget_steps);
+/// The history without releases under tokens that no single acquisition granted, of locks that are also asked for
+/// in other ways: those are tokens of upgrades, downgrades and grants of several, of which [`LockModel`] does not
+/// know. Lock safety judges them.
+fn released_by_acquirers(history: &History) -> Cow<'_, History> {
+    let (mut granted, mut others) = (BTreeSet::new(), BTreeSet::new());
+    for Operation { call, outcome, .. } in &history.operations {
+        match (call, outcome) {
+            (Call::Acquire { resource, .. }, Outcome::Ok { answer: Answer::Granted { token } }) => {
+                granted.insert((resource.as_str(), *token));
+            }
+            (Call::Upgrade { resource, .. } | Call::Downgrade { resource, .. }, _) => {
+                others.insert(resource.as_str());
+            }
+            (Call::AcquireAll { wants, .. }, _) => {
+                others.extend(wants.iter().map(|want| want.resource.as_str()));
+            }
+            _ => {}
+        }
+    }
+    if others.is_empty() {
+        return Cow::Borrowed(history);
+    }
+    let is_known = |operation: &&Operation| match &operation.call {
+        Call::Release { resource, token } => {
+            !others.contains(resource.as_str()) || granted.contains(&(resource.as_str(), *token))
+        }
+        _ => true,
+    };
+    let operations = history.operations.iter().filter(is_known).cloned().collect();
+    Cow::Owned(History { operations, holds: Vec::new() })
+}
+
+fn linearizable<M: ServiceModel>(model: &M, name: &str, history: &History, terms: &Terms<'_>) -> CheckReport {
+    linearizability_report(name, linearizability::check_history(model, history, terms.budget_steps))
+}
+
+/// The result of a check of linearizability as a report.
+#[must_use]
+pub fn linearizability_report(name: &str, result: Linearizability) -> CheckReport {
     CheckReport {
         name: name.to_owned(),
         source: "Herlihy and Wing 1990".to_owned(),

@@ -28,5 +28,5 @@ pub mod queue_safety;
 mod report;
 
 pub use drift::Drift;
-pub use judge::{Evidence, Subject, judge};
+pub use judge::{Evidence, Subject, Terms, judge, judge_subject, linearizability_report};
 pub use report::{CheckReport, Verdict};

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::check::CheckArguments;
+
 /// Torments a replicated service in a sealed, repeatable world and says whether it stayed correct.
 #[derive(Debug, Parser)]
 #[command(
@@ -30,6 +32,8 @@ pub(super) enum Command {
     Run(Run),
     /// Run again what a failing run left behind
     Replay(Replay),
+    /// Judge a history that was recorded elsewhere: a Jepsen log, EDN, or what a run left
+    Check(CheckArguments),
     /// Run a scenario over many seeds and show how long nobody led and nobody was served
     Measure(Measure),
     /// Prove that runs repeat: the same seeds twice in this process and once more in another

@@ -5,6 +5,7 @@
 
 mod args;
 mod bugs;
+mod check;
 mod list;
 mod measure;
 mod meta;
@@ -71,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::List(list) => list::list(&list),
         Command::Run(run) => run::run(&run),
         Command::Replay(replay) => replay::replay(&replay),
+        Command::Check(check) => check::check(&check),
         Command::Measure(measure) => measure::measure(&measure),
         Command::Meta(meta) => meta::meta(&meta),
         Command::Bugs(bugs) if bugs.sweep => bugs::sweep(&bugs),

@@ -63,7 +63,7 @@ pub(super) fn shown(path: &Path) -> String {
     if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
-fn options(color: Color, wall: Duration) -> terminal::Options {
+pub(super) fn options(color: Color, wall: Duration) -> terminal::Options {
     let color = match color {
         Color::Always => true,
         Color::Never => false,
@@ -85,6 +85,6 @@ fn pasteable(command: &str, planted: bool) -> String {
 }
 
 /// A reader that has gone away is no reason to fail.
-fn print(text: &str) {
+pub(super) fn print(text: &str) {
     drop(io::stdout().write_all(text.as_bytes()));
 }

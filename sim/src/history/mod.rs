@@ -1,7 +1,8 @@
 //! The record of a run.
 //!
 //! Clients are recorded from outside, in true virtual time, by a [`Recorder`]; checks read the finished
-//! [`History`]. It is kept on disk as JSON lines ([`write_history`], [`read_history`]).
+//! [`History`]. It is kept on disk as JSON lines ([`write_history`], [`read_history`]). What others recorded is
+//! read by [`foreign`].
 //!
 //! What a history promises, and [`History::verify`] checks:
 //! * operations are numbered from 0 in the order of their invocation;
@@ -13,6 +14,7 @@
 mod answer;
 mod call;
 mod events;
+pub mod foreign;
 mod lines;
 mod locks;
 mod queue;

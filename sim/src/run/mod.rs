@@ -23,6 +23,7 @@ mod terms;
 pub use execute::{Options, Outcome, execute};
 pub use folder::{FolderError, leave, left_report};
 pub use gate::{Fingerprint, fingerprint, repeat};
-pub use report::report;
+pub use report::{report, reported_check, reported_verdict};
 pub use seeds::{default_jobs, in_order};
 pub use stormglass_nodes::plant::Bug;
+pub use terms::strayed_ppm_max;

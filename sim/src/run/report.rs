@@ -26,13 +26,13 @@ pub fn report(schedule: &Schedule, options: Options, outcome: &Outcome, replay: 
         expects: expected::names(schedule).to_vec(),
         planted: options.plant.map(|bug| bug.name().to_owned()),
         cluster: nemesis::cluster_report(schedule),
-        verdict: verdict(outcome.verdict),
+        verdict: reported_verdict(outcome.verdict),
         reasons: outcome.reasons.clone(),
         faults: nemesis::fault_reports(&outcome.timeline),
         elections_at_us: outcome.elections.iter().map(|at| at.as_us()).collect(),
         operations: operations(&outcome.history),
         latencies: latencies(&outcome.history),
-        checks: outcome.checks.iter().map(check).collect(),
+        checks: outcome.checks.iter().map(reported_check).collect(),
         marks: outcome.marks.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
         statistics: statistics(outcome),
         trace_hash: outcome
@@ -43,7 +43,9 @@ pub fn report(schedule: &Schedule, options: Options, outcome: &Outcome, replay: 
     }
 }
 
-fn verdict(verdict: Verdict) -> reports::Verdict {
+/// A verdict as reports have it.
+#[must_use]
+pub const fn reported_verdict(verdict: Verdict) -> reports::Verdict {
     match verdict {
         Verdict::Valid => reports::Verdict::Valid,
         Verdict::Unknown => reports::Verdict::Unknown,
@@ -51,11 +53,13 @@ fn verdict(verdict: Verdict) -> reports::Verdict {
     }
 }
 
-fn check(check: &CheckReport) -> reports::CheckReport {
+/// A check's result as reports have it.
+#[must_use]
+pub fn reported_check(check: &CheckReport) -> reports::CheckReport {
     reports::CheckReport {
         name: check.name.clone(),
         source: check.source.clone(),
-        verdict: verdict(check.verdict),
+        verdict: reported_verdict(check.verdict),
         detail: check.detail.clone(),
         cost_steps: check.cost_steps,
         counterexample: check.counterexample.clone(),

@@ -20,8 +20,9 @@ pub(super) fn idle_us_max(schedule: &Schedule) -> u64 {
     spec.pause_us_max().saturating_add(busy_us).saturating_add(abandon_us).saturating_mul(2)
 }
 
-/// How far any clock was off at most, either way.
-pub(super) fn strayed_ppm_max(schedule: &Schedule) -> u64 {
+/// How far any clock was off at most, either way, in parts per million.
+#[must_use]
+pub fn strayed_ppm_max(schedule: &Schedule) -> u64 {
     let strayed = schedule.faults.iter().filter_map(|fault| match &fault.action {
         Action::ClockDrift { ppm, .. } => Some(ppm.unsigned_abs()),
         _ => None,

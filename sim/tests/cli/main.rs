@@ -1,5 +1,6 @@
 //! The command line as a user meets it: the built program, started as a process.
 
+mod check;
 mod help;
 mod runs;
 mod support;

@@ -50,6 +50,12 @@ at_ms = [1_500, 1_700]
 for_ms = 500
 "#;
 
+/// A document of the project.
+pub(crate) fn document(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// What a started program left.
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,

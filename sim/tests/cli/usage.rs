@@ -119,3 +119,56 @@ fn a_build_without_planted_bugs_plants_none() {
     assert!(said.contains("this build has no planted bugs"), "{said}");
     assert!(said.contains("--features planted-bugs"), "{said}");
 }
+
+#[test]
+fn what_is_no_history_is_refused_with_its_line_and_a_hint() {
+    let cut = "INFO jepsen.util - 0 :invoke :write 3\nINFO jepsen.util - 0 :ok :write 3";
+    let locks = "{\"format\":\"stormglass-history\",\"version\":1,\"operations\":1,\"holds\":0}\n\
+        {\"operation\":{\"id\":0,\"client\":1,\"call\":\"release\",\"resource\":\"r\",\"token\":1,\"invoked_ns\":1,\
+        \"returned_ns\":2,\"outcome\":{\"outcome\":\"ok\",\"answer\":{\"answer\":\"released\"}}}}\n";
+    let place = Place::with(&[
+        ("empty.log", ""),
+        ("blank.edn", " \r\n\r\n"),
+        ("cut.log", cut),
+        ("cut.edn", "{:process 0, :type :invoke, :f :get, :key \"1\"}\n{:process 0, :type :ok, :f"),
+        ("cut.jsonl", &locks[..locks.len() - 3]),
+        ("none.log", "INFO jepsen.core - nothing here\nINFO jepsen.util - :nemesis :info :start nil\n"),
+        ("none.jsonl", "{\"format\":\"stormglass-history\",\"version\":1,\"operations\":0,\"holds\":0}\n"),
+        ("locks.jsonl", locks),
+        ("table.csv", "time,process,f\n1,2,read\n"),
+        (
+            "double.log",
+            &format!("{}INFO jepsen.util - 0 :invoke :read nil\n", &cut[..cut.find('\n').unwrap() + 1]),
+        ),
+        ("orphan.log", "INFO jepsen.util - 0 :ok :read 3\n"),
+        ("store.edn", "{:process 0, :type :invoke, :f :get, :key \"1\"}\n"),
+        ("folder/inside", ""),
+    ]);
+    insta::assert_snapshot!(all_refused(
+        &place,
+        &[
+            &["check", "empty.log", "--model", "register"],
+            &["check", "blank.edn", "--model", "kv"],
+            &["check", "cut.log", "--model", "register"],
+            &["check", "cut.edn", "--model", "kv"],
+            &["check", "cut.jsonl", "--model", "lock"],
+            &["check", "none.log", "--model", "register"],
+            &["check", "none.jsonl", "--model", "queue"],
+            &["check", "locks.jsonl", "--model", "register"],
+            &["check", "locks.jsonl", "--model", "kv"],
+            &["check", "table.csv", "--model", "register"],
+            &["check", "table.csv", "--model", "register", "--from", "jepsen"],
+            &["check", "table.csv", "--model", "lock", "--from", "jsonl"],
+            &["check", "double.log", "--model", "register"],
+            &["check", "orphan.log", "--model", "register"],
+            &["check", "orphan.log", "--model", "kv"],
+            &["check", "store.edn", "--model", "register"],
+            &["check", "store.edn", "--model", "kv", "--steps", "0"],
+            &["check", "store.edn"],
+            &["check", "store.edn", "--model", "kvs"],
+            &["check", "absent.log", "--model", "register"],
+            &["check", "folder", "--model", "register"],
+            &["check"],
+        ]
+    ));
+}
