@@ -3,6 +3,9 @@
 //! this is the processor's share of it.
 //!
 //! `store/N` counts records per second when N of them are one request, and so one write and one sync.
+//!
+//! `files` is the same with a device: one request after another in a folder under `TMPDIR`, each synced, in files
+//! that grow with each request and in files that are preallocated, side by side.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,6 +17,8 @@ use stormglass_nodes::env::{Disk, DiskError, File};
 use stormglass_nodes::ids::{ClusterTime, LogIndex, NodeId, Term};
 use stormglass_nodes::raft::{Entry, HardState, Payload, StoreRequest, StoreToken};
 use stormglass_nodes::storage::{Identity, LogStore, Wal, WalConfig};
+use stormglass_nodes::tokio_env::TokioDisk;
+use tempfile::TempDir;
 
 const COMMAND_BYTES: usize = 128;
 /// Records of one measured run.
@@ -125,18 +130,7 @@ fn begin(folder: &Folder) -> Wal<Folder> {
 
 /// All records, in requests of `batch`.
 fn requests(batch: u64) -> Vec<StoreRequest> {
-    let command = Bytes::from(vec![7; COMMAND_BYTES]);
-    let entry = |index: u64| Entry {
-        index: LogIndex(index),
-        term: TERM,
-        time: ClusterTime(1_000_000_000 + index),
-        payload: Payload::Command(command.clone()),
-    };
-    let request = |first: u64| StoreRequest {
-        append: (first..first + batch).map(entry).collect(),
-        ..StoreRequest::empty(StoreToken(first))
-    };
-    (1..=RECORDS).step_by(batch as usize).map(request).collect()
+    (1..=RECORDS).step_by(batch as usize).map(|first| request(first, batch)).collect()
 }
 
 fn store(wal: &mut Wal<Folder>, requests: &[StoreRequest]) {
@@ -164,5 +158,49 @@ fn bench(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, bench);
+/// One request of `batch` records, from `first` on.
+fn request(first: u64, batch: u64) -> StoreRequest {
+    let command = Bytes::from(vec![7; COMMAND_BYTES]);
+    let entry = |index: u64| Entry {
+        index: LogIndex(index),
+        term: TERM,
+        time: ClusterTime(1_000_000_000 + index),
+        payload: Payload::Command(command.clone()),
+    };
+    StoreRequest { append: (first..first + batch).map(entry).collect(), ..StoreRequest::empty(StoreToken(1)) }
+}
+
+fn on_files(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let mut group = criterion.benchmark_group("files");
+    for batch in [1, 64] {
+        for (name, preallocate_bytes) in [("growing", 0), ("preallocated", 1024 * 1024)] {
+            let folder = TempDir::new().expect("a temporary folder");
+            let config = WalConfig { preallocate_bytes, ..WalConfig::default() };
+            let mut wal = runtime.block_on(async {
+                let disk = TokioDisk::open(folder.path().to_owned()).await.expect("the folder opens");
+                let (mut wal, _) = Wal::open(disk, IDENTITY, config).await.expect("the log opens");
+                let hard_state = Some(HardState { term: TERM, voted_for: None });
+                let term = StoreRequest { hard_state, ..StoreRequest::empty(StoreToken(0)) };
+                wal.store(&term).await.expect("this disk does not fail");
+                wal
+            });
+            let mut next = 1;
+            group.throughput(Throughput::Elements(batch));
+            group.bench_function(BenchmarkId::new(name, batch), |bencher| {
+                bencher.iter_batched(
+                    || {
+                        next += batch;
+                        request(next - batch, batch)
+                    },
+                    |request| runtime.block_on(wal.store(&request)).expect("this disk does not fail"),
+                    BatchSize::PerIteration,
+                );
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, bench, on_files);
 criterion_main!(benches);

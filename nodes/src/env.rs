@@ -1,4 +1,4 @@
-//! The seam between the nodes and the world: clock, entropy, tasks, network, disk.
+//! The seam between the nodes and the world: clock, entropy, tasks, network, streams, disk.
 //!
 //! Everything above is generic over [`Env`] and is the same code on tokio and in the simulator. The traits
 //! promise little, on purpose: whatever a real machine may do to a program, an implementation may do.
@@ -7,14 +7,20 @@
 //! * [`Net`] carries frames like a bad postal service: each may be lost, delayed, duplicated or overtaken.
 //! * [`Disk`] keeps what was synced. What was written but not synced may survive a crash wholly, in part,
 //!   or not at all; the name of a new file is itself such a write, made durable by [`Disk::sync_names`].
+//! * A stream from [`Env::connect`] keeps order and loses nothing in between, but may stall for ever, or end at
+//!   any byte: what was written last may or may not have arrived.
 //! * A task spawned here dies with its process, at any await point.
 //!
 //! Deliberately absent: wall-clock time, threads, and any promise of order between two frames.
 
+use std::fmt;
 use std::future::Future;
+use std::io;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::ids::{Address, LocalTime};
 
@@ -24,6 +30,8 @@ pub trait Env: Clone + Send + Sync + 'static {
     type Net: Net;
     /// This process's disk.
     type Disk: Disk;
+    /// A connection to a service that is not a node of ours. Dropping it closes it.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     /// This process's monotonic clock.
     fn now(&self) -> LocalTime;
@@ -37,11 +45,48 @@ pub trait Env: Clone + Send + Sync + 'static {
     /// Runs `task` until it ends or the process dies. `name` is for diagnostics.
     fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static);
 
+    /// Opens a stream to a service, encrypted where the address says so. It may take for ever: the caller
+    /// brings its own patience.
+    fn connect(&self, to: &StreamAddress) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
     /// This process's network endpoint.
     fn net(&self) -> &Self::Net;
 
     /// This process's disk.
     fn disk(&self) -> &Self::Disk;
+}
+
+/// Where a service is that takes streams of bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamAddress {
+    /// A TCP port.
+    Tcp {
+        /// A name or an address.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// A TCP port behind TLS. The service must prove that it is `host`.
+    Tls {
+        /// A name or an address.
+        host: String,
+        /// The port.
+        port: u16,
+        /// The certificates (PEM) of those who may vouch for it. Default: those that the machine trusts.
+        authorities: Option<PathBuf>,
+    },
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for StreamAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Tls { host, port, .. } => write!(f, "{host}:{port} (TLS)"),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
 }
 
 /// A process's endpoint on the network. Frames are opaque, at most [`FRAME_BYTES_MAX`] long.

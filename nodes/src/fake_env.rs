@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use crate::env::{Disk, DiskError, Env, File, Net};
+use crate::env::{Disk, DiskError, Env, File, Net, StreamAddress};
 use crate::ids::{Address, LocalTime};
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -73,6 +73,7 @@ impl FakeEnv {
 impl Env for FakeEnv {
     type Net = Self;
     type Disk = NoDisk;
+    type Stream = tokio::io::DuplexStream;
 
     fn now(&self) -> LocalTime {
         self.lock().now
@@ -91,6 +92,10 @@ impl Env for FakeEnv {
 
     fn spawn(&self, _name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.lock().tasks.push(Box::pin(task));
+    }
+
+    async fn connect(&self, to: &StreamAddress) -> std::io::Result<Self::Stream> {
+        Err(std::io::Error::new(std::io::ErrorKind::ConnectionRefused, format!("nobody is at {to}")))
     }
 
     fn net(&self) -> &Self {

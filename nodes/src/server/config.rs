@@ -6,7 +6,7 @@ use crate::coherence;
 use crate::ids::NodeId;
 use crate::machine::{NearTerms, RestoreError};
 use crate::raft;
-use crate::storage::{Identity, StorageError, WalConfig};
+use crate::storage::{Identity, RedisConfig, StorageChoice, StorageError, StorageStatus, WalConfig};
 
 /// How one node runs.
 #[derive(Clone, Debug)]
@@ -15,8 +15,13 @@ pub struct NodeConfig {
     pub identity: Identity,
     /// The core's configuration.
     pub raft: raft::Config,
-    /// The log store's configuration.
+    /// How the log is laid out in files, where it is kept in files.
     pub wal: WalConfig,
+    /// The Redis in which the log is kept instead. The node's folder then holds no more than a mark. Default:
+    /// none, the log is kept in files.
+    pub redis: Option<RedisConfig>,
+    /// Tells how the store is while the node runs: keep a clone.
+    pub storage_status: StorageStatus,
     /// Client requests that wait for an answer, those in line for a lock included, at most; more are refused
     /// as overloaded. Keep-alives and releases are let in up to twice this number. Default 65,536.
     pub pending_requests_max: usize,
@@ -42,12 +47,20 @@ impl NodeConfig {
             identity: Identity { cluster, node: id },
             raft: raft::Config::new(id, voters),
             wal: WalConfig::default(),
+            redis: None,
+            storage_status: StorageStatus::default(),
             pending_requests_max: 65_536,
             frames_per_turn_max: 128,
             snapshot_every_entries: 10_000,
             snapshot_every_bytes: 64 * 1024 * 1024,
             near: coherence::Settings::default(),
         }
+    }
+
+    /// Where the log is kept.
+    #[must_use]
+    pub fn storage(&self) -> StorageChoice {
+        self.redis.clone().map_or(StorageChoice::Wal(self.wal), StorageChoice::Redis)
     }
 }
 

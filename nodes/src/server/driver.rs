@@ -11,7 +11,7 @@ use super::replica::Replica;
 use super::{NodeConfig, NodeError, Probe};
 use crate::env::{Env, Net};
 use crate::raft::{StoreRequest, StoreToken};
-use crate::storage::{LogStore, StorageError, Wal};
+use crate::storage::{LogStore, StorageError, Store};
 
 /// Writes on their way to the storage task: the core asks for one at a time.
 const STORE_QUEUE: usize = 1;
@@ -22,7 +22,7 @@ const SNAPSHOT_QUEUE: usize = 1;
 /// Runs a node until it fails or its process ends.
 ///
 /// # Errors
-/// When the node's folder cannot be opened or belongs to another node, or a write fails.
+/// When the node's folder or Redis cannot be opened or belongs to another node, or a write fails.
 pub async fn run<E: Env, P: Probe>(env: E, config: NodeConfig, probe: P) -> Result<Infallible, NodeError> {
     match run_until(env, config, probe, std::future::pending::<()>()).await {
         Ok(()) => unreachable!("a node that is never asked to stop does not"),
@@ -41,14 +41,19 @@ pub async fn run_until<E: Env, P: Probe>(
     probe: P,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), NodeError> {
-    let (wal, recovered) = Wal::open(env.disk().clone(), config.identity, config.wal).await?;
+    let mut stop = std::pin::pin!(stop);
+    let choice = config.storage();
+    let (store, recovered) = tokio::select! {
+        biased;
+        () = &mut stop => return Ok(()),
+        opened = Store::open(&env, config.identity, &choice, &config.storage_status) => opened?,
+    };
     let (requests, request_queue) = mpsc::channel(STORE_QUEUE);
     let (completions, mut completion_queue) = mpsc::channel(STORE_QUEUE);
     let (snapshot_done, mut snapshots) = mpsc::channel(SNAPSHOT_QUEUE);
-    env.spawn("storage", store_in_order(wal, request_queue, completions));
+    env.spawn("storage", store_in_order(store, request_queue, completions));
 
     let mut replica = Replica::new(env.clone(), probe, &config, recovered)?;
-    let mut stop = std::pin::pin!(stop);
     let mut is_stopping = false;
     let mut timer_deadline = replica.deadline();
     let mut timer = Box::pin(env.sleep_until(timer_deadline));

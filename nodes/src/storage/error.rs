@@ -64,6 +64,37 @@ pub enum StorageError {
         /// What this release does not know any more.
         found: String,
     },
+    /// No usable Redis was found within the time that opening has.
+    #[error("the Redis at {at} cannot be used: {reason}")]
+    Unreachable {
+        /// Where it should be.
+        at: String,
+        /// What the last attempt met.
+        reason: String,
+    },
+    /// The Redis may lose what it has acknowledged, by its settings, and that was not allowed.
+    #[error("the Redis at {at} may lose what it acknowledges: {reason}")]
+    MayForget {
+        /// Where it is.
+        at: String,
+        /// The setting that says so.
+        reason: String,
+    },
+    /// The Redis does not hold any more what it acknowledged once. A node that went on would have forgotten
+    /// votes and entries: an operator restores the Redis, or replaces the node.
+    #[error("the Redis at {at} has forgotten what it acknowledged: {reason}")]
+    Forgot {
+        /// Where it is.
+        at: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// Another process has opened the store meanwhile.
+    #[error("another process has taken over the store in the Redis at {at}")]
+    TakenOver {
+        /// Where it is.
+        at: String,
+    },
     /// The disk failed, or a store was abandoned half-way. The node stops; a restart recovers what is
     /// provably durable.
     #[error("the log store has failed and stays so: {reason}")]
@@ -71,6 +102,32 @@ pub enum StorageError {
         /// The first failure.
         reason: String,
     },
+}
+
+impl StorageError {
+    /// What the operator may do about it.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Damaged { .. } => {
+                "restore what is damaged from a copy of this very node, or remove the node from the cluster and add a new one under a new id"
+            }
+            Self::WrongIdentity { .. } => {
+                "give this node its own folder or Redis, or start it under its own id"
+            }
+            Self::NewerFormat { .. } => "start the release that wrote it, or a newer one",
+            Self::OlderFormat { .. } => "start a release in between first",
+            Self::Unreachable { .. } => "is the Redis up, and are address, user and password right?",
+            Self::MayForget { .. } => {
+                "set `appendonly yes` and `appendfsync always` (from Redis 7.2 on `everysec` will do), or allow a volatile Redis if losing data is all right"
+            }
+            Self::Forgot { .. } => {
+                "restore the Redis's own files; if they are gone, remove the node from the cluster and add a new one under a new id"
+            }
+            Self::TakenOver { .. } => "stop one of the two: a node runs once",
+            Self::Failed { .. } => "look at the disk and its free space, then start the node again",
+        }
+    }
 }
 
 impl From<DiskError> for StorageError {

@@ -1,4 +1,5 @@
-//! Where a node keeps what it must not forget: the log-store contract, and the store that keeps it.
+//! Where a node keeps what it must not forget: the log-store contract, and the stores that keep it: files of its
+//! own (`wal`), or a Redis (`redis`).
 //!
 //! # The contract
 //!
@@ -21,7 +22,8 @@
 //! **Errors are final.** A store that has failed once fails always, with the same error: after a failed
 //! sync nobody knows what the disk holds (Rebello et al., "Can Applications Recover from fsync Failures?",
 //! ATC 2020), so trying again and believing the answer would acknowledge what may not be there. The node
-//! stops; it starts again from what recovery can prove.
+//! stops; it starts again from what recovery can prove. A Redis that is down or cut off has not failed: like a disk
+//! that stalls, it makes a request take long.
 //!
 //! **Damage is never guessed away.** Recovery removes an unfinished request from the end of the log only
 //! where it was never acknowledged. Anything else that is wrong makes opening fail: a node that has lost
@@ -31,13 +33,19 @@
 //! may be there again after a crash, but is never handed back: opening hands back the snapshot and the
 //! entries behind it.
 
+mod choice;
 pub mod conformance;
 mod error;
+pub mod redis;
+mod status;
 pub mod wal;
 
 use std::future::Future;
 
+pub use choice::{StorageChoice, Store};
 pub use error::{Identity, StorageError};
+pub use redis::{RedisConfig, RedisStore};
+pub use status::{Durability, StorageReport, StorageStatus};
 pub use wal::{Wal, WalConfig};
 
 use crate::raft::StoreRequest;
@@ -48,7 +56,8 @@ pub trait LogStore: Send + 'static {
     ///
     /// # Errors
     ///
-    /// [`StorageError::Failed`], for this call and every later one. The node must stop.
+    /// The same one for this call and every later one: [`StorageError::Failed`], or what a Redis turned out to
+    /// be ([`StorageError::Forgot`], [`StorageError::TakenOver`] and others). The node must stop.
     ///
     /// # Panics
     ///

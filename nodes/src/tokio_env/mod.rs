@@ -1,4 +1,5 @@
-//! The seam's real side: tokio's clock and tasks, the system's entropy, files in a folder, and TCP.
+//! The seam's real side: tokio's clock and tasks, the system's entropy, files in a folder, TCP, and streams to
+//! services of others.
 //!
 //! One [`TokioEnv`] is one process as the code above the seam sees it. Several may live in one real process,
 //! as they do in tests; each has a folder and an address of its own. [`TokioEnv::shutdown`] ends it: every
@@ -11,6 +12,7 @@
 
 mod disk;
 pub mod net;
+mod stream;
 mod tasks;
 
 use std::collections::BTreeMap;
@@ -24,8 +26,9 @@ use tokio::time::Instant;
 
 pub use disk::{TokioDisk, TokioFile};
 pub use net::{NetCounts, NetLimits, TokioNet};
+pub use stream::TokioStream;
 
-use crate::env::Env;
+use crate::env::{Env, StreamAddress};
 use crate::ids::{Address, LocalTime, NodeId};
 use tasks::Tasks;
 
@@ -95,6 +98,7 @@ impl TokioEnv {
 impl Env for TokioEnv {
     type Net = TokioNet;
     type Disk = TokioDisk;
+    type Stream = TokioStream;
 
     fn now(&self) -> LocalTime {
         LocalTime(u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX))
@@ -116,6 +120,10 @@ impl Env for TokioEnv {
 
     fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(name, task);
+    }
+
+    async fn connect(&self, to: &StreamAddress) -> io::Result<TokioStream> {
+        TokioStream::connect(to).await
     }
 
     fn net(&self) -> &TokioNet {

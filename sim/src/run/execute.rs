@@ -157,6 +157,7 @@ async fn storm(schedule: &Schedule, options: Options, witnesses: Witnesses) -> H
         spares: schedule.cluster.spares,
         clients: schedule.cluster.clients,
         operators: u64::from(needs_operator(schedule)),
+        services: 0,
         network: schedule.network,
         disk: schedule.disk,
         clocks: schedule.clocks,

@@ -18,6 +18,7 @@ use super::kernel::Queue;
 use super::links::Links;
 use super::net::{Inbox, Network};
 use super::random::below;
+use super::services::{self, Services};
 use super::statistics::WorldStatistics;
 use super::timers::Timers;
 use super::trace::{Tracer, process_name};
@@ -89,6 +90,7 @@ pub(super) struct Core {
     pub(super) nodes: u64,
     pub(super) clients: u64,
     pub(super) operators: u64,
+    pub(super) services: Services,
     pub(super) processes: Vec<ProcessState>,
     pub(super) queue: Queue,
     pub(super) timers: Timers,
@@ -107,7 +109,7 @@ pub(super) struct Core {
 impl Core {
     fn new(config: &WorldConfig, handle: &Handle, time: &TimeHandle, now: VirtualTime) -> Self {
         let streams = Streams::new(config.seed);
-        let customers = config.clients + config.operators;
+        let customers = config.clients + config.operators + config.services;
         let names: Vec<Process> =
             (1..=config.nodes).map(Process::Node).chain((1..=customers).map(Process::Client)).collect();
         let state = |name: &Process| {
@@ -122,7 +124,7 @@ impl Core {
                 clock: Clock::new(now, 0, ppm),
                 clock_rng,
                 entropy: streams.stream(&format!("entropy/{label}")),
-                home: handle.create_node().name(label).build(),
+                home: services::place(handle.create_node().name(label), config, *name).build(),
                 program: None,
                 uses: (0, 0),
             }
@@ -134,6 +136,7 @@ impl Core {
             nodes: config.nodes,
             clients: config.clients,
             operators: config.operators,
+            services: Services::new(config),
             processes: names.iter().map(state).collect(),
             queue: Queue::new(time),
             timers: Timers::default(),
@@ -154,7 +157,9 @@ impl Core {
     pub(super) fn index(&self, process: Process) -> Option<u32> {
         let index = match process {
             Process::Node(node) if (1..=self.nodes).contains(&node) => node - 1,
-            Process::Client(client) if (1..=self.clients + self.operators).contains(&client) => {
+            Process::Client(client)
+                if (1..=self.clients + self.operators + self.services.count).contains(&client) =>
+            {
                 self.nodes + client - 1
             }
             _ => return None,

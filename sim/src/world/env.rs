@@ -6,12 +6,13 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use madsim::runtime::NodeHandle;
 use rand::Rng;
-use stormglass_nodes::env::Env;
+use stormglass_nodes::env::{Env, StreamAddress};
 use stormglass_nodes::ids::LocalTime;
 
 use super::core::Shared;
 use super::disk::SimDisk;
 use super::net::SimNet;
+use super::redis::SimStream;
 use super::timers::{Sleep, Sleeper};
 use super::trace::process_name;
 use crate::history::VirtualTime;
@@ -60,6 +61,7 @@ impl SimEnv {
 impl Env for SimEnv {
     type Net = SimNet;
     type Disk = SimDisk;
+    type Stream = SimStream;
 
     fn now(&self) -> LocalTime {
         let now = self.shared().now_ns();
@@ -91,6 +93,10 @@ impl Env for SimEnv {
             self.shared().handle.metrics().num_tasks();
         }
         self.home.spawn(attributed(self.shared().clone(), self.name, name, task));
+    }
+
+    async fn connect(&self, to: &StreamAddress) -> std::io::Result<SimStream> {
+        SimStream::connect(self.shared().clone(), self.net.process, to).await
     }
 
     fn net(&self) -> &SimNet {

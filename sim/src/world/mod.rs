@@ -11,6 +11,8 @@
 //! | `timers` | sleeps |
 //! | `net`, `links` | frames, inboxes; delays, losses, rules |
 //! | `disk`, `medium` | operations that take time; what survives what |
+//! | `redis` | a small Redis as a process, and streams to it |
+//! | `services` | where services are, and their links to nodes |
 //! | `clock` | local and true time |
 //! | `lifecycle`, `surface` | start, crash, pause; the nemesis's levers |
 //! | `view`, `trace`, `statistics` | what is known of a run |
@@ -33,7 +35,9 @@ mod links;
 mod medium;
 mod net;
 mod random;
+pub mod redis;
 mod runner;
+mod services;
 mod statistics;
 mod surface;
 mod timers;
@@ -58,6 +62,7 @@ pub use self::env::SimEnv;
 pub use self::links::{LINK_BYTES_MAX, LINK_FRAMES_MAX};
 pub use self::medium::{DISK_BYTES_MAX, SECTOR_BYTES, UNSYNCED_CHANGES_MAX};
 pub use self::net::{INBOX_BYTES_MAX, INBOX_FRAMES_MAX, SimNet};
+pub use self::redis::SimStream;
 pub use self::runner::run_in_fresh_thread;
 pub use self::statistics::{FramesDropped, WorldStatistics};
 pub use self::trace::{TRACE_RECORDS_MAX, Trace, TraceHash, TraceKind, TraceRecord, process_name};
@@ -76,6 +81,8 @@ pub struct WorldConfig {
     pub clients: u64,
     /// Further client processes, numbered after the others, at which no fault aims.
     pub operators: u64,
+    /// Further processes, numbered after those, that take streams: see [`World::service`].
+    pub services: u64,
     /// The network, when nothing is wrong.
     pub network: NetworkProfile,
     /// The disks, when nothing is wrong.

@@ -1,10 +1,12 @@
-//! Test support: one suite for every disk that a log is to stand on.
+//! Test support: one suite for every store ([`run_contract_suite`]), and one for every disk that the write-ahead
+//! log is to stand on ([`run_suite`]).
 //!
 //! The simulated disk and the real one are different programs behind the same trait, and the log must keep
 //! its contract on both. Each part gets an empty disk, and fails with a sentence that says what was
 //! expected. Parts that need a power loss run only where the disk can stage one; the report names those
 //! that were skipped, so that nobody takes a short list for a full one.
 
+mod contract;
 mod crash_points;
 mod damage;
 mod faulty;
@@ -12,11 +14,13 @@ mod images;
 mod journal;
 mod model;
 mod parts;
+mod random;
 mod snapshot_damage;
 mod snapshots;
 
 use std::fmt;
 
+pub use contract::{StoreUnderTest, run_contract_suite};
 pub use model::after;
 
 use crate::env::Disk;
@@ -39,7 +43,7 @@ pub trait DiskUnderTest {
 pub struct SuiteReport {
     /// The parts that ran and passed.
     pub passed: Vec<&'static str>,
-    /// The parts that were skipped, because the disk cannot lose power.
+    /// The parts that were skipped, because nothing can be made to crash.
     pub skipped: Vec<&'static str>,
 }
 
@@ -49,7 +53,7 @@ impl fmt::Display for SuiteReport {
             writeln!(f, "passed   {part}")?;
         }
         for part in &self.skipped {
-            writeln!(f, "SKIPPED  {part} (this disk cannot lose power)")?;
+            writeln!(f, "SKIPPED  {part} (nothing can be made to crash here)")?;
         }
         Ok(())
     }

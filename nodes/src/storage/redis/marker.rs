@@ -1,0 +1,74 @@
+//! The mark in the node's own folder by which it knows its Redis again.
+//!
+//! A Redis that was emptied (its volume was not mounted, `FLUSHALL`, a replacement) looks like that of a node which
+//! has never run. A node that began anew there under its old name would have forgotten votes and entries that
+//! others count on. So the store's incarnation, a number drawn when it was begun, is kept here as well: where
+//! there is a mark, only the Redis with that incarnation will do.
+//!
+//! Without a mark (a new folder) whatever the Redis holds is taken, because it is the node's whole state; the mark
+//! is made then. A node that lost both its folder and its Redis has lost its disk: it comes back under a new
+//! id.
+
+use bytes::Bytes;
+
+use crate::env::{Disk, DiskError, File};
+use crate::ids::NodeId;
+use crate::storage::{Identity, StorageError};
+
+const NAME: &str = "redis-mark";
+const TEMPORARY: &str = "redis-mark.new";
+const MAGIC: [u8; 8] = *b"STORMRED";
+const VERSION: u32 = 1;
+/// Magic, version, zero, cluster, node, incarnation, zero, CRC32C of all before.
+const BYTES: usize = 48;
+
+/// Reads the incarnation that the mark names, if there is one.
+pub(super) async fn read<D: Disk>(disk: &D, identity: Identity) -> Result<Option<u64>, StorageError> {
+    let file = match disk.open(NAME, false).await {
+        Err(DiskError::NotFound(_)) => return Ok(None),
+        opened => opened?,
+    };
+    let bytes = file.read_at(0, BYTES + 1).await?;
+    let damaged =
+        |reason: &str| StorageError::Damaged { file: NAME.to_owned(), offset: 0, reason: reason.to_owned() };
+    let bytes: &[u8; BYTES] =
+        bytes.as_ref().try_into().map_err(|_| damaged("the mark has not the length of one"))?;
+    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+    let (fields, checksum) = bytes.split_at(BYTES - 4);
+    if fields[..8] != MAGIC || crc32c::crc32c(fields).to_le_bytes() != checksum {
+        return Err(damaged("the mark's checksum is wrong"));
+    }
+    let version = word(8);
+    if version != u64::from(VERSION) {
+        let found = format!("a mark of version {version}, and this release knows {VERSION}");
+        return Err(StorageError::NewerFormat { file: NAME.to_owned(), found });
+    }
+    let found = Identity { cluster: word(16), node: NodeId(word(24)) };
+    if found != identity {
+        return Err(StorageError::WrongIdentity { file: NAME.to_owned(), expected: identity, found });
+    }
+    Ok(Some(word(32)))
+}
+
+/// Makes the mark. When it returns, the mark is durable.
+pub(super) async fn write<D: Disk>(
+    disk: &D,
+    identity: Identity,
+    incarnation: u64,
+) -> Result<(), StorageError> {
+    let mut bytes = [0; BYTES];
+    bytes[..8].copy_from_slice(&MAGIC);
+    bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    bytes[16..24].copy_from_slice(&identity.cluster.to_le_bytes());
+    bytes[24..32].copy_from_slice(&identity.node.0.to_le_bytes());
+    bytes[32..40].copy_from_slice(&incarnation.to_le_bytes());
+    let checksum = crc32c::crc32c(&bytes[..BYTES - 4]);
+    bytes[BYTES - 4..].copy_from_slice(&checksum.to_le_bytes());
+    let file = disk.open(TEMPORARY, true).await?;
+    file.set_len(0).await?;
+    file.write_at(0, Bytes::copy_from_slice(&bytes)).await?;
+    file.sync().await?;
+    drop(file);
+    disk.rename(TEMPORARY, NAME).await?;
+    Ok(disk.sync_names().await?)
+}

@@ -1,0 +1,270 @@
+//! Every store keeps the contract on the real world: files in a temporary folder, and a private redis-server.
+
+mod redis_support;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use redis_support::{RedisServer, server, synced_server};
+use stormglass_nodes::ids::{Address, NodeId, Term};
+use stormglass_nodes::raft::{HardState, Recovered, StoreRequest, StoreToken};
+use stormglass_nodes::storage::conformance::{StoreUnderTest, run_contract_suite};
+use stormglass_nodes::storage::{
+    Durability, Identity, LogStore, RedisConfig, RedisStore, StorageError, StorageStatus, Wal, WalConfig,
+};
+use stormglass_nodes::tokio_env::{TokioConfig, TokioDisk, TokioEnv};
+use tempfile::TempDir;
+
+const IDENTITY: Identity = Identity { cluster: 7, node: NodeId(3) };
+
+struct Files {
+    disk: TokioDisk,
+    _folder: TempDir,
+}
+
+impl StoreUnderTest for Files {
+    type Store = Wal<TokioDisk>;
+
+    async fn open(&self, identity: Identity) -> Result<(Self::Store, Recovered), StorageError> {
+        let small = WalConfig { segment_bytes: 4_096, preallocate_bytes: 1_024 };
+        Wal::open(self.disk.clone(), identity, small).await
+    }
+
+    /// No test can cut the power of the machine that it runs on.
+    async fn crash(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn the_log_keeps_the_contract_on_real_files() {
+    let fresh = || async {
+        let folder = TempDir::new().unwrap();
+        Files { disk: TokioDisk::open(folder.path().to_owned()).await.unwrap(), _folder: folder }
+    };
+    let report = run_contract_suite(fresh).await.unwrap();
+    println!("{report}");
+    assert_eq!((report.passed.len(), report.skipped.len()), (11, 2));
+}
+
+/// A folder for the mark, and the environment over it.
+struct Home {
+    env: TokioEnv,
+    _folder: TempDir,
+}
+
+async fn home() -> Home {
+    let folder = TempDir::new().unwrap();
+    let config = TokioConfig {
+        me: Address::Node(IDENTITY.node),
+        listen: None,
+        peers: BTreeMap::new(),
+        data: folder.path().to_owned(),
+    };
+    Home { env: TokioEnv::start(config).await.unwrap(), _folder: folder }
+}
+
+struct InRedis {
+    server: RefCell<RedisServer>,
+    /// By identity, as each node has a folder of its own.
+    homes: RefCell<BTreeMap<(u64, u64), TokioEnv>>,
+    folders: RefCell<Vec<TempDir>>,
+}
+
+impl StoreUnderTest for InRedis {
+    type Store = RedisStore<TokioEnv>;
+
+    async fn open(&self, identity: Identity) -> Result<(Self::Store, Recovered), StorageError> {
+        let key = (identity.cluster, identity.node.0);
+        let known = self.homes.borrow().get(&key).cloned();
+        let env = match known {
+            Some(env) => env,
+            None => {
+                let Home { env, _folder: folder } = home().await;
+                self.folders.borrow_mut().push(folder);
+                self.homes.borrow_mut().insert(key, env.clone());
+                env
+            }
+        };
+        let config = self.server.borrow().config();
+        RedisStore::open(env, identity, config, StorageStatus::default()).await
+    }
+
+    #[expect(clippy::await_holding_refcell_ref, reason = "one task uses it, and waits for this")]
+    async fn crash(&self) -> bool {
+        let mut server = self.server.borrow_mut();
+        server.kill();
+        server.start().await.expect("the server comes back");
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_redis_keeps_the_contract() {
+    let Some(first) = synced_server().await else { return };
+    drop(first);
+    let fresh = || async {
+        let server = RefCell::new(synced_server().await.expect("it was there a moment ago"));
+        InRedis { server, homes: RefCell::default(), folders: RefCell::default() }
+    };
+    let report = run_contract_suite(fresh).await.unwrap();
+    println!("{report}");
+    assert_eq!((report.passed.len(), report.skipped.len()), (13, 0));
+}
+
+fn vote(term: u64) -> StoreRequest {
+    let hard_state = Some(HardState { term: Term(term), voted_for: Some(NodeId(1)) });
+    StoreRequest { hard_state, ..StoreRequest::empty(StoreToken(term)) }
+}
+
+async fn open(home: &Home, config: RedisConfig) -> Result<(RedisStore<TokioEnv>, Recovered), StorageError> {
+    RedisStore::open(home.env.clone(), IDENTITY, config, StorageStatus::default()).await
+}
+
+#[tokio::test]
+async fn a_store_goes_on_when_its_redis_was_killed_and_comes_back() {
+    let Some(mut server) = synced_server().await else { return };
+    let (home, status) = (home().await, StorageStatus::default());
+    let opened = RedisStore::open(home.env.clone(), IDENTITY, server.config(), status.clone()).await;
+    let (mut store, _) = opened.unwrap();
+    for term in 1..=3 {
+        store.store(&vote(2 * term)).await.unwrap();
+        server.kill();
+        let request = vote(2 * term + 1);
+        let mut storing = std::pin::pin!(store.store(&request));
+        // The store notices, waits, and is not done while there is no Redis.
+        while status.report().is_available {
+            tokio::select! {
+                biased;
+                done = &mut storing => panic!("stored without a Redis: {done:?}"),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        server.start().await.unwrap();
+        storing.await.unwrap();
+        let report = status.report();
+        assert!(report.is_available && report.last_trouble.is_some(), "{report:?}");
+        assert_eq!(report.reconnects, term);
+    }
+    drop(store);
+    let (_, recovered) = open(&home, server.config()).await.unwrap();
+    assert_eq!(recovered.hard_state.term, Term(7));
+}
+
+#[tokio::test]
+async fn an_emptied_redis_is_refused() {
+    let Some(mut server) = synced_server().await else { return };
+    let home = home().await;
+    let (mut store, _) = open(&home, server.config()).await.unwrap();
+    store.store(&vote(1)).await.unwrap();
+    server.lose_everything().await;
+    server.start().await.unwrap();
+    let error = store.store(&vote(2)).await.unwrap_err();
+    assert!(matches!(error, StorageError::Forgot { .. }), "while it runs: {error}");
+    assert_eq!(store.store(&vote(3)).await.unwrap_err(), error);
+    let error = open(&home, server.config()).await.err().expect("an emptied Redis is refused");
+    assert!(matches!(error, StorageError::Forgot { .. }), "at the start: {error}");
+}
+
+#[tokio::test]
+async fn a_redis_that_went_back_in_time_is_refused() {
+    let Some(server) = synced_server().await else { return };
+    let home = home().await;
+    let (mut store, _) = open(&home, server.config()).await.unwrap();
+    store.store(&vote(1)).await.unwrap();
+    // As if a backup had been restored.
+    server.ask(&["HSET", "stormglass:7:node:3:state", "batch", "0"]).await;
+    let error = store.store(&vote(2)).await.unwrap_err();
+    assert!(matches!(error, StorageError::Forgot { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_was_altered_in_a_redis_is_refused() {
+    let Some(server) = synced_server().await else { return };
+    let home = home().await;
+    let (mut store, _) = open(&home, server.config()).await.unwrap();
+    store.store(&vote(1)).await.unwrap();
+    drop(store);
+    server.ask(&["RPUSH", "stormglass:7:node:3:log", "x"]).await;
+    let error = open(&home, server.config()).await.err().expect("a foreign entry is refused");
+    assert!(matches!(error, StorageError::Damaged { .. }), "{error}");
+    server.ask(&["DEL", "stormglass:7:node:3:log"]).await;
+    drop(open(&home, server.config()).await.unwrap());
+    server.ask(&["HSET", "stormglass:7:node:3:state", "format", "2"]).await;
+    let error = open(&home, server.config()).await.err().expect("a newer format is refused");
+    assert!(matches!(error, StorageError::NewerFormat { .. }), "{error}");
+    server.ask(&["HSET", "stormglass:7:node:3:state", "format", "1", "node", "4"]).await;
+    let error = open(&home, server.config()).await.err().expect("another node's store is refused");
+    assert!(matches!(error, StorageError::WrongIdentity { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn the_process_that_opened_last_is_the_one_that_writes() {
+    let Some(server) = synced_server().await else { return };
+    let home = home().await;
+    let (mut first, _) = open(&home, server.config()).await.unwrap();
+    first.store(&vote(1)).await.unwrap();
+    let (mut second, recovered) = open(&home, server.config()).await.unwrap();
+    assert_eq!(recovered.hard_state.term, Term(1));
+    let error = first.store(&vote(2)).await.unwrap_err();
+    assert!(matches!(error, StorageError::TakenOver { .. }), "{error}");
+    second.store(&vote(3)).await.unwrap();
+    let (_, recovered) = open(&home, server.config()).await.unwrap();
+    assert_eq!(recovered.hard_state.term, Term(3));
+}
+
+#[tokio::test]
+async fn a_redis_that_may_forget_is_used_only_if_that_is_allowed() {
+    for arguments in [
+        &["--appendonly", "no"][..],
+        &["--appendonly", "yes", "--appendfsync", "no"],
+        &["--appendonly", "yes", "--appendfsync", "always", "--no-appendfsync-on-rewrite", "yes"],
+    ] {
+        let Some(server) = server(arguments).await else { return };
+        let (home, status) = (home().await, StorageStatus::default());
+        // Later releases can be asked to wait for a sync, which makes up for the last of these.
+        match open(&home, server.config()).await {
+            Err(StorageError::MayForget { .. }) => {}
+            Ok(_) if arguments.len() > 4 => continue,
+            other => panic!("{arguments:?}: {:?}", other.err()),
+        }
+        let allowed = RedisConfig { allow_volatile: true, ..server.config() };
+        let opened = RedisStore::open(home.env.clone(), IDENTITY, allowed, status.clone()).await;
+        opened.unwrap().0.store(&vote(1)).await.unwrap();
+        assert!(matches!(status.report().durability, Durability::Volatile { .. }));
+    }
+}
+
+#[tokio::test]
+async fn nodes_of_several_clusters_share_a_redis() {
+    let Some(server) = synced_server().await else { return };
+    let mut homes = Vec::new();
+    for (cluster, node) in [(1, 1), (1, 2), (2, 1), (11, 1)] {
+        let identity = Identity { cluster, node: NodeId(node) };
+        let home = home().await;
+        let opened =
+            RedisStore::open(home.env.clone(), identity, server.config(), StorageStatus::default()).await;
+        let (mut store, recovered) = opened.unwrap();
+        assert_eq!(recovered, Recovered::default(), "{identity}");
+        store.store(&vote(cluster * 100 + node)).await.unwrap();
+        homes.push((identity, home, store));
+    }
+    for (identity, home, store) in homes {
+        drop(store);
+        let opened =
+            RedisStore::open(home.env.clone(), identity, server.config(), StorageStatus::default()).await;
+        let term = opened.unwrap().1.hard_state.term;
+        assert_eq!(term, Term(identity.cluster * 100 + identity.node.0));
+    }
+}
+
+#[tokio::test]
+async fn an_absent_redis_is_an_error_with_a_hint_once_patience_is_over() {
+    let home = home().await;
+    let folder = TempDir::new().unwrap();
+    let address = stormglass_nodes::env::StreamAddress::Unix(folder.path().join("nobody"));
+    let config = RedisConfig { open_within_us: 0, ..RedisConfig::new(address) };
+    let error = open(&home, config).await.err().expect("nobody is there");
+    assert!(matches!(error, StorageError::Unreachable { .. }), "{error}");
+    assert!(error.hint().contains("address"), "{}", error.hint());
+}
