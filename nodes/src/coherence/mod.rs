@@ -40,6 +40,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod types;
+mod watch;
 
 pub use directory::{Directory, DirectoryEffects, DirectoryStats, Found, HolderView, Lookup, NotTaken};
 pub use holder::{Holder, HolderEffects, HolderStats, NearRead, Reading};
@@ -48,3 +49,4 @@ pub use types::{
     AskNumber, Claim, CoherenceBody, CoherenceMessage, Content, HolderId, KEY_BYTES_MAX, Key, Life,
     LineState, ReaderId, RoundId, Surrender, Withheld, WriteId,
 };
+pub use watch::LineEvent;

@@ -96,6 +96,14 @@ impl<E: Env, P: Probe> Replica<E, P> {
         if let Payload::Membership(agreed) = &entry.payload {
             self.near.set_members(&agreed.after, self.env.now());
         }
+        if P::WATCHING {
+            for event in &events {
+                if let MachineEvent::Cache(event) = event {
+                    let (key, index) = (event.key(), entry.index);
+                    self.probe.observe(Observed::KeyChanged { key, index });
+                }
+            }
+        }
         self.near_applied(entry.index, entry.term);
         if P::WATCHING {
             self.state_hash = self.hash_after(entry.index, &outcome, &events);

@@ -1,5 +1,8 @@
 //! The window through which a testbed watches a node. A production node has a [`Silent`] one.
 
+use std::collections::BTreeSet;
+
+use crate::coherence::{Key, LineEvent};
 use crate::ids::{LogIndex, Term};
 use crate::raft::{self, Entry, HardState, SnapshotMeta};
 
@@ -32,6 +35,24 @@ pub enum Observed<'a> {
         meta: &'a SnapshotMeta,
         /// The state hash, as in `Applied`, after the last entry that it covers.
         state: u64,
+    },
+    /// Something happened to a line that this node reads, or to its question for one.
+    Line(&'a LineEvent),
+    /// The node, which leads, lets a write of these keys of the cache go into the log: nobody is to read them from
+    /// a line any more.
+    Released {
+        /// The keys.
+        keys: &'a BTreeSet<Key>,
+        /// The term in which it leads.
+        term: Term,
+    },
+    /// An entry that is about to be reported as applied wrote or removed this key of the cache, or the key
+    /// expired or was evicted with it.
+    KeyChanged {
+        /// The key.
+        key: &'a str,
+        /// The entry.
+        index: LogIndex,
     },
     /// An entry was applied.
     Applied {

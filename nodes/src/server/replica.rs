@@ -86,7 +86,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
         };
         let applied_index = recovered.snapshot.as_ref().map_or(LogIndex(0), |snapshot| snapshot.meta.index);
         let core = Core::new(config.raft.clone(), recovered, env.entropy(), env.now());
-        let mut near = Near::new(config.identity.node, config.near, env.entropy(), env.now());
+        let mut near = Near::new(config.identity.node, config.near, env.entropy(), env.now(), P::WATCHING);
         near.set_members(core.membership(), env.now());
         near.check_terms(&machine)?;
         let traffic = Traffic::new(env.now());

@@ -29,9 +29,41 @@ impl Drift {
     }
 }
 
+/// What is known of the time in which stamps go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Calm {
+    /// From here on nothing disturbs the cluster.
+    pub from: VirtualTime,
+    /// So long after it is over by the slowest clock, a time is over for whoever asks, in nanoseconds.
+    pub grace_ns: u64,
+    /// No clock runs slower than true time by more than this, in parts per million, below 1,000,000.
+    pub slow_ppm_max: u64,
+    /// The longest lease of a session: so long after its client gave it up it is over, in microseconds.
+    pub lease_us: u64,
+}
+
+impl Calm {
+    /// When something is over for certain that began by `from` and lasts so many microseconds by some clock.
+    #[must_use]
+    pub fn certainly_over(self, from: VirtualTime, us: u64) -> VirtualTime {
+        let slow = PPM.saturating_sub(u128::from(self.slow_ppm_max)).max(1);
+        let ns = u64::try_from(u128::from(us) * 1_000 * PPM / slow).unwrap_or(u64::MAX);
+        VirtualTime(from.max(self.from).0.saturating_add(ns).saturating_add(self.grace_ns))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Drift;
+    use super::{Calm, Drift};
+    use crate::history::VirtualTime;
+
+    #[test]
+    fn a_slow_clock_counts_a_second_in_more_than_one_and_none_before_the_calm() {
+        let calm = Calm { from: VirtualTime(5), grace_ns: 7, slow_ppm_max: 500_000, lease_us: 0 };
+        assert_eq!(calm.certainly_over(VirtualTime(1), 1), VirtualTime(2_012));
+        assert_eq!(calm.certainly_over(VirtualTime(9), 1), VirtualTime(2_016));
+        assert_eq!(calm.certainly_over(VirtualTime(9), u64::MAX), VirtualTime(u64::MAX));
+    }
 
     #[test]
     fn a_fast_clock_counts_a_second_in_less_than_one() {

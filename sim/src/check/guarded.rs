@@ -1,37 +1,38 @@
 //! Across services: what a lock guards bears the fencing token of who wrote it, and no effect of a stale holder
 //! is ever visible.
 //!
-//! * In the order of the versions, tokens never go back: whoever wrote under an earlier grant wrote before all
-//!   who wrote under a later one.
-//! * Whoever writes under a token was granted it, or may have been.
+//! * In the order of the versions, tokens of a resource never go back: whoever wrote under an earlier grant wrote
+//!   before all who wrote under a later one. An effect whose writer was never answered counts once somebody has
+//!   seen it.
+//! * Whoever writes under a token was granted it, or may have been, and not only after that.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{CheckReport, Verdict};
-use crate::history::{Answer, Call, Fence, History, Operation, Outcome};
+use crate::history::{Answer, Call, Fence, History, Operation, Outcome, VirtualTime};
 
 /// A guarded write that took place.
+#[derive(Clone, Copy)]
 struct Effect<'a> {
     operation: &'a Operation,
     fence: &'a Fence,
+    /// When it had taken place for certain.
+    by_ns: VirtualTime,
 }
+
+/// The effects on one key, by version.
+type Effects<'a> = BTreeMap<u64, Effect<'a>>;
 
 /// Checks a history whose promises hold. Without any guarded write the verdict is unknown.
 #[must_use]
 pub fn check(history: &History) -> CheckReport {
-    let mut keys: BTreeMap<&str, BTreeMap<u64, Effect<'_>>> = BTreeMap::new();
-    for operation in &history.operations {
-        if let Call::CacheCompareAndSet { key, fence: Some(fence), .. } = &operation.call
-            && let Outcome::Ok { answer: Answer::Written { version } } = &operation.outcome
-        {
-            keys.entry(key).or_default().insert(*version, Effect { operation, fence });
-        }
-    }
+    let keys = effects(history);
     let effects: usize = keys.values().map(BTreeMap::len).sum();
-    let (granted, uncertain) = grants(history);
-    let problem = keys.iter().find_map(|(key, effects)| went_back(key, effects)).or_else(|| {
-        keys.values().flat_map(BTreeMap::values).find_map(|one| ungranted(one, &granted, &uncertain))
-    });
+    let granted = Granted::of(history);
+    let problem = keys
+        .iter()
+        .find_map(|(key, effects)| went_back(key, effects))
+        .or_else(|| keys.values().flat_map(BTreeMap::values).find_map(|one| granted.ungranted(one)));
     let verdict = match problem {
         Some(_) => Verdict::Invalid,
         None if effects == 0 => Verdict::Unknown,
@@ -47,10 +48,50 @@ pub fn check(history: &History) -> CheckReport {
     }
 }
 
-fn went_back(key: &str, effects: &BTreeMap<u64, Effect<'_>>) -> Option<String> {
-    effects.iter().zip(effects.iter().skip(1)).find_map(|((before, one), (after, other))| {
-        let same = one.fence.resource == other.fence.resource;
-        (same && other.fence.token < one.fence.token).then(|| {
+fn effects(history: &History) -> BTreeMap<&str, Effects<'_>> {
+    let mut keys: BTreeMap<&str, Effects<'_>> = BTreeMap::new();
+    // By key and value, those of which nobody knows; none if two of them wrote the same.
+    let mut unanswered: BTreeMap<(&str, i64), Option<(&Operation, &Fence)>> = BTreeMap::new();
+    for operation in &history.operations {
+        let Call::CacheCompareAndSet { key, value, fence: Some(fence), .. } = &operation.call else {
+            continue;
+        };
+        match &operation.outcome {
+            Outcome::Ok { answer: Answer::Written { version } } => {
+                let by_ns = operation.returned_ns.unwrap_or(VirtualTime(u64::MAX));
+                keys.entry(key).or_default().insert(*version, Effect { operation, fence, by_ns });
+            }
+            Outcome::Unknown { .. } => {
+                let place = unanswered.entry((key, *value));
+                place.and_modify(|twice| *twice = None).or_insert(Some((operation, fence)));
+            }
+            _ => {}
+        }
+    }
+    for operation in &history.operations {
+        let Outcome::Ok { answer } = &operation.outcome else { continue };
+        let (Answer::Cached { value, version, .. } | Answer::Refused { value, version }) = answer else {
+            continue;
+        };
+        let (key, Some((value, version))) = (operation.call.object(), value.zip(*version)) else { continue };
+        if let Some(Some((writer, fence))) = unanswered.get(&(key, value)) {
+            let seen_ns = operation.returned_ns.unwrap_or(VirtualTime(u64::MAX));
+            let effects = keys.entry(key).or_default();
+            let effect =
+                effects.entry(version).or_insert(Effect { operation: writer, fence, by_ns: seen_ns });
+            if effect.operation.id == writer.id {
+                effect.by_ns = effect.by_ns.min(seen_ns);
+            }
+        }
+    }
+    keys
+}
+
+fn went_back(key: &str, effects: &Effects<'_>) -> Option<String> {
+    let mut latest: BTreeMap<&str, (u64, &Effect<'_>)> = BTreeMap::new();
+    effects.iter().find_map(|(after, other)| {
+        let (before, one) = latest.insert(&other.fence.resource, (*after, other))?;
+        (other.fence.token < one.fence.token).then(|| {
             format!(
                 "key {key:?}: version {before}, under token {} of {:?}, by operation #{} of client {}, was followed \
                  by version {after} under the earlier token {}, by operation #{} of client {}\n",
@@ -66,40 +107,54 @@ fn went_back(key: &str, effects: &BTreeMap<u64, Effect<'_>>) -> Option<String> {
     })
 }
 
-/// Who was granted what: client, resource and token; and which clients may know tokens of a resource that
-/// nobody else knows of.
-type Granted<'a> = (BTreeSet<(u64, &'a str, u64)>, BTreeSet<(u64, &'a str)>);
-
-fn grants(history: &History) -> Granted<'_> {
-    let (mut granted, mut uncertain) = (BTreeSet::new(), BTreeSet::new());
-    for operation in &history.operations {
-        let Call::AcquireAll { wants, .. } = &operation.call else { continue };
-        match &operation.outcome {
-            Outcome::Ok { answer: Answer::GrantedAll { tokens } } => {
-                let each = wants.iter().zip(tokens);
-                granted.extend(each.map(|(want, token)| (operation.client, want.resource.as_str(), *token)));
-            }
-            Outcome::Unknown { .. } => {
-                uncertain.extend(wants.iter().map(|want| (operation.client, want.resource.as_str())));
-            }
-            _ => {}
-        }
-    }
-    (granted, uncertain)
+/// Who was granted what.
+struct Granted<'a> {
+    /// By client, resource and token, when it was asked for.
+    asked_ns: BTreeMap<(u64, &'a str, u64), VirtualTime>,
+    /// Clients that may know tokens of a resource that nobody else knows of, and since when.
+    uncertain_ns: BTreeMap<(u64, &'a str), VirtualTime>,
 }
 
-fn ungranted(
-    effect: &Effect<'_>,
-    granted: &BTreeSet<(u64, &str, u64)>,
-    uncertain: &BTreeSet<(u64, &str)>,
-) -> Option<String> {
-    let (client, Fence { resource, token }) = (effect.operation.client, effect.fence);
-    let is_granted =
-        granted.contains(&(client, resource, *token)) || uncertain.contains(&(client, resource.as_str()));
-    (!is_granted).then(|| {
-        format!(
-            "operation #{} of client {client} wrote under token {token} of {resource:?}, which it was not granted\n",
-            effect.operation.id
-        )
-    })
+impl<'a> Granted<'a> {
+    fn of(history: &'a History) -> Self {
+        let mut granted = Self { asked_ns: BTreeMap::new(), uncertain_ns: BTreeMap::new() };
+        for operation in &history.operations {
+            let resources: Vec<&str> = match &operation.call {
+                Call::AcquireAll { wants, .. } => wants.iter().map(|want| want.resource.as_str()).collect(),
+                Call::Acquire { resource, .. }
+                | Call::Upgrade { resource, .. }
+                | Call::Downgrade { resource, .. } => vec![resource],
+                _ => continue,
+            };
+            let (client, asked_ns) = (operation.client, operation.invoked_ns);
+            let tokens: &[u64] = match &operation.outcome {
+                Outcome::Ok { answer: Answer::GrantedAll { tokens } } => tokens,
+                Outcome::Ok { answer: Answer::Granted { token } } => std::slice::from_ref(token),
+                Outcome::Unknown { .. } => {
+                    for resource in resources {
+                        granted.uncertain_ns.entry((client, resource)).or_insert(asked_ns);
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
+            for (resource, token) in resources.into_iter().zip(tokens) {
+                granted.asked_ns.entry((client, resource, *token)).or_insert(asked_ns);
+            }
+        }
+        granted
+    }
+
+    fn ungranted(&self, effect: &Effect<'_>) -> Option<String> {
+        let (client, Fence { resource, token }) = (effect.operation.client, effect.fence);
+        let known = self.asked_ns.get(&(client, resource.as_str(), *token));
+        let asked_ns = known.or_else(|| self.uncertain_ns.get(&(client, resource.as_str())));
+        let is_granted = asked_ns.is_some_and(|asked| *asked <= effect.by_ns);
+        (!is_granted).then(|| {
+            format!(
+                "operation #{} of client {client} wrote under token {token} of {resource:?}, which it was not granted\n",
+                effect.operation.id
+            )
+        })
+    }
 }

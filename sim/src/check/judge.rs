@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::cache_safety::{self, Calm};
+use super::cache_safety;
+use super::coherence::Coherence;
 use super::invariants::InvariantSet;
 use super::linearizability::{self, Linearizability, LockModel, RegisterModel, ServiceModel};
-use super::{CheckReport, Drift, Verdict, exercise, guarded, liveness, lock_safety, queue_safety};
+use super::{Calm, CheckReport, Drift, Verdict, exercise, guarded, liveness, lock_safety, queue_safety};
 use crate::history::{Answer, Call, History, Operation, Outcome};
 
 /// What the clients of a run work on.
@@ -72,6 +73,8 @@ pub struct Evidence<'a> {
     pub history: &'a History,
     /// The invariants, having observed every event of the run.
     pub invariants: &'a InvariantSet,
+    /// The rules of near-caches, likewise.
+    pub coherence: &'a Coherence,
     /// What the run was to exercise. A subject that is expected but has no operations makes the run
     /// unknown; one that is not expected is judged if it has any.
     pub expects: BTreeSet<Subject>,
@@ -110,7 +113,8 @@ pub struct Terms<'a> {
 /// Judges a run. The run's verdict is [`Verdict::of_all`] over the reports.
 #[must_use]
 pub fn judge(evidence: &Evidence<'_>) -> Vec<CheckReport> {
-    let mut reports: Vec<CheckReport> = evidence.invariants.report().iter().map(CheckReport::from).collect();
+    let (invariants, coherence) = (evidence.invariants.report(), evidence.coherence.report());
+    let mut reports: Vec<CheckReport> = invariants.iter().chain(&coherence).map(CheckReport::from).collect();
     let history = evidence.history;
     if let Err(malformed) = history.verify() {
         reports.push(CheckReport {
@@ -152,11 +156,11 @@ pub fn judge_subject(subject: Subject, terms: &Terms<'_>) -> Vec<CheckReport> {
                 linearizable(&LockModel, "linearizable locks", &released_by_acquirers(history), terms)
             });
             let views = lock_safety::check_views(history, drift, calm);
-            linearizable.into_iter().chain([lock_safety::check(history, drift)]).chain(views).collect()
+            linearizable.into_iter().chain([lock_safety::check(history, drift, calm)]).chain(views).collect()
         }
-        Subject::Semaphore => vec![lock_safety::check(history, drift)],
+        Subject::Semaphore => vec![lock_safety::check(history, drift, calm)],
         Subject::Queue => {
-            vec![queue_safety::check(history, drift), queue_safety::check_accounts(history)]
+            vec![queue_safety::check(history, drift, calm), queue_safety::check_accounts(history, drift)]
         }
         Subject::Cache => {
             let registers = cache_safety::as_registers(history);
@@ -167,7 +171,7 @@ pub fn judge_subject(subject: Subject, terms: &Terms<'_>) -> Vec<CheckReport> {
         Subject::Guarded => [Subject::Queue, Subject::Cache]
             .into_iter()
             .flat_map(|subject| judge_subject(subject, terms))
-            .chain([lock_safety::check(history, drift), guarded::check(history)])
+            .chain([lock_safety::check(history, drift, calm), guarded::check(history)])
             .collect(),
     }
 }

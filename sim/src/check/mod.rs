@@ -8,6 +8,7 @@
 //! * [`linearizability`]: what clients were answered;
 //! * [`lock_safety`]: what clients were granted and believed of locks and semaphores;
 //! * [`queue_safety`]: what was delivered, when and in which order, and that nothing was lost;
+//! * [`coherence`]: what near-caches promise each other, judged at every event;
 //! * [`cache_safety`]: what was read, near caches and lives that end included;
 //! * [`guarded`]: that no stale holder of a lock leaves a trace;
 //! * [`liveness`]: that operations complete again once faults have ended;
@@ -16,6 +17,7 @@
 //! A check has three verdicts. One that found nothing to judge is unknown, never valid.
 
 pub mod cache_safety;
+pub mod coherence;
 mod drift;
 pub mod exercise;
 pub mod guarded;
@@ -27,6 +29,6 @@ pub mod lock_safety;
 pub mod queue_safety;
 mod report;
 
-pub use drift::Drift;
+pub use drift::{Calm, Drift};
 pub use judge::{Evidence, Subject, Terms, judge, judge_subject, linearizability_report};
 pub use report::{CheckReport, Verdict};

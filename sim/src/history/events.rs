@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::LineSeen;
+
 /// Something that one node was seen to do. The world reports each at the moment that it happens, before
 /// the node does anything that depends on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +102,11 @@ pub enum NodeEvent {
         term: u64,
         /// How far.
         index: u64,
+    },
+    /// Something happened to a line of a near-cache, or to what lines depend on.
+    Line {
+        /// What.
+        line: LineSeen,
     },
     /// The node's machine applied an entry.
     Applied {

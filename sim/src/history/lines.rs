@@ -92,6 +92,13 @@ fn write_line(sink: &mut impl Write, line: &impl Serialize) -> io::Result<()> {
     sink.write_all(b"\n")
 }
 
+/// Lines for which room is made at once because the header announces them: more come with their lines.
+const ANNOUNCED_MAX: usize = 1 << 20;
+
+fn announced(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX).min(ANNOUNCED_MAX)
+}
+
 /// Reads a history and verifies it.
 ///
 /// # Errors
@@ -109,6 +116,8 @@ pub fn read_history(source: impl BufRead) -> Result<History, HistoryError> {
         return Err(lines.wrong(&format!("version {} is not known here, only {VERSION} is", header.version)));
     }
     let mut history = History::default();
+    history.operations.reserve_exact(announced(header.operations));
+    history.holds.reserve_exact(announced(header.holds));
     let mut hold_lines = Vec::new();
     let mut verifier = Verifier::default();
     while let Some(line) = lines.next::<Line>()? {

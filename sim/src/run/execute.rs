@@ -13,11 +13,11 @@ use tokio::sync::Notify;
 use super::gaps::Reigns;
 use super::operator::Desk;
 use super::service::NodesService;
-use super::terms::{self, has_topics, idle_us_max, strayed_ppm_max};
+use super::terms::{self, has_topics, idle_us_max, strayed_ppm_max, strays_within_its_bound};
 use super::{expected, operator, program, served};
-use crate::check::cache_safety::Calm;
+use crate::check::coherence::Coherence;
 use crate::check::invariants::{InvariantSet, Violation};
-use crate::check::{self, CheckReport, Drift, Evidence, Verdict, linearizability, liveness};
+use crate::check::{self, Calm, CheckReport, Drift, Evidence, Verdict, linearizability, liveness};
 use crate::history::{Asker, History, NodeEvent, NodeRole, VirtualTime};
 use crate::nemesis::{self, Pacer, Process, Surface, Timeline};
 use crate::plan::Schedule;
@@ -96,6 +96,7 @@ struct Witnesses {
 /// What is learnt from the nodes' events as they happen.
 struct Watch {
     invariants: InvariantSet,
+    coherence: Coherence,
     elections: Vec<VirtualTime>,
     campaigns: u64,
     reigns: Reigns,
@@ -115,6 +116,7 @@ pub fn execute(schedule: &Schedule, options: Options) -> Outcome {
         record: Record::default(),
         watch: Arc::new(Mutex::new(Watch {
             invariants: InvariantSet::new(1..=schedule.cluster.nodes),
+            coherence: Coherence::new(Drift { fast_ppm_max: strayed_ppm_max(schedule) }),
             elections: Vec::new(),
             campaigns: 0,
             reigns: Reigns::default(),
@@ -163,7 +165,7 @@ async fn storm(schedule: &Schedule, options: Options, witnesses: Witnesses) -> H
         clocks: schedule.clocks,
         keep_trace: options.keep_trace,
     });
-    watch(&world, &witnesses);
+    watch(&world, &witnesses, strays_within_its_bound(schedule));
     let desk = Desk::default();
     for node in 1..=schedule.cluster.nodes_in_all() {
         world.set_program(Process::Node(node), program::node(world.clone(), node, schedule, desk.clone()));
@@ -225,7 +227,9 @@ fn needs_operator(schedule: &Schedule) -> bool {
     schedule.faults.iter().any(|fault| fault.action.kind().is_operation())
 }
 
-fn watch(world: &World, witnesses: &Witnesses) {
+/// Hears of every event. Where clocks stray further than nodes trust, the rules of near-caches do not hold, and are
+/// not judged.
+fn watch(world: &World, witnesses: &Witnesses, has_lines: bool) {
     let witnesses = witnesses.clone();
     world.set_observer(Box::new(move |at, node, event| {
         let mut watch = witnesses.watch();
@@ -236,7 +240,9 @@ fn watch(world: &World, witnesses: &Witnesses) {
             NodeEvent::RoleChanged { role: NodeRole::Candidate, .. } => watch.campaigns += 1,
             _ => {}
         }
-        if watch.invariants.observe(at, node, event).is_err() {
+        let invariants = watch.invariants.observe(at, node, event);
+        let coherence = if has_lines { watch.coherence.observe(at, node, event) } else { Ok(()) };
+        if invariants.and(coherence).is_err() {
             witnesses.violated.notify_one();
         }
     }));
@@ -318,6 +324,7 @@ fn judge(
     let mut checks = check::judge(&Evidence {
         history: &history,
         invariants: &watch.invariants,
+        coherence: &watch.coherence,
         expects: terms::expected(schedule),
         times: liveness::Times {
             faults_end: timeline.ended_at(),
@@ -332,11 +339,13 @@ fn judge(
             from: VirtualTime(timeline.ended_at().0 + schedule.timing.recover_within_ms * 1_000_000),
             grace_ns: EXPIRY_GRACE_NS,
             slow_ppm_max: strayed_ppm_max(schedule),
+            lease_us: schedule.workload.lease_ms * 1_000,
         }),
         budget_steps: linearizability::STEPS_MAX,
     });
     checks.extend(served::check(schedule, &timeline, &history));
-    let violation = watch.invariants.report().into_iter().find_map(|report| report.violation);
+    let reports = watch.invariants.report().into_iter().chain(watch.coherence.report());
+    let violation = reports.filter_map(|report| report.violation).next();
     if violation.is_some() || broken.is_some() {
         let liveness = checks.iter_mut().filter(|check| check.name.starts_with("liveness"));
         liveness.for_each(|check| {

@@ -12,6 +12,7 @@ mod expected;
 mod folder;
 mod gaps;
 mod gate;
+mod lines;
 mod operator;
 mod program;
 mod report;

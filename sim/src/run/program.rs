@@ -10,6 +10,7 @@ use stormglass_nodes::raft::{self, Entry, Payload, Role, SnapshotMeta};
 use stormglass_nodes::server::{self, NodeConfig, Observed, Probe};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::lines;
 use super::operator::Desk;
 use crate::history::{Change, LogSlot, MembersSeen, NodeEvent, NodeRole, SnapshotSeen};
 use crate::plan::Schedule;
@@ -144,6 +145,9 @@ fn event_of(version_max: u16, observed: Observed<'_>) -> Option<NodeEvent> {
         Observed::Applied { entry, state } => {
             NodeEvent::Applied { index: entry.index.0, slot: slot(entry), state }
         }
+        Observed::Line(event) => NodeEvent::Line { line: lines::seen(event) },
+        Observed::Released { keys, term } => NodeEvent::Line { line: lines::released(keys, term) },
+        Observed::KeyChanged { key, index } => NodeEvent::Line { line: lines::changed(key, index) },
         Observed::Raft(event) => match event {
             raft::Event::RoleChanged { role, term, .. } => {
                 NodeEvent::RoleChanged { role: role_of(*role), term: term.0 }

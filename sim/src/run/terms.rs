@@ -30,6 +30,11 @@ pub fn strayed_ppm_max(schedule: &Schedule) -> u64 {
     strayed.max().unwrap_or(0).max(schedule.clocks.drift_ppm_max)
 }
 
+/// Whether no clock strays further than the bound that nodes and clients trust in.
+pub(super) fn strays_within_its_bound(schedule: &Schedule) -> bool {
+    strayed_ppm_max(schedule) <= schedule.clocks.drift_ppm_max
+}
+
 /// What the clients of a run work on.
 pub(super) fn expected(schedule: &Schedule) -> BTreeSet<Subject> {
     let clients = schedule.cluster.clients as usize;

@@ -126,6 +126,10 @@ pub(super) fn digest_event(event: &NodeEvent) -> u64 {
         NodeEvent::Compacted { to } => digest(&[14, *to]),
         NodeEvent::Acknowledges { term, index } => digest(&[15, *term, *index]),
         NodeEvent::WriteBegan => digest(&[16]),
+        NodeEvent::Line { line } => {
+            let bytes = postcard::to_stdvec(line).expect("numbers and names serialize");
+            digest(&[17, xxhash_rust::xxh3::xxh3_64(&bytes)])
+        }
         NodeEvent::Applied { index, slot, state } => digest(&[9, *index, slot.term, slot.digest, *state]),
     }
 }

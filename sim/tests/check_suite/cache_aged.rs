@@ -1,8 +1,8 @@
 //! Histories with evictions and with reads that may be stale: which of them cache safety accepts, and which it
 //! rejects. Times are in microseconds.
 
-use stormglass_sim::check::cache_safety::{self, Calm, as_registers};
-use stormglass_sim::check::{CheckReport, Drift, Verdict};
+use stormglass_sim::check::cache_safety::{self, as_registers};
+use stormglass_sim::check::{Calm, CheckReport, Drift, Verdict};
 use stormglass_sim::history::{Answer, Call, VirtualTime};
 
 use crate::support::{Row, history};
@@ -39,7 +39,7 @@ fn bounded(at_us: u64) -> Row {
 fn report(rows: Vec<Row>, slow_ppm_max: u64) -> CheckReport {
     let history = history(rows);
     assert_eq!(history.verify(), Ok(()));
-    let calm = Calm { from: VirtualTime(0), grace_ns: 1_000_000, slow_ppm_max };
+    let calm = Calm { from: VirtualTime(0), grace_ns: 1_000_000, slow_ppm_max, lease_us: 0 };
     cache_safety::check(&history, Drift { fast_ppm_max: slow_ppm_max }, Some(calm))
 }
 

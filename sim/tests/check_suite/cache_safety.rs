@@ -2,9 +2,9 @@
 //! microseconds.
 
 use rand::RngExt;
-use stormglass_sim::check::cache_safety::{self, Calm, as_registers};
+use stormglass_sim::check::cache_safety::{self, as_registers};
 use stormglass_sim::check::linearizability::{self, RegisterModel};
-use stormglass_sim::check::{CheckReport, Drift, Verdict};
+use stormglass_sim::check::{Calm, CheckReport, Drift, Verdict};
 use stormglass_sim::history::{Answer, Call, History, VirtualTime};
 use stormglass_sim::rng::Streams;
 
@@ -135,7 +135,7 @@ fn a_life_is_over_when_it_may_be_and_then_for_good() {
     assert_rejected("found nothing", with(vec![get(7, 100, 101, None), get(7, 102, 103, Some((5, 3)))]));
     assert_accepted("later than that, while stamps stand still", with(vec![get(7, 900, 901, Some((5, 3)))]));
     let history = history(with(vec![get(7, 900, 901, Some((5, 3)))]));
-    let calm = |grace_ns| Calm { from: VirtualTime(0), grace_ns, slow_ppm_max: 500_000 };
+    let calm = |grace_ns| Calm { from: VirtualTime(0), grace_ns, slow_ppm_max: 500_000, lease_us: 0 };
     let judged = |grace_ns| cache_safety::check(&history, Drift::default(), Some(calm(grace_ns))).verdict;
     // A clock at half speed counts 100 us in 200.
     assert_eq!([judged(698_000), judged(697_000)], [Verdict::Valid, Verdict::Invalid]);
@@ -168,6 +168,66 @@ fn counters_count() {
     assert_rejected("what came before", [begin(), vec![add(5, 3, 8, 8)]].concat());
     let unsure = vec![unanswered(add(5, 3, 5, 8)), add(7, 1, 6, 9)];
     assert_accepted("one without an answer in between", [begin(), unsure].concat());
+}
+
+#[test]
+fn a_refusal_is_of_something_else_than_what_was_wanted() {
+    let begin = || vec![set(1, 2, 5, 3), get(2, 3, 4, Some((5, 3)))];
+    let with = |rows: Vec<Row>| [begin(), rows].concat();
+    let refused = |seen: Option<(i64, u64)>| {
+        let (value, version) = seen.unzip();
+        Answer::Refused { value, version }
+    };
+    assert_accepted("another version", with(vec![set_if_version(6, Some(2), refused(Some((5, 3))))]));
+    let wanted = with(vec![set_if_version(6, Some(3), refused(Some((5, 3))))]);
+    assert_rejected("although it found what it wanted", wanted);
+    let nothing = with(vec![delete(5, 6, true, 7), set_if_absent(8, refused(None))]);
+    assert_rejected("although it found what it wanted", nothing);
+    let removed = vec![delete(5, 6, true, 7), set_if_version(8, Some(7), Answer::Written { version: 9 })];
+    assert_rejected("what came before", with(removed));
+}
+
+#[test]
+fn what_nobody_knows_of_explains_one_thing_only() {
+    let unsure = || unanswered(delete(4, 6, true, 0));
+    let begin = || vec![set(1, 2, 5, 3), unsure()];
+    let with = |rows: Vec<Row>| [begin(), rows].concat();
+    let again = || set(10, 11, 6, 8);
+    assert_accepted("gone once", with(vec![get(7, 8, 9, None), again(), get(7, 12, 13, Some((6, 8)))]));
+    let twice = with(vec![get(7, 8, 9, None), again(), get(7, 12, 13, None)]);
+    assert_rejected("nobody can have removed it", twice);
+    let came_back = vec![mortal(1, 2, 5, 3, 900), unsure(), get(7, 8, 9, None), get(7, 12, 13, Some((5, 3)))];
+    assert_rejected("nobody can have removed it", came_back);
+    let no_room = with(vec![get(7, 8, 9, None), set(10, 11, 6, 4), get(7, 12, 13, Some((6, 4)))]);
+    assert_rejected("nobody can have removed it", no_room);
+    let before_it = vec![set(1, 2, 5, 3), get(7, 3, 4, None), unanswered(delete(5, 6, true, 0))];
+    assert_rejected("found nothing", before_it);
+    let written = || unanswered(set(4, 5, 6, 0));
+    let read = |version, from| get(7, from, from + 1, Some((6, version)));
+    assert_accepted("read twice", vec![set(1, 2, 5, 3), written(), read(8, 6), read(8, 9)]);
+    let copies = vec![set(1, 2, 5, 3), written(), read(8, 6), read(9, 9)];
+    assert_rejected("nobody can have written", copies);
+}
+
+#[test]
+fn an_addition_that_nobody_knows_of_counts_once() {
+    let begin = || vec![add(1, 2, 2, 3), unanswered(add(5, 3, 0, 0))];
+    let then =
+        |value, version| [begin(), vec![add(7, 1, value, version), get(3, 9, 10, Some((value, version)))]];
+    assert_accepted("it counts", then(6, 9).concat());
+    assert_accepted("it does not", then(3, 9).concat());
+    assert_rejected("what came before", then(9, 9).concat());
+}
+
+#[test]
+fn what_is_over_is_not_what_a_write_finds() {
+    let rows = |from_us| {
+        let swap = set_if_version(from_us, Some(3), Answer::Written { version: 9 });
+        vec![mortal(1, 2, 5, 3, 100), get(2, 3, 4, Some((5, 3))), swap]
+    };
+    let calm = Calm { from: VirtualTime(0), grace_ns: 0, slow_ppm_max: 0, lease_us: 0 };
+    let judged = |from_us| cache_safety::check(&history(rows(from_us)), Drift::default(), Some(calm)).verdict;
+    assert_eq!([judged(102), judged(103)], [Verdict::Valid, Verdict::Invalid]);
 }
 
 /// Draws a history in which every operation answers as if it took effect at some moment of its own, and then

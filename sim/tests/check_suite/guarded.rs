@@ -44,6 +44,77 @@ fn who_writes_under_a_token_was_granted_it() {
     assert_eq!(verdict(vec![acquire(1, 1, None), write(1, 5, 4, 10)]), Verdict::Valid);
 }
 
+fn under(resource: &str, mut row: Row) -> Row {
+    if let Call::CacheCompareAndSet { fence: Some(fence), .. } = &mut row.3 {
+        fence.resource = resource.to_owned();
+    }
+    if let Call::AcquireAll { wants, .. } = &mut row.3 {
+        wants[0].resource = resource.to_owned();
+    }
+    row
+}
+
+#[test]
+fn tokens_go_back_across_what_another_lock_guards() {
+    let rows = |last: u64| {
+        vec![
+            acquire(1, 1, Some(3)),
+            acquire(2, 3, Some(5)),
+            under("q", acquire(3, 3, Some(1))),
+            write(2, 5, 5, 10),
+            under("q", write(3, 7, 1, 11)),
+            write(if last == 3 { 1 } else { 2 }, 9, last, 12),
+        ]
+    };
+    assert_eq!(verdict(rows(5)), Verdict::Valid);
+    assert_eq!(verdict(rows(3)), Verdict::Invalid);
+}
+
+#[test]
+fn an_effect_that_nobody_was_answered_counts_once_it_is_seen() {
+    let seen = |version: u64| {
+        let call = Call::CacheGet { key: "k".to_owned(), near: false };
+        let answer = Answer::Cached { value: Some(1), version: Some(version), local: false };
+        let mut late = write(1, 5, 3, 0);
+        late.4 = None;
+        if let Call::CacheCompareAndSet { value, .. } = &mut late.3 {
+            *value = 2;
+        }
+        let mut early = write(2, 5, 5, 10);
+        early.4 = Some(Answer::Written { version: 10 });
+        let mut get = (4, 20, 21, call, Some(answer));
+        if let Some(Answer::Cached { value, .. }) = &mut get.4 {
+            *value = Some(2);
+        }
+        vec![acquire(1, 1, Some(3)), acquire(2, 3, Some(5)), early, late, get]
+    };
+    assert_eq!(verdict(seen(9)), Verdict::Valid);
+    assert_eq!(verdict(seen(11)), Verdict::Invalid);
+}
+
+#[test]
+fn nobody_writes_under_a_token_before_it_was_asked_for() {
+    assert_eq!(verdict(vec![write(1, 5, 3, 10), acquire(1, 7, Some(3))]), Verdict::Invalid);
+    let mut unsure = acquire(1, 7, None);
+    unsure.2 = 9;
+    assert_eq!(verdict(vec![write(1, 5, 3, 10), unsure]), Verdict::Invalid);
+}
+
+#[test]
+fn a_token_may_come_from_any_way_to_get_a_lock() {
+    let shared = Call::Acquire { resource: "r".to_owned(), exclusive: false, wait_us: 0 };
+    let upgrade = Call::Upgrade { session: 1, resource: "r".to_owned(), token: 3, wait_us: 0 };
+    let rows = |client| {
+        vec![
+            (1, 1, 2, shared.clone(), Some(Answer::Granted { token: 3 })),
+            (1, 3, 4, upgrade.clone(), Some(Answer::Granted { token: 4 })),
+            write(client, 5, 4, 10),
+        ]
+    };
+    assert_eq!(verdict(rows(1)), Verdict::Valid);
+    assert_eq!(verdict(rows(2)), Verdict::Invalid);
+}
+
 #[test]
 fn without_an_effect_nothing_is_known() {
     assert_eq!(verdict(vec![acquire(1, 1, Some(3))]), Verdict::Unknown);

@@ -22,7 +22,7 @@ fn in_vain(client: u64, from: u64, wants: &[LockWant]) -> Row {
 }
 
 fn report(history: &History) -> CheckReport {
-    lock_safety::check(history, Drift::default())
+    lock_safety::check(history, Drift::default(), None)
 }
 
 fn assert_verdict(what: &str, rows: Vec<Row>, expected: Verdict) {

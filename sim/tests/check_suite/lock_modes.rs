@@ -57,7 +57,7 @@ pub(crate) fn with_holds(rows: Vec<Row>, spans: &[Span<'_>]) -> History {
 }
 
 fn verdict(rows: Vec<Row>, spans: &[Span<'_>]) -> Verdict {
-    lock_safety::check(&with_holds(rows, spans), Drift::default()).verdict
+    lock_safety::check(&with_holds(rows, spans), Drift::default(), None).verdict
 }
 
 use LockMode::{Exclusive, Permits, Shared};

@@ -27,7 +27,7 @@ fn with_holds(rows: Vec<Row>, spans: &[Span]) -> History {
 }
 
 fn verdict(rows: Vec<Row>, spans: &[Span]) -> Verdict {
-    lock_safety::check(&with_holds(rows, spans), Drift::default()).verdict
+    lock_safety::check(&with_holds(rows, spans), Drift::default(), None).verdict
 }
 
 fn two_grants(exclusive: [bool; 2]) -> Vec<Row> {
@@ -87,7 +87,7 @@ fn a_hold_needs_the_grant_that_it_names() {
     assert_eq!(verdict(vec![(1, 1, 10, acquire(true), None)], &span), Verdict::Valid);
     let mut refused = with_holds(vec![(1, 1, 10, acquire(true), None)], &span);
     refused.operations[0].outcome = Outcome::Fail { reason: "refused".to_owned() };
-    assert_eq!(lock_safety::check(&refused, Drift::default()).verdict, Verdict::Invalid);
+    assert_eq!(lock_safety::check(&refused, Drift::default(), None).verdict, Verdict::Invalid);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_client_that_waits_in_line_is_not_turned_away_early() {
         let patient = Call::Acquire { resource: "r".to_owned(), exclusive: true, wait_us: 1 };
         let waits = (2, 20, returned, patient, Some(Answer::NotGranted));
         let history = with_holds(vec![(1, 1, 10, acquire(true), granted(3)), waits], &[]);
-        lock_safety::check(&history, Drift { fast_ppm_max: 250_000 }).verdict
+        lock_safety::check(&history, Drift { fast_ppm_max: 250_000 }, None).verdict
     };
     assert_eq!(turned_away_at(20 + 799), Verdict::Invalid);
     assert_eq!(turned_away_at(20 + 800), Verdict::Valid);

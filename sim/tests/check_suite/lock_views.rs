@@ -1,7 +1,6 @@
 //! What is said of locks to those who look on, and holds that an operator ends: accepted and rejected.
 
-use stormglass_sim::check::cache_safety::Calm;
-use stormglass_sim::check::{CheckReport, Drift, Verdict, lock_safety};
+use stormglass_sim::check::{Calm, CheckReport, Drift, Verdict, lock_safety};
 use stormglass_sim::history::{Answer, Call, History, Hold, VirtualTime};
 
 use crate::support::{Row, acquire, granted, history, release};
@@ -46,7 +45,7 @@ fn two_holds() -> Vec<Row> {
 fn report(rows: Vec<Row>) -> CheckReport {
     let history = history([two_holds(), rows].concat());
     assert_eq!(history.verify(), Ok(()));
-    let calm = Calm { from: VirtualTime(0), grace_ns: 1_000, slow_ppm_max: 0 };
+    let calm = Calm { from: VirtualTime(0), grace_ns: 1_000, slow_ppm_max: 0, lease_us: 0 };
     lock_safety::check_views(&history, Drift::default(), Some(calm)).expect("somebody looks on")
 }
 
@@ -165,7 +164,7 @@ fn forced(answer: Option<Answer>) -> Vec<Row> {
 
 #[test]
 fn a_hold_that_an_operator_ended_excludes_nobody() {
-    let verdict = |rows, until| lock_safety::check(&with_hold(rows, until), Drift::default()).verdict;
+    let verdict = |rows, until| lock_safety::check(&with_hold(rows, until), Drift::default(), None).verdict;
     assert_eq!(verdict(forced(Some(Answer::Released)), 60), Verdict::Valid, "its holder has not heard of it");
     assert_eq!(verdict(forced(None), 60), Verdict::Valid, "it may have been ended");
     assert_eq!(verdict(forced(Some(Answer::NotHeld)), 60), Verdict::Invalid, "it was not");
@@ -177,7 +176,7 @@ fn a_hold_that_an_operator_ended_cannot_be_given_back() {
     let after = |answer| {
         let mut rows = forced(Some(Answer::Released));
         rows.push((1, 50, 55, release(3), Some(answer)));
-        lock_safety::check(&with_hold(rows, 45), Drift::default()).verdict
+        lock_safety::check(&with_hold(rows, 45), Drift::default(), None).verdict
     };
     assert_eq!(after(Answer::NotHeld), Verdict::Valid);
     assert_eq!(after(Answer::Released), Verdict::Invalid);
@@ -190,8 +189,8 @@ fn a_hold_that_an_operator_ended_cannot_be_given_back() {
 fn an_operator_may_end_what_its_own_client_never_heard_of() {
     let rows = vec![(1, 5, 0, acquire(true), None), force(20, 25, 3, Some(Answer::Released))];
     let granted_too = [rows, vec![(2, 30, 40, acquire(true), granted(7))]].concat();
-    let report = lock_safety::check(&history(granted_too), Drift::default());
+    let report = lock_safety::check(&history(granted_too), Drift::default(), None);
     assert_eq!(report.verdict, Verdict::Valid, "{:?}", report.counterexample);
     let unheard_of = vec![force(20, 25, 3, Some(Answer::Released)), (2, 30, 40, acquire(true), granted(7))];
-    assert_eq!(lock_safety::check(&history(unheard_of), Drift::default()).verdict, Verdict::Invalid);
+    assert_eq!(lock_safety::check(&history(unheard_of), Drift::default(), None).verdict, Verdict::Invalid);
 }

@@ -1,6 +1,6 @@
 //! Whether a topic's counts agree with what clients know, and whether anything was lost.
 
-use stormglass_sim::check::{Verdict, queue_safety};
+use stormglass_sim::check::{Drift, Verdict, queue_safety};
 use stormglass_sim::history::{Answer, Call, TopicSeen};
 
 use crate::queue_safety::{acknowledge, declare, dequeue, dequeue_from, enqueue, plain, unanswered};
@@ -22,7 +22,7 @@ fn done(acknowledged: u64) -> TopicSeen {
 fn judged(rows: Vec<Row>) -> (Verdict, String) {
     let history = history(rows);
     assert_eq!(history.verify(), Ok(()));
-    let report = queue_safety::check_accounts(&history);
+    let report = queue_safety::check_accounts(&history, Drift::default());
     (report.verdict, report.counterexample.unwrap_or(report.detail))
 }
 
@@ -116,4 +116,33 @@ fn messages_that_nothing_holds_back_and_nobody_gets_are_stuck() {
     assert_eq!(judged(asked(held_back)).0, Verdict::Unknown);
     let another = [asked(ready), vec![dequeue(3, 15, &[(7, 1, 1)])]].concat();
     assert_eq!(judged(another).0, Verdict::Unknown);
+}
+
+#[test]
+fn a_message_that_is_gone_before_its_life_can_be_over_is_lost() {
+    let mortal = |ttl_us| stormglass_sim::history::Message { ttl_us: Some(ttl_us), ..plain(7) };
+    let expired = TopicSeen { enqueued: 1, expired: 1, ..TopicSeen::default() };
+    let seen = |ttl_us, seen| vec![enqueue(1, &[mortal(ttl_us)]), counts(10, seen)];
+    assert_eq!(judged(seen(9, expired)).0, Verdict::Valid);
+    assert_invalid(seen(10, expired), "the lives of at most 0");
+    let gone = TopicSeen { enqueued: 1, moved_out: 1, ..TopicSeen::default() };
+    assert_invalid(seen(10, gone), "is gone");
+}
+
+#[test]
+fn what_went_over_to_another_topic_came_there() {
+    let seen = |moved_out, moved_in: u64| {
+        let mut rows = vec![declare(0), enqueue(1, &[plain(7), plain(8)]), dequeue(2, 4, &[(8, 1, 1)])];
+        rows.push(acknowledge(2, 6, 8, 1));
+        let mut ack = acknowledge(2, 8, 7, 3);
+        ack.3 = Call::Acknowledge { topic: "t-dead".to_owned(), message: 7, receipt: 3 };
+        rows.push(unanswered(ack));
+        let left = TopicSeen { enqueued: 2, acknowledged: 2 - moved_out, moved_out, ..TopicSeen::default() };
+        rows.push(counts(300, left));
+        let came = TopicSeen { moved_in, acknowledged: moved_in, ..TopicSeen::default() };
+        rows.push(counts_of("t-dead", 310, came));
+        rows
+    };
+    assert_eq!(judged(seen(1, 1)).0, Verdict::Valid);
+    assert_invalid(seen(1, 0), "1 messages went over");
 }

@@ -6,7 +6,7 @@ use stormglass_sim::history::{Answer, Call, Delivery, History, Message, NOBODYS_
 use crate::support::{Row, history};
 
 /// Lease of all deliveries here.
-const LEASE_US: u64 = 100;
+pub(crate) const LEASE_US: u64 = 100;
 
 pub(crate) fn plain(number: u64) -> Message {
     Message { number, ..Message::default() }
@@ -16,7 +16,7 @@ pub(crate) fn grouped(number: u64) -> Message {
     Message { number, group: Some(1), ..Message::default() }
 }
 
-fn row(client: u64, from_us: u64, until_us: u64, call: Call, answer: Option<Answer>) -> Row {
+pub(crate) fn row(client: u64, from_us: u64, until_us: u64, call: Call, answer: Option<Answer>) -> Row {
     (client, from_us * 1_000, until_us * 1_000, call, answer)
 }
 
@@ -66,43 +66,43 @@ pub(crate) fn acknowledge(client: u64, from_us: u64, message: u64, receipt: u64)
     row(client, from_us, from_us + 1, call, Some(Answer::Settled))
 }
 
-fn reject(client: u64, from_us: u64, message: u64, receipt: u64, delay_us: u64) -> Row {
+pub(crate) fn reject(client: u64, from_us: u64, message: u64, receipt: u64, delay_us: u64) -> Row {
     let call = Call::Reject { topic: "t".to_owned(), message, receipt, delay_us };
     row(client, from_us, from_us + 1, call, Some(Answer::Settled))
 }
 
-fn extend(client: u64, from_us: u64, message: u64, receipt: u64) -> Row {
+pub(crate) fn extend(client: u64, from_us: u64, message: u64, receipt: u64) -> Row {
     let call = Call::Extend { topic: "t".to_owned(), message, receipt, visibility_us: LEASE_US };
     row(client, from_us, from_us + 1, call, Some(Answer::Settled))
 }
 
-fn stale(mut row: Row) -> Row {
+pub(crate) fn stale(mut row: Row) -> Row {
     row.4 = Some(Answer::Stale);
     row
 }
 
-fn checked(rows: Vec<Row>) -> History {
+pub(crate) fn checked(rows: Vec<Row>) -> History {
     let history = history(rows);
     assert_eq!(history.verify(), Ok(()));
     history
 }
 
 fn verdict(rows: Vec<Row>) -> Verdict {
-    queue_safety::check(&checked(rows), Drift::default()).verdict
+    queue_safety::check(&checked(rows), Drift::default(), None).verdict
 }
 
 /// Each is rejected, for the reason that its counterexample states.
-fn assert_rejected(cases: Vec<(&str, Vec<Row>)>) {
+pub(crate) fn assert_rejected(cases: Vec<(&str, Vec<Row>)>) {
     for (why, rows) in cases {
-        let report = queue_safety::check(&checked(rows), Drift::default());
+        let report = queue_safety::check(&checked(rows), Drift::default(), None);
         let found = report.counterexample.unwrap_or_default();
         assert!(report.verdict == Verdict::Invalid && found.contains(why), "{why}: {found:?}");
     }
 }
 
-fn assert_accepted(cases: Vec<(&str, Vec<Row>)>) {
+pub(crate) fn assert_accepted(cases: Vec<(&str, Vec<Row>)>) {
     for (what, rows) in cases {
-        let report = queue_safety::check(&checked(rows), Drift::default());
+        let report = queue_safety::check(&checked(rows), Drift::default(), None);
         assert_eq!(report.verdict, Verdict::Valid, "{what}: {:?}", report.counterexample);
     }
 }
@@ -207,7 +207,7 @@ fn nobody_gets_a_message_within_the_lease_of_another() {
     ]);
     // A clock that runs a quarter fast ends a lease of 100 us after 80.
     let fast = Drift { fast_ppm_max: 250_000 };
-    let verdict = |from_us| queue_safety::check(&checked(then(vec![again(from_us)])), fast).verdict;
+    let verdict = |from_us| queue_safety::check(&checked(then(vec![again(from_us)])), fast, None).verdict;
     assert_eq!([verdict(83), verdict(82)], [Verdict::Valid, Verdict::Invalid]);
 }
 

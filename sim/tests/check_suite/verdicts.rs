@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use stormglass_sim::check::coherence::Coherence;
 use stormglass_sim::check::invariants::InvariantSet;
 use stormglass_sim::check::linearizability::STEPS_MAX;
 use stormglass_sim::check::liveness::Times;
@@ -22,6 +23,7 @@ fn reports(history: &History, expects: &[Subject]) -> Vec<CheckReport> {
     judge(&Evidence {
         history,
         invariants: &InvariantSet::new(1..=3),
+        coherence: &Coherence::new(Drift::default()),
         expects: expects.iter().copied().collect::<BTreeSet<_>>(),
         times,
         drift: Drift::default(),

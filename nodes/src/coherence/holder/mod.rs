@@ -20,6 +20,7 @@ use super::types::{
     AskNumber, Claim, CoherenceBody, CoherenceMessage, Content, KEY_BYTES_MAX, Key, Life, LineState,
     ReaderId, Surrender,
 };
+use super::watch::LineEvent;
 use crate::ids::{LocalTime, LogIndex, NodeId, Term};
 use crate::marks;
 use crate::plant::{self, Bug};
@@ -70,6 +71,8 @@ pub struct Holder {
     questions: Questions,
     stats: HolderStats,
     effects: HolderEffects,
+    /// What happened since it was last taken, if anybody watches.
+    watched: Option<Vec<LineEvent>>,
 }
 
 impl Holder {
@@ -86,6 +89,24 @@ impl Holder {
             questions: Questions::default(),
             stats: HolderStats::default(),
             effects: HolderEffects::default(),
+            watched: None,
+        }
+    }
+
+    /// From now on what happens to lines is noted down, to be taken with [`Holder::take_watched`] before
+    /// anything leaves the node that depends on it.
+    pub fn watch(&mut self) {
+        self.watched.get_or_insert_default();
+    }
+
+    /// Takes what happened since the last time. Nothing, if nobody watches.
+    pub fn take_watched(&mut self) -> Vec<LineEvent> {
+        self.watched.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn tell(&mut self, event: impl FnOnce() -> LineEvent) {
+        if let Some(watched) = &mut self.watched {
+            watched.push(event());
         }
     }
 
@@ -153,10 +174,15 @@ impl Holder {
         }
         line.state = LineState::Modified;
         let key = self.lines.name(key)?;
+        self.tell(|| LineEvent::Turned { key: Key::clone(&key), state: LineState::Modified });
         let open = self.questions.take(&key);
+        if let Some(open) = &open {
+            self.tell(|| LineEvent::Closed { key: Key::clone(&key), number: open.number });
+        }
         let claim = self.next_claim();
         let readers = open.map_or_else(Vec::new, |open| open.readers);
         self.questions.open(Key::clone(&key), Open { number: claim.number, asked_at: now, readers });
+        self.tell(|| LineEvent::Asked { key: Key::clone(&key), number: claim.number });
         self.stats.surrenders += 1;
         Some(Surrender { key, claim })
     }
@@ -182,6 +208,7 @@ impl Holder {
                     && line.state == LineState::Exclusive
                 {
                     line.state = LineState::Shared;
+                    self.tell(|| LineEvent::Turned { key, state: LineState::Shared });
                 }
             }
             CoherenceBody::Recall => {
@@ -235,6 +262,7 @@ impl Holder {
             marks::hit("coherence.line_lapsed");
             self.stats.lapsed += 1;
             self.lines.remove(key);
+            self.tell(|| LineEvent::Dropped { key: Key::from(key) });
             return None;
         }
         if line.state == LineState::Modified {
@@ -243,6 +271,7 @@ impl Holder {
         let reading = Reading { content: line.content.clone(), as_of: line.as_of };
         let wants_renewal = now >= line.renew_at && !self.questions.is_open(key) && self.can_ask(key);
         let name = self.lines.touch(key)?;
+        self.tell(|| LineEvent::Read { key: Key::clone(&name), as_of: reading.as_of });
         if wants_renewal {
             self.stats.renewals += 1;
             self.ask(name, Vec::new(), now);
@@ -266,6 +295,7 @@ impl Holder {
         let claim = self.next_claim();
         self.questions.open(Key::clone(&key), Open { number: claim.number, asked_at: now, readers });
         self.stats.asks += 1;
+        self.tell(|| LineEvent::Asked { key: Key::clone(&key), number: claim.number });
         self.send(leader, CoherenceBody::Ask { key, claim });
     }
 
@@ -276,8 +306,10 @@ impl Holder {
     /// A question is open no more, and its readers must read another way. So must they who wait for the end of
     /// a write from here: whatever becomes of the write, its line is not known here any more.
     fn close(&mut self, key: &str, open: Open) {
+        self.tell(|| LineEvent::Closed { key: Key::from(key), number: open.number });
         if self.lines.get(key).is_some_and(|line| line.state == LineState::Modified) {
             self.lines.remove(key);
+            self.tell(|| LineEvent::Dropped { key: Key::from(key) });
         }
         self.effects.answers.extend(open.readers.into_iter().map(|reader| (reader, None)));
     }
@@ -311,6 +343,14 @@ impl Holder {
         self.effects.answers.extend(readers);
         let Reading { content, as_of } = reading;
         let renew_at = begins_at.plus_us(lease_us - lease_us / 3);
+        self.tell(|| LineEvent::Taken {
+            key: Key::clone(key),
+            number: claim.number,
+            term,
+            as_of,
+            state,
+            left_us: ends_at.since_us(now),
+        });
         let line =
             Held { state, content, as_of, term, from, number: claim.number, ends_at, renew_at, used: 0 };
         self.lines.put(Key::clone(key), line);
@@ -318,6 +358,8 @@ impl Holder {
         {
             self.stats.evicted += 1;
             let claim = Claim { life: self.life, number: line.number };
+            self.tell(|| LineEvent::Dropped { key: Key::clone(&key) });
+            self.tell(|| LineEvent::Disowned { key: Key::clone(&key), number: claim.number });
             self.send((line.term, line.from), CoherenceBody::Evicted { key, claim });
         }
     }
@@ -341,6 +383,7 @@ impl Holder {
         if self.lines.get(key).is_some_and(|line| line.number <= claim.number) {
             self.stats.invalidated += 1;
             self.lines.remove(key);
+            self.tell(|| LineEvent::Dropped { key: Key::clone(key) });
         }
         if self.questions.number(key).is_some_and(|number| number <= claim.number)
             && !plant::is(Bug::CacheDeleteResurrected)
@@ -350,6 +393,7 @@ impl Holder {
             self.stats.overtaken += 1;
             self.close(key, open);
         }
+        self.tell(|| LineEvent::Disowned { key: Key::clone(key), number: claim.number });
     }
 
     /// Drops what earlier terms granted, and takes none of it any more.
@@ -358,6 +402,7 @@ impl Holder {
         let dropped = self.lines.drop_before(term);
         self.stats.recalls += 1;
         self.stats.recalled += dropped as u64;
+        self.tell(|| LineEvent::Recalled { term });
     }
 }
 

@@ -257,6 +257,19 @@ pub enum CacheEvent {
     },
 }
 
+impl CacheEvent {
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Written { key, .. }
+            | Self::Deleted { key, .. }
+            | Self::Expired { key, .. }
+            | Self::Evicted { key, .. } => key,
+        }
+    }
+}
+
 /// Why the cache refused. Every one is definite: this command had no effect.
 #[derive(Clone, Debug, Error, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CacheError {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use super::super::probe::Probe;
+use super::super::probe::{Observed, Probe};
 use super::super::replica::Replica;
 use super::room::room_of;
 use super::{Gated, keys};
@@ -57,13 +57,16 @@ impl<E: Env, P: Probe> Replica<E, P> {
         let after = self.make_room(room, &changed);
         let near = &mut self.near;
         let surrenders = changed.iter().filter_map(|key| near.holder.begin_write(key, now)).collect();
+        let keys = if P::WATCHING { changed.clone() } else { BTreeSet::new() };
+        self.tell_of_lines();
+        let near = &mut self.near;
         match near.directory.take_write(changed.clone(), Some((near.node, surrenders)), now) {
             Ok(write) => {
                 near.claims.want(write, changed, room);
                 if let Some(eviction) = after {
                     near.followers.entry(eviction).or_default().push(write);
                 }
-                near.gated.insert(write, Gated { id, command: encoded, after, is_released: false });
+                near.gated.insert(write, Gated { id, command: encoded, keys, after, is_released: false });
             }
             Err(error) => {
                 marks::hit("server.gate_full");
@@ -95,7 +98,12 @@ impl<E: Env, P: Probe> Replica<E, P> {
     }
 
     fn propose_released(&mut self, write: WriteId) {
-        if let Some(Gated { id, command, .. }) = self.near.gated.remove(&write) {
+        if let Some(Gated { id, command, keys, .. }) = self.near.gated.remove(&write) {
+            if P::WATCHING
+                && let Some(term) = self.near.directory.leading()
+            {
+                self.probe.observe(Observed::Released { keys: &keys, term });
+            }
             self.near.proposed.insert(id, write);
             self.core.step(Input::Propose { id, command }, self.env.now());
         }

@@ -37,6 +37,8 @@ struct Gated {
     /// The driver's name for the proposal.
     id: u64,
     command: Bytes,
+    /// What it may change, for whoever watches; empty if nobody does.
+    keys: BTreeSet<Key>,
     /// An eviction that must stand in the log before it.
     after: Option<WriteId>,
     /// Whether the directory has let it go.
@@ -79,10 +81,20 @@ pub(in crate::server) struct Near {
 
 impl Near {
     /// The near-cache of a node that starts now.
-    pub(in crate::server) fn new(node: NodeId, settings: Settings, life: u64, now: LocalTime) -> Self {
+    pub(in crate::server) fn new(
+        node: NodeId,
+        settings: Settings,
+        life: u64,
+        now: LocalTime,
+        is_watched: bool,
+    ) -> Self {
+        let mut holder = Holder::new(Life(life), settings);
+        if is_watched {
+            holder.watch();
+        }
         Self {
             node,
-            holder: Holder::new(Life(life), settings),
+            holder,
             directory: Directory::new(settings, now),
             gated: BTreeMap::new(),
             followers: BTreeMap::new(),

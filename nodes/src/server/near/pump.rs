@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::super::probe::Probe;
+use super::super::probe::{Observed, Probe};
 use super::super::replica::Replica;
 use super::{NO_ROOM, Near, Seen};
 use crate::api::ApiError;
@@ -15,6 +15,16 @@ use crate::raft::{Input, ReadOutcome, Role};
 use crate::transport::Frame;
 
 impl<E: Env, P: Probe> Replica<E, P> {
+    /// Tells whoever watches what happened to lines. To be called whenever something may have, before anything
+    /// that depends on it leaves the node, and before an entry is applied.
+    pub(super) fn tell_of_lines(&mut self) {
+        if P::WATCHING {
+            for event in self.near.holder.take_watched() {
+                self.probe.observe(Observed::Line(&event));
+            }
+        }
+    }
+
     /// Tells holder and directory who leads, if that is news.
     pub(in crate::server) fn sync_near(&mut self) {
         let (status, now) = (self.core.status(), self.env.now());
@@ -29,6 +39,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
             }
         }
         self.near.holder.set_leader(status.term, status.leader);
+        self.tell_of_lines();
     }
 
     /// Whoever waits at the gate is refused: nothing of it was proposed.
@@ -55,6 +66,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
         let now = self.env.now();
         self.sync_near();
         self.near.holder.tick(now);
+        self.tell_of_lines();
         self.near.directory.tick(now);
         // What is too much after the bounds were set anew.
         self.make_room(NO_ROOM, &BTreeSet::new());
@@ -65,6 +77,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
         self.sync_near();
         let now = self.env.now();
         self.near.holder.receive(from, message.clone(), now);
+        self.tell_of_lines();
         self.near.directory.receive(from, message, now);
     }
 
@@ -119,6 +132,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
             for message in own {
                 let (node, now) = (self.near.node, self.env.now());
                 self.near.holder.receive(node, message.clone(), now);
+                self.tell_of_lines();
                 self.near.directory.receive(node, message, now);
             }
         }

@@ -19,7 +19,9 @@ impl<E: Env, P: Probe> Replica<E, P> {
             CacheQuery::Get { key } => {
                 self.near.last_reader += 1;
                 let reader = ReaderId(self.near.last_reader);
-                match self.near.holder.read(key, reader, now) {
+                let read = self.near.holder.read(key, reader, now);
+                self.tell_of_lines();
+                match read {
                     NearRead::Hit(reading) => Some(CacheReply::Near(versioned(reading))),
                     NearRead::Waiting => {
                         self.near.readers.insert(reader, (asker, query));
@@ -32,6 +34,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
             CacheQuery::GetMany { keys } if keys.len() > GET_MANY_MAX => None,
             CacheQuery::GetMany { keys } => {
                 let values = self.near.holder.read_many(keys.iter().map(String::as_str), now);
+                self.tell_of_lines();
                 values
                     .filter(|values| bytes_of(values) <= ANSWER_BYTES_MAX)
                     .map(|values| CacheReply::Values(values.into_iter().map(versioned).collect()))

@@ -119,12 +119,13 @@ impl<E: Env, P: Probe> Replica<E, P> {
         marks::hit("server.evicts");
         let bytes = victims.iter().map(|victim| self.machine.weight_bytes(&victim.key)).sum();
         let freed = Room { entries: victims.len() as u64, bytes };
+        let keys = if P::WATCHING { names.clone() } else { BTreeSet::new() };
         near.claims.leaving.extend(names.into_iter().map(|key| (key, eviction)));
         near.claims.evictions.insert(eviction, freed);
         near.claims.freed = plus(near.claims.freed, freed);
         let id = self.pending.name();
         let command = self.encode(&Command::Evict { victims });
-        self.near.gated.insert(eviction, Gated { id, command, after: None, is_released: false });
+        self.near.gated.insert(eviction, Gated { id, command, keys, after: None, is_released: false });
         Some(eviction)
     }
 }

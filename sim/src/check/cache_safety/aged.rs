@@ -6,10 +6,9 @@
 //! It may contain anything later, too. An age beyond what the client allowed is allowed only if the node asked
 //! around first: then the state is no older than the question.
 
-use super::Calm;
-use super::emptiness::{emptied, unknown_emptied};
+use super::emptiness::emptied;
 use super::versions::{Key, Read, text};
-use crate::check::drift::Drift;
+use crate::check::drift::{Calm, Drift};
 use crate::history::{Call, VirtualTime};
 
 const MILLION: u128 = 1_000_000;
@@ -63,7 +62,7 @@ fn stale(
         Some((_, version)) => version >= least,
         None => {
             least == 0
-                || unknown_emptied(key, drift, read.returned_ns)
+                || key.unknown.may_have_emptied(read.returned_ns)
                 || evicted_from.is_some_and(|from| from <= read.returned_ns)
                 || key.writes.range(least..).any(|(_, write)| emptied(write, drift, read.returned_ns))
         }

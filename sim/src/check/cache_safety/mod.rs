@@ -22,49 +22,41 @@
 mod aged;
 mod emptiness;
 mod registers;
+mod unknown;
 mod versions;
 
 use std::collections::BTreeMap;
 
-use super::drift::Drift;
+use super::drift::{Calm, Drift};
 use super::{CheckReport, Verdict};
-use crate::history::{Call, History, Outcome, VirtualTime};
+use crate::history::{Call, History, Operation, Outcome, VirtualTime};
 pub use registers::as_registers;
 use versions::Key;
-
-/// What is known of the time in which stamps go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Calm {
-    /// From here on nothing disturbs the cluster.
-    pub from: VirtualTime,
-    /// So long after it is over by the slowest clock, a life is over for whoever asks, in nanoseconds.
-    pub grace_ns: u64,
-    /// No clock runs slower than true time by more than this, in parts per million, below 1,000,000.
-    pub slow_ppm_max: u64,
-}
 
 /// Checks a history whose promises hold. Without any answered read the verdict is unknown.
 #[must_use]
 pub fn check(history: &History, drift: Drift, calm: Option<Calm>) -> CheckReport {
-    let mut keys: BTreeMap<&str, Key<'_>> = BTreeMap::new();
+    let mut keys: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
     for operation in history.operations.iter().filter(|operation| is_of_cache(&operation.call)) {
-        keys.entry(operation.call.object()).or_default().note(operation);
+        keys.entry(operation.call.object()).or_default().push(operation);
     }
+    let count = keys.len();
     let evicted_from = evicted_from(history);
     let (mut reads, mut local, mut aged) = (0_u64, 0_u64, 0_u64);
     let mut problem = None;
-    for (name, key) in &mut keys {
-        key.sort();
+    for (name, operations) in keys {
+        let key = Key::of(&operations, drift);
         reads += key.reads.len() as u64;
         local += key.reads.iter().filter(|read| read.local).count() as u64;
         aged += key.aged.len() as u64;
-        let what = key
-            .out_of_order()
-            .or_else(|| key.unwritten())
-            .or_else(|| emptiness::wrong(key, drift, evicted_from))
-            .or_else(|| aged::wrong(key, drift, calm, evicted_from))
-            .or_else(|| key.outlived(calm));
-        problem = problem.or_else(|| what.map(|what| format!("key {name:?}: {what}")));
+        let what = || {
+            key.out_of_order()
+                .or_else(|| key.unwritten())
+                .or_else(|| emptiness::wrong(&key, drift, evicted_from))
+                .or_else(|| aged::wrong(&key, drift, calm, evicted_from))
+                .or_else(|| key.outlived(calm))
+        };
+        problem = problem.or_else(|| what().map(|what| format!("key {name:?}: {what}")));
     }
     let verdict = match problem {
         Some(_) => Verdict::Invalid,
@@ -76,9 +68,8 @@ pub fn check(history: &History, drift: Drift, calm: Option<Calm>) -> CheckReport
         source: "linearizability by versions; expiry as an internal operation".to_owned(),
         verdict,
         detail: format!(
-            "{} reads judged, {local} of them from near caches; {aged} that may be stale; {} keys",
-            reads + aged,
-            keys.len()
+            "{} reads judged, {local} of them from near caches; {aged} that may be stale; {count} keys",
+            reads + aged
         ),
         cost_steps: history.operations.len() as u64,
         counterexample: problem,

@@ -207,7 +207,13 @@ impl InvariantSet {
 impl InvariantReport {
     /// Takes note of a judgement. `result` keeps the first violation.
     #[inline]
-    fn note(&mut self, at: VirtualTime, node: u64, judgement: Judgement, result: &mut Result<(), Violation>) {
+    pub(in crate::check) fn note(
+        &mut self,
+        at: VirtualTime,
+        node: u64,
+        judgement: Judgement,
+        result: &mut Result<(), Violation>,
+    ) {
         match judgement {
             Ok(judged) => self.judged += u64::from(judged),
             Err(message) => {

@@ -204,7 +204,7 @@ impl Shadow {
             }
             NodeEvent::VersionRaised { version } => state.version = *version,
             NodeEvent::Compacted { to } => state.compacted = *to,
-            NodeEvent::Acknowledges { .. } => {}
+            NodeEvent::Acknowledges { .. } | NodeEvent::Line { .. } => {}
         }
     }
 

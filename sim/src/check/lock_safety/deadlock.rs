@@ -18,72 +18,80 @@ pub(super) fn named(history: &History) -> impl Iterator<Item = (&Operation, &[De
     })
 }
 
+/// What a session asked of a resource.
+struct Claim<'a> {
+    operation: &'a Operation,
+    /// When it neither waited nor held anything by this operation any more, for certain.
+    end_ns: VirtualTime,
+    /// The latest such moment of this claim and all before it.
+    latest_end_ns: VirtualTime,
+}
+
 /// What sessions asked of resources.
 struct Claims<'a> {
-    by_session: BTreeMap<u64, Vec<&'a Operation>>,
-    /// When each token was used up for certain.
-    ended_ns: BTreeMap<(&'a str, u64), VirtualTime>,
+    /// In the order of the requests.
+    by_session: BTreeMap<(u64, &'a str), Vec<Claim<'a>>>,
 }
 
 impl<'a> Claims<'a> {
     fn of(history: &'a History) -> Self {
-        let mut by_session: BTreeMap<u64, Vec<&Operation>> = BTreeMap::new();
-        for operation in &history.operations {
-            if let Call::AcquireAll { session, .. }
-            | Call::Upgrade { session, .. }
-            | Call::Downgrade { session, .. } = &operation.call
-            {
-                by_session.entry(*session).or_default().push(operation);
-            }
-        }
-        let ended_ns = uses(history)
+        // When each token was used up for certain.
+        let ended_ns: BTreeMap<(&str, u64), VirtualTime> = uses(history)
             .filter_map(|used| Some(((used.resource, used.token), used.operation.returned_ns?)))
             .collect();
-        Self { by_session, ended_ns }
+        let mut claims = Self { by_session: BTreeMap::new() };
+        for operation in &history.operations {
+            let (session, resources): (u64, Vec<&str>) = match &operation.call {
+                Call::AcquireAll { session, wants, .. } => {
+                    (*session, wants.iter().map(|want| want.resource.as_str()).collect())
+                }
+                Call::Upgrade { session, resource, .. } | Call::Downgrade { session, resource, .. } => {
+                    (*session, vec![resource])
+                }
+                _ => continue,
+            };
+            let tokens: &[u64] = match &operation.outcome {
+                Outcome::Ok { answer: Answer::GrantedAll { tokens } } => tokens,
+                Outcome::Ok { answer: Answer::Granted { token } } => std::slice::from_ref(token),
+                _ => &[],
+            };
+            for (place, resource) in resources.into_iter().enumerate() {
+                let held_until = tokens
+                    .get(place)
+                    .map(|token| ended_ns.get(&(resource, *token)).copied().unwrap_or(VirtualTime(u64::MAX)));
+                let end_ns = held_until.unwrap_or_default().max(returned(operation));
+                let list = claims.by_session.entry((session, resource)).or_default();
+                let before = list.last().map_or(VirtualTime(0), |claim: &Claim<'_>| claim.latest_end_ns);
+                list.push(Claim { operation, end_ns, latest_end_ns: before.max(end_ns) });
+            }
+        }
+        claims
     }
 
-    fn of_session(&self, session: u64) -> &[&'a Operation] {
-        self.by_session.get(&session).map_or(&[], Vec::as_slice)
+    /// What the session may have been at during an operation: by the time at which that was over, and if it was
+    /// not over for certain before that began.
+    fn during<'c>(
+        &'c self,
+        session: u64,
+        resource: &'c str,
+        during: &'c Operation,
+    ) -> impl Iterator<Item = &'c Claim<'a>> {
+        let claims = self.by_session.get(&(session, resource)).map_or(&[][..], Vec::as_slice);
+        let asked = claims.partition_point(|claim| claim.operation.invoked_ns <= returned(during));
+        // The latest end up to each is known, so that nobody looks back further than need be.
+        let mut claims = claims[..asked].iter().rev();
+        std::iter::from_fn(move || claims.next().filter(|claim| claim.latest_end_ns >= during.invoked_ns))
     }
 
     /// Whether this session can have waited for the resource at some moment of `during`.
     fn may_wait(&self, session: u64, resource: &str, during: &Operation) -> bool {
-        self.of_session(session).iter().any(|operation| {
-            place_of(&operation.call, resource).is_some()
-                && operation.call.wait_us() > 0
-                && overlap(operation, during)
-        })
+        self.during(session, resource, during)
+            .any(|claim| claim.operation.call.wait_us() > 0 && overlap(claim.operation, during))
     }
 
     /// Whether this session can have held the resource, or waited for it, at some moment of `during`.
     fn may_stand_in_the_way(&self, session: u64, resource: &str, during: &Operation) -> bool {
-        self.of_session(session).iter().any(|operation| {
-            let Some(place) = place_of(&operation.call, resource) else { return false };
-            if overlap(operation, during) {
-                return true;
-            }
-            let token = match &operation.outcome {
-                Outcome::Ok { answer: Answer::GrantedAll { tokens } } => tokens.get(place),
-                Outcome::Ok { answer: Answer::Granted { token } } => Some(token),
-                _ => None,
-            };
-            token.is_some_and(|token| {
-                let ended_ns = self.ended_ns.get(&(resource, *token));
-                operation.invoked_ns <= returned(during)
-                    && ended_ns.is_none_or(|ended| *ended >= during.invoked_ns)
-            })
-        })
-    }
-}
-
-/// The place of the resource among those asked for.
-fn place_of(call: &Call, resource: &str) -> Option<usize> {
-    match call {
-        Call::AcquireAll { wants, .. } => wants.iter().position(|want| want.resource == resource),
-        Call::Upgrade { resource: asked, .. } | Call::Downgrade { resource: asked, .. } => {
-            (asked == resource).then_some(0)
-        }
-        _ => None,
+        self.during(session, resource, during).any(|claim| claim.end_ns >= during.invoked_ns)
     }
 }
 
@@ -147,12 +155,21 @@ fn text(cycle: &[DeadlockStep]) -> String {
 
 /// Clients that waited for each other in a circle, each for certain, until all gave up: the last of them to
 /// begin would have closed the cycle, and ought to have been told.
+///
+/// Who wants permits waits for a holder of whom it cannot do without: together they want more than there ever
+/// were. Whom either of two others could help waits for neither, and is not told.
 pub(super) fn missed(history: &History, waits: &[SureWait<'_>]) -> Option<String> {
-    let mut holds: BTreeMap<&str, Vec<&Hold>> = BTreeMap::new();
-    for hold in history.holds.iter().filter(|hold| hold.permits == 0) {
-        holds.entry(&hold.resource).or_default().push(hold);
+    let mut holds = Holds { by_resource: BTreeMap::new(), permits: BTreeMap::new() };
+    for hold in &history.holds {
+        holds.by_resource.entry(&hold.resource).or_default().push(hold);
     }
-    holds.values_mut().for_each(|holds| holds.sort_by_key(|hold| hold.from_ns));
+    holds.by_resource.values_mut().for_each(|holds| holds.sort_by_key(|hold| hold.from_ns));
+    for operation in &history.operations {
+        if let Call::DeclareSemaphore { resource, permits } = &operation.call {
+            let most = holds.permits.entry(resource).or_default();
+            *most = (*most).max(*permits);
+        }
+    }
     let mut by_begin: Vec<&SureWait<'_>> = waits.iter().collect();
     by_begin.sort_by_key(|wait| wait.from_ns);
     let mut active: Vec<&SureWait<'_>> = Vec::new();
@@ -175,11 +192,19 @@ pub(super) fn missed(history: &History, waits: &[SureWait<'_>]) -> Option<String
     None
 }
 
+/// What clients believed to hold.
+struct Holds<'a> {
+    /// In the order of their beginning.
+    by_resource: BTreeMap<&'a str, Vec<&'a Hold>>,
+    /// The most permits that anybody gave each semaphore.
+    permits: BTreeMap<&'a str, u64>,
+}
+
 /// The waits of a cycle through the last one to begin, if there is one at that moment.
 fn cycle_through<'a>(
     wait: &'a SureWait<'a>,
     active: &[&'a SureWait<'a>],
-    holds: &BTreeMap<&str, Vec<&Hold>>,
+    holds: &Holds<'_>,
 ) -> Option<Vec<&'a SureWait<'a>>> {
     let at = wait.from_ns;
     let mut path = vec![wait];
@@ -204,16 +229,23 @@ fn cycle_through<'a>(
 }
 
 /// The other clients that believed at that moment to hold what keeps this one waiting.
-fn holders(wait: &SureWait<'_>, at: VirtualTime, holds: &BTreeMap<&str, Vec<&Hold>>) -> Vec<u64> {
+fn holders(wait: &SureWait<'_>, at: VirtualTime, holds: &Holds<'_>) -> Vec<u64> {
     let mut clients = Vec::new();
-    for want in wait.wants.iter().filter(|want| want.mode.permits() == 0) {
-        let holds = holds.get(want.resource.as_str()).map_or(&[][..], Vec::as_slice);
+    for want in &wait.wants {
+        let resource = want.resource.as_str();
+        let most = holds.permits.get(resource).copied().unwrap_or(u64::MAX);
+        let excludes = |hold: &Hold| match want.mode {
+            LockMode::Permits(wanted) => hold.permits > 0 && hold.permits.saturating_add(wanted) > most,
+            LockMode::Exclusive => hold.permits == 0,
+            LockMode::Shared => hold.exclusive,
+        };
+        let holds = holds.by_resource.get(resource).map_or(&[][..], Vec::as_slice);
         let begun = holds.partition_point(|hold| hold.from_ns <= at);
-        let in_the_way = holds[..begun].iter().rev().take(HOLDS_LOOKED_AT).filter(|hold| {
-            hold.until_ns > at
-                && hold.client != wait.operation.client
-                && (hold.exclusive || want.mode == LockMode::Exclusive)
-        });
+        let in_the_way = holds[..begun]
+            .iter()
+            .rev()
+            .take(HOLDS_LOOKED_AT)
+            .filter(|hold| hold.until_ns > at && hold.client != wait.operation.client && excludes(hold));
         clients.extend(in_the_way.map(|hold| hold.client));
     }
     clients

@@ -29,6 +29,7 @@ pub(super) struct Grants<'a> {
 }
 
 impl<'a> Grants<'a> {
+    /// What was answered, and what clients came to hold although the answer was lost to the operation.
     pub(super) fn of(history: &'a History) -> Self {
         let mut grants = Self::default();
         for operation in &history.operations {
@@ -41,7 +42,34 @@ impl<'a> Grants<'a> {
                 grants.by_resource.entry(resource).or_default().push(grant);
             }
         }
+        grants.add_learnt(history);
         grants
+    }
+
+    /// A hold from an acquisition of unknown outcome tells the grant that nobody was answered.
+    fn add_learnt(&mut self, history: &'a History) {
+        for hold in &history.holds {
+            let position = usize::try_from(hold.operation).unwrap_or(usize::MAX);
+            let Some(operation) = history.operations.get(position) else { continue };
+            if !matches!(operation.outcome, Outcome::Unknown { .. }) {
+                continue;
+            }
+            let mode = match (hold.permits, hold.exclusive) {
+                (0, true) => LockMode::Exclusive,
+                (0, false) => LockMode::Shared,
+                (permits, _) => LockMode::Permits(permits),
+            };
+            let grants = self.by_resource.entry(&hold.resource).or_default();
+            let grant = Grant {
+                operation,
+                resource: &hold.resource,
+                mode,
+                token: hold.token,
+                returned_ns: hold.from_ns,
+            };
+            grants.push(grant);
+        }
+        self.by_resource.values_mut().for_each(|grants| grants.sort_by_key(|grant| grant.operation.id));
     }
 
     pub(super) fn count(&self) -> usize {
@@ -59,7 +87,7 @@ impl<'a> Grants<'a> {
 }
 
 /// What an answer grants: resource, mode and token of each.
-fn granted<'a>(call: &'a Call, answer: &Answer) -> Vec<(&'a str, LockMode, u64)> {
+pub(super) fn granted<'a>(call: &'a Call, answer: &Answer) -> Vec<(&'a str, LockMode, u64)> {
     match (call, answer) {
         (Call::Acquire { resource, exclusive, .. }, Answer::Granted { token }) => {
             let mode = if *exclusive { LockMode::Exclusive } else { LockMode::Shared };

@@ -20,7 +20,7 @@ pub(super) struct SureWait<'a> {
 
 impl SureWait<'_> {
     /// Whether it stood at the end of its lines when it came.
-    const fn stood_in_line(&self) -> bool {
+    pub(super) const fn stood_in_line(&self) -> bool {
         !matches!(self.operation.call, Call::Upgrade { .. })
     }
 }

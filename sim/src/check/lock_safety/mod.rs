@@ -13,6 +13,7 @@
 //!   believes from then on, it holds nothing.
 //! * A client that asked to stand in line is not turned away early, and while it stands there for certain
 //!   nobody who comes later is granted what it waits for.
+//! * Nobody waits in vain for what is free.
 //! * A deadlock that was named may have been one; one that certainly was is named.
 
 mod deadlock;
@@ -22,8 +23,9 @@ mod grants;
 mod line;
 mod uses;
 mod views;
+mod wakeup;
 
-use super::drift::Drift;
+use super::drift::{Calm, Drift};
 use super::{CheckReport, Verdict};
 use crate::history::History;
 use grants::Grants;
@@ -32,19 +34,21 @@ pub use views::check_views;
 /// Checks a history whose promises hold (`History::verify`). Without any grant or hold the verdict is
 /// unknown.
 #[must_use]
-pub fn check(history: &History, drift: Drift) -> CheckReport {
+pub fn check(history: &History, drift: Drift, calm: Option<Calm>) -> CheckReport {
     let truncated = forced::truncated(history);
     let history = truncated.as_ref().unwrap_or(history);
     let grants = Grants::of(history);
     let judged = history.holds.len() + grants.count();
     let waits = line::sure_waits(history, drift);
     let deadlocks = deadlock::named(history).count();
+    let (waited, forgotten) = wakeup::lost(history, &waits, calm);
     let problem = exclusion::check(history, &grants)
         .or_else(|| grants.disordered_tokens())
         .or_else(|| grants::baseless_hold(history))
         .or_else(|| uses::check(history, &grants))
         .or_else(|| line::turned_away(history, drift))
         .or_else(|| line::overtaken(&waits, &grants))
+        .or(forgotten)
         .or_else(|| deadlock::untrue(history))
         .or_else(|| deadlock::missed(history, &waits));
     let verdict = match problem {
@@ -57,7 +61,8 @@ pub fn check(history: &History, drift: Drift) -> CheckReport {
         source: "mutual exclusion within leases; fencing tokens (Kleppmann 2016)".to_owned(),
         verdict,
         detail: format!(
-            "{} holds and {} grants judged; {} waits in vain, {deadlocks} deadlocks named",
+            "{} holds and {} grants judged; {} waits in vain, {waited} of them for one resource; {deadlocks} \
+             deadlocks named",
             history.holds.len(),
             grants.count(),
             waits.len()

@@ -33,20 +33,23 @@ pub(super) fn uses(history: &History) -> impl Iterator<Item = Use<'_>> {
     })
 }
 
-/// Finds a token that was used twice, that nobody was granted, or that was used although a conflicting later
-/// grant had been answered.
+/// Finds a token that was used twice, that nobody was granted or had asked for, or that was used although a
+/// conflicting later grant had been answered.
 pub(super) fn check(history: &History, grants: &Grants<'_>) -> Option<String> {
     let mut used = BTreeSet::new();
     let answered: BTreeMap<&str, Vec<Answered<'_>>> =
         grants.by_resource.iter().map(|(resource, grants)| (*resource, by_return(grants))).collect();
     let owners: BTreeMap<(&str, u64), &Grant<'_>> =
         grants.by_resource.values().flatten().map(|grant| ((grant.resource, grant.token), grant)).collect();
+    let uncertain = uncertain(history);
     for Use { operation, resource, token } in uses(history) {
         if !used.insert((resource, token)) {
             return Some(format!("token {token} of {resource:?} was released twice\n"));
         }
         let Some(own) = owners.get(&(resource, token)) else {
-            if may_know_more(history, operation, resource) {
+            let is_forced = matches!(operation.call, Call::ForceRelease { .. });
+            let first = uncertain.get(&(if is_forced { ANYBODY } else { operation.client }, resource));
+            if first.is_some_and(|first| *first < operation.id) {
                 continue;
             }
             return Some(format!(
@@ -54,6 +57,12 @@ pub(super) fn check(history: &History, grants: &Grants<'_>) -> Option<String> {
                 operation.id
             ));
         };
+        if operation.returned_ns.is_some_and(|returned| returned < own.operation.invoked_ns) {
+            return Some(format!(
+                "operation #{} released {resource:?} under token {token} before operation #{} asked for it\n",
+                operation.id, own.operation.id
+            ));
+        }
         let answered = answered.get(resource).map_or(&[][..], Vec::as_slice);
         let count = answered.partition_point(|grant| grant.returned_ns < operation.invoked_ns);
         let Some(last) = count.checked_sub(1).map(|last| &answered[last]) else { continue };
@@ -97,19 +106,28 @@ fn by_return<'a>(grants: &'a [Grant<'a>]) -> Vec<Answered<'a>> {
     answered
 }
 
-/// Whether the client has an acquisition of unknown outcome, from which it may have learnt the token later.
-fn may_know_more(history: &History, used: &Operation, resource: &str) -> bool {
-    history.operations.iter().take_while(|operation| operation.id < used.id).any(|operation| {
-        let asked = match &operation.call {
-            Call::Acquire { resource: asked, .. } => asked == resource,
-            Call::AcquireAll { wants, .. } => wants.iter().any(|want| want.resource == resource),
-            Call::Upgrade { resource: asked, .. } | Call::Downgrade { resource: asked, .. } => {
-                asked == resource
-            }
-            _ => false,
+/// Stands for all clients: an operator may have been told of a grant that its own client never heard of.
+const ANYBODY: u64 = u64::MAX;
+
+/// By client and resource, the first acquisition of unknown outcome, from which the client may have learnt of a
+/// token later.
+fn uncertain(history: &History) -> BTreeMap<(u64, &str), u64> {
+    let mut first: BTreeMap<(u64, &str), u64> = BTreeMap::new();
+    for operation in &history.operations {
+        if !matches!(operation.outcome, Outcome::Unknown { .. }) {
+            continue;
+        }
+        let mut note = |resource| {
+            first.entry((operation.client, resource)).or_insert(operation.id);
+            first.entry((ANYBODY, resource)).or_insert(operation.id);
         };
-        // An operator may have been told of a grant that its own client never heard of.
-        let may_know = operation.client == used.client || matches!(used.call, Call::ForceRelease { .. });
-        asked && may_know && matches!(operation.outcome, Outcome::Unknown { .. })
-    })
+        match &operation.call {
+            Call::Acquire { resource, .. }
+            | Call::Upgrade { resource, .. }
+            | Call::Downgrade { resource, .. } => note(resource.as_str()),
+            Call::AcquireAll { wants, .. } => wants.iter().for_each(|want| note(want.resource.as_str())),
+            _ => {}
+        }
+    }
+    first
 }

@@ -12,8 +12,7 @@ use std::collections::BTreeMap;
 
 use super::grants::{Grant, Grants};
 use super::uses::uses;
-use crate::check::cache_safety::Calm;
-use crate::check::drift::Drift;
+use crate::check::drift::{Calm, Drift};
 use crate::check::{CheckReport, Verdict};
 use crate::history::{Answer, Call, History, LockMode, Operation, Outcome, VirtualTime};
 

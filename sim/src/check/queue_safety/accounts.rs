@@ -3,30 +3,95 @@
 use std::collections::BTreeMap;
 
 use super::journal::{Ask, Journal, Topic};
+use crate::check::drift::Drift;
 use crate::check::{CheckReport, Verdict};
 use crate::history::{History, Operation, TopicSeen, VirtualTime};
 
+/// A topic's counts when it was seen to be empty, and who saw it.
+type Empty<'a> = (&'a Operation, TopicSeen);
+
+/// What clients know of one topic, as moments in order.
+#[derive(Debug, Default)]
+struct Known {
+    /// When each message was known to be there first.
+    there: Vec<VirtualTime>,
+    /// When each was asked for first.
+    asked: Vec<VirtualTime>,
+    /// When each acknowledgement that succeeded was answered.
+    acknowledged: Vec<VirtualTime>,
+    /// When each that may have succeeded was asked for.
+    acknowledging: Vec<VirtualTime>,
+    /// When each life can have been over first.
+    expiring: Vec<VirtualTime>,
+}
+
+/// How many of these moments are before `at`.
+fn before(moments: &[VirtualTime], at: VirtualTime) -> u64 {
+    moments.partition_point(|moment| *moment < at) as u64
+}
+
+/// How many of these moments are not after `at`.
+fn by(moments: &[VirtualTime], at: VirtualTime) -> u64 {
+    moments.partition_point(|moment| *moment <= at) as u64
+}
+
+impl Known {
+    fn of<'a>(journal: &Journal<'a>, drift: Drift) -> BTreeMap<&'a str, Self> {
+        let mut known: BTreeMap<&str, Self> =
+            journal.topics.keys().map(|name| (*name, Self::default())).collect();
+        for story in journal.stories.values() {
+            let topic = known.entry(story.topic).or_default();
+            topic.there.extend(story.there_ns);
+            topic.asked.push(story.asked_ns);
+            topic.expiring.extend(story.message.ttl_us.map(|ttl_us| drift.earliest(story.asked_ns, ttl_us)));
+        }
+        for (name, topic) in &journal.topics {
+            let known = known.entry(name).or_default();
+            let all = topic.asked.values().flatten().filter(|asked| asked.ask == Ask::Acknowledge);
+            for asked in all {
+                known.acknowledged.extend(asked.operation.returned_ns.filter(|_| asked.is_sure));
+                known.acknowledging.push(asked.operation.invoked_ns);
+            }
+        }
+        for known in known.values_mut() {
+            let Self { there, asked, acknowledged, acknowledging, expiring } = known;
+            [there, asked, acknowledged, acknowledging, expiring]
+                .into_iter()
+                .for_each(|all| all.sort_unstable());
+        }
+        known
+    }
+}
+
 /// Checks the counts, and that nothing was lost.
-pub(super) fn check(history: &History, journal: &Journal<'_>) -> CheckReport {
+pub(super) fn check(history: &History, journal: &Journal<'_>, drift: Drift) -> CheckReport {
     let mut counted = 0;
     let mut problem = None;
+    let known = Known::of(journal, drift);
     for (name, topic) in &journal.topics {
         counted += topic.counts.len();
         problem = problem
-            .or_else(|| {
-                topic.counts.iter().find_map(|(at, seen)| wrong_counts(journal, name, topic, at, seen))
-            })
-            .or_else(|| stuck(journal, name, topic));
+            .or_else(|| topic.counts.iter().find_map(|(at, seen)| wrong_counts(&known[name], name, at, seen)))
+            .or_else(|| stuck(&known[name], name, topic));
     }
-    let empty: BTreeMap<&str, (&Operation, TopicSeen)> = journal
+    let receives = |name: &str| {
+        let has_some = |name: &str| known.get(name).is_some_and(|known| !known.asked.is_empty());
+        has_some(name) || journal.sources_of(name).any(|(source, _)| has_some(source))
+    };
+    let empty: BTreeMap<&str, Empty<'_>> = journal
         .topics
         .iter()
-        .filter_map(|(name, topic)| Some((*name, emptied(journal, name, topic)?)))
+        .filter_map(|(name, topic)| {
+            let last_ns = known[name].there.last().copied();
+            Some((*name, emptied(journal, name, topic, last_ns, receives)?))
+        })
         .collect();
     let mut names = journal.topics.keys();
-    let left = names.find(|name| !empty.contains_key(*name) && receives(journal, name));
+    let left = names.find(|name| !empty.contains_key(*name) && receives(name));
     let mut judged = 0_u64;
-    problem = problem.or_else(|| lost(journal, &empty, &mut judged));
+    problem = problem
+        .or_else(|| lost(journal, &empty, drift, &mut judged))
+        .or_else(|| lost_on_the_way(journal, &empty));
     let verdict = match problem {
         Some(_) => Verdict::Invalid,
         None if judged == 0 || left.is_some() => Verdict::Unknown,
@@ -46,22 +111,18 @@ pub(super) fn check(history: &History, journal: &Journal<'_>) -> CheckReport {
     }
 }
 
-/// Whether messages come here.
-fn receives(journal: &Journal<'_>, name: &str) -> bool {
-    journal
-        .stories
-        .values()
-        .any(|story| story.topic == name || journal.sources_of(name).any(|(source, _)| source == story.topic))
-}
-
 /// When the topic was last seen to be empty, after all enqueues that anybody knows of, and after the topics
 /// that give up into it.
-fn emptied<'a>(journal: &Journal<'a>, name: &str, topic: &Topic<'a>) -> Option<(&'a Operation, TopicSeen)> {
+fn emptied<'a>(
+    journal: &Journal<'a>,
+    name: &str,
+    topic: &Topic<'a>,
+    last_ns: Option<VirtualTime>,
+    receives: impl Fn(&str) -> bool,
+) -> Option<Empty<'a>> {
     let (operation, seen) = topic.counts.iter().rev().find(|(_, seen)| seen.held() == 0)?;
-    let last_ns =
-        journal.stories.values().filter(|story| story.topic == name).filter_map(|story| story.there_ns);
-    let mut is_after = last_ns.max().is_none_or(|last_ns| last_ns <= operation.invoked_ns);
-    for (_, source) in journal.sources_of(name).filter(|(source, _)| receives(journal, source)) {
+    let mut is_after = last_ns.is_none_or(|last_ns| last_ns <= operation.invoked_ns);
+    for (_, source) in journal.sources_of(name).filter(|(source, _)| receives(source)) {
         let last = source.counts.iter().rev().find(|(_, seen)| seen.held() == 0);
         let last_ns = last.and_then(|(last, _)| last.returned_ns);
         is_after &= last_ns.is_some_and(|last_ns| last_ns <= operation.invoked_ns);
@@ -69,10 +130,12 @@ fn emptied<'a>(journal: &Journal<'a>, name: &str, topic: &Topic<'a>) -> Option<(
     Some((*operation, *seen)).filter(|_| is_after)
 }
 
-/// A message that was there, that nobody can have acknowledged, that could not expire, and that is not there.
+/// A message that was there, that nobody can have acknowledged, whose life cannot have been over, and that is
+/// not there.
 fn lost(
     journal: &Journal<'_>,
-    empty: &BTreeMap<&str, (&Operation, TopicSeen)>,
+    empty: &BTreeMap<&str, Empty<'_>>,
+    drift: Drift,
     judged: &mut u64,
 ) -> Option<String> {
     for (number, story) in &journal.stories {
@@ -89,7 +152,10 @@ fn lost(
             let of_message = topic.asked.range((*number, 0)..=(*number, u64::MAX));
             of_message.flat_map(|(_, asked)| asked).any(|asked| asked.ask == Ask::Acknowledge)
         });
-        if !acknowledged && story.message.ttl_us.is_none() {
+        let may_be_over = story.message.ttl_us.is_some_and(|ttl_us| {
+            seen_empty.returned_ns.is_none_or(|seen_ns| drift.earliest(story.asked_ns, ttl_us) <= seen_ns)
+        });
+        if !acknowledged && !may_be_over {
             return Some(format!(
                 "message {number} of {:?}, enqueued by operation #{} and there at {there_ns}, was never \
                  acknowledged, and is gone: operation #{} saw the topic empty at {}\n",
@@ -100,31 +166,41 @@ fn lost(
     None
 }
 
+/// What left some topics for another one, and did not arrive, or was never sent. All of them are empty, and
+/// that other one was last.
+fn lost_on_the_way(journal: &Journal<'_>, empty: &BTreeMap<&str, Empty<'_>>) -> Option<String> {
+    empty.iter().find_map(|(name, (operation, seen))| {
+        let sources: Vec<&str> = journal.sources_of(name).map(|(source, _)| source).collect();
+        let moved = sources.iter().map(|source| empty.get(source).map(|(_, seen)| seen.moved_out));
+        let moved_out = moved.sum::<Option<u64>>().filter(|_| !sources.is_empty())?;
+        (moved_out != seen.moved_in).then(|| {
+            format!(
+                "{moved_out} messages went over to {name:?}, but as operation #{} got its counts, {} came there\n",
+                operation.id, seen.moved_in
+            )
+        })
+    })
+}
+
 /// Counts that contradict each other, or what clients know for sure.
-fn wrong_counts(
-    journal: &Journal<'_>,
-    name: &str,
-    topic: &Topic<'_>,
-    at: &Operation,
-    seen: &TopicSeen,
-) -> Option<String> {
+fn wrong_counts(known: &Known, name: &str, at: &Operation, seen: &TopicSeen) -> Option<String> {
     let sum = |terms: &[u64]| terms.iter().fold(0_u64, |sum, term| sum.saturating_add(*term));
     let came = sum(&[seen.enqueued, seen.moved_in]);
     let accounted = sum(&[seen.held(), seen.acknowledged, seen.expired, seen.purged, seen.moved_out]);
     let returned_ns = at.returned_ns.unwrap_or(VirtualTime(u64::MAX));
-    let stories = || journal.stories.values().filter(|story| story.topic == name);
-    let sure = stories().filter(|story| story.there_ns.is_some_and(|there| there < at.invoked_ns)).count();
-    let possible = stories().filter(|story| story.asked_ns <= returned_ns).count();
-    let acknowledgements = || topic.asked.values().flatten().filter(|asked| asked.ask == Ask::Acknowledge);
-    let is_before = |operation: &Operation| operation.returned_ns.is_some_and(|at_ns| at_ns < at.invoked_ns);
-    let sure_acks = acknowledgements().filter(|asked| asked.is_sure && is_before(asked.operation)).count();
-    let possible_acks = acknowledgements().filter(|asked| asked.operation.invoked_ns <= returned_ns).count();
+    let (sure, possible) = (before(&known.there, at.invoked_ns), by(&known.asked, returned_ns));
+    let (sure_acks, possible_acks) =
+        (before(&known.acknowledged, at.invoked_ns), by(&known.acknowledging, returned_ns));
+    // What came from elsewhere lives anew, for as long as is said there.
+    let possibly_over = by(&known.expiring, returned_ns).saturating_add(seen.moved_in);
     let what = if came != accounted {
         format!("{came} messages came, and {accounted} are accounted for")
-    } else if !(sure as u64..=possible as u64).contains(&seen.enqueued) {
+    } else if !(sure..=possible).contains(&seen.enqueued) {
         format!("{} were enqueued, but clients know of {sure} to {possible}", seen.enqueued)
-    } else if !(sure_acks as u64..=possible_acks as u64).contains(&seen.acknowledged) {
+    } else if !(sure_acks..=possible_acks).contains(&seen.acknowledged) {
         format!("{} were acknowledged, but clients know of {sure_acks} to {possible_acks}", seen.acknowledged)
+    } else if seen.expired > possibly_over {
+        format!("{} had expired, but the lives of at most {possibly_over} can have been over", seen.expired)
     } else if seen.purged > 0 {
         format!("{} were purged, which nobody asked for", seen.purged)
     } else {
@@ -135,20 +211,34 @@ fn wrong_counts(
 
 /// Messages that nothing holds back, and that nobody gets: some were ready and nothing was in flight or
 /// delayed, no other consumer asked, and yet a dequeue came back with nothing.
-fn stuck(journal: &Journal<'_>, name: &str, topic: &Topic<'_>) -> Option<String> {
-    let mut stories = journal.stories.values().filter(|story| story.topic == name);
-    if !topic.unknown.is_empty() || stories.any(|story| story.message.ttl_us.is_some()) {
+fn stuck(known: &Known, name: &str, topic: &Topic<'_>) -> Option<String> {
+    if !topic.unknown.is_empty() || !known.expiring.is_empty() {
         return None;
     }
+    let mut handed: Vec<(VirtualTime, VirtualTime)> =
+        topic.deliveries.iter().map(|handed| (handed.operation.invoked_ns, handed.returned_ns)).collect();
+    handed.sort_unstable();
+    // Of those asked for by then, when the last was answered.
+    let mut latest = VirtualTime(0);
+    let answered: Vec<(VirtualTime, VirtualTime)> = handed
+        .into_iter()
+        .map(|(invoked, returned)| {
+            latest = latest.max(returned);
+            (invoked, latest)
+        })
+        .collect();
     topic.counts.iter().find_map(|(seen_by, seen)| {
         let seen_ns = seen_by.returned_ns?;
-        let dequeue = topic.empty.iter().find(|dequeue| dequeue.invoked_ns > seen_ns)?;
-        let until_ns = dequeue.returned_ns?;
         let is_ready = seen.ready > 0 && seen.delayed == 0 && seen.in_flight == 0;
-        let others = topic.deliveries.iter().any(|handed| {
-            handed.returned_ns >= seen_by.invoked_ns && handed.operation.invoked_ns <= until_ns
-        });
-        (is_ready && !others).then(|| {
+        if !is_ready {
+            return None;
+        }
+        let next = topic.empty.partition_point(|dequeue| dequeue.invoked_ns <= seen_ns);
+        let dequeue = topic.empty.get(next)?;
+        let until_ns = dequeue.returned_ns?;
+        let asked = answered.partition_point(|(invoked, _)| *invoked <= until_ns);
+        let others = asked.checked_sub(1).is_some_and(|last| answered[last].1 >= seen_by.invoked_ns);
+        (!others).then(|| {
             format!(
                 "{} messages of {name:?} are stuck: operation #{} saw them, with none in flight or delayed, and \
                  operation #{} got nothing after that\n",

@@ -4,10 +4,7 @@ use super::journal::{Handed, Journal};
 
 /// Finds a delivery beyond the last attempt, or a message given up before it.
 pub(super) fn check(journal: &Journal<'_>) -> Option<String> {
-    journal
-        .by_message()
-        .values()
-        .find_map(|handed| beyond(journal, handed).or_else(|| early(journal, handed)))
+    journal.by_message().find_map(|handed| beyond(journal, handed).or_else(|| early(journal, handed)))
 }
 
 fn beyond(journal: &Journal<'_>, handed: &[Handed<'_>]) -> Option<String> {

@@ -3,17 +3,20 @@
 use std::collections::BTreeMap;
 
 use super::journal::{Ask, Handed, Journal};
-use crate::history::VirtualTime;
+use crate::history::{Call, VirtualTime};
 
 /// Finds a delivery that cannot be.
 pub(super) fn check(journal: &Journal<'_>) -> Option<String> {
-    let by_message = journal.by_message();
     let mut names: BTreeMap<u64, u64> = BTreeMap::new();
-    for (number, handed) in &by_message {
+    let problem = journal.topics.values().find_map(|topic| too_many(&topic.deliveries));
+    if problem.is_some() {
+        return problem;
+    }
+    for handed in journal.by_message() {
         let problem = handed
             .iter()
             .find_map(|one| phantom(journal, one))
-            .or_else(|| two_of_one(*number, handed, &mut names))
+            .or_else(|| two_of_one(handed, &mut names))
             .or_else(|| disordered(handed))
             .or_else(|| came_back(journal, handed))
             .or_else(|| used_when_stale(journal, handed));
@@ -39,9 +42,21 @@ fn phantom(journal: &Journal<'_>, handed: &Handed<'_>) -> Option<String> {
     (!is_right).then(|| format!("{} was delivered, but nobody had sent it there\n", handed.text()))
 }
 
+/// More than was asked for.
+fn too_many(deliveries: &[Handed<'_>]) -> Option<String> {
+    deliveries.chunk_by(|one, other| one.operation.id == other.operation.id).find_map(|answer| {
+        let Call::Dequeue { count_max, .. } = &answer.first()?.operation.call else { return None };
+        (answer.len() as u64 > *count_max).then(|| {
+            let last = answer.last().map_or_else(String::new, Handed::text);
+            format!("{} messages for one who asked for {count_max}:\n  {last}\n", answer.len())
+        })
+    })
+}
+
 /// One message under two ids, or two under one.
-fn two_of_one(number: u64, handed: &[Handed<'_>], names: &mut BTreeMap<u64, u64>) -> Option<String> {
+fn two_of_one(handed: &[Handed<'_>], names: &mut BTreeMap<u64, u64>) -> Option<String> {
     let first = handed.first()?;
+    let number = first.delivery.message;
     if let Some(other) = handed.iter().find(|other| other.delivery.id != first.delivery.id) {
         return Some(format!(
             "one message was in the queue twice:\n  {}\n  {}\n",
@@ -80,13 +95,15 @@ fn disordered(handed: &[Handed<'_>]) -> Option<String> {
 
 /// Delivered after it was acknowledged for sure.
 fn came_back(journal: &Journal<'_>, handed: &[Handed<'_>]) -> Option<String> {
+    // Who asked for it last.
+    let last = handed.iter().max_by_key(|other| other.operation.invoked_ns);
     for (position, one) in handed.iter().enumerate() {
         let done =
             journal.asked_about(one).iter().find(|asked| asked.is_sure && asked.ask == Ask::Acknowledge);
         let Some(done) = done else { continue };
         let done_at = done.operation.returned_ns.unwrap_or(VirtualTime(u64::MAX));
         let again = handed[position + 1..].first();
-        let again = again.or_else(|| handed.iter().find(|other| other.operation.invoked_ns > done_at));
+        let again = again.or_else(|| last.filter(|other| other.operation.invoked_ns > done_at));
         if let Some(again) = again {
             return Some(format!(
                 "{}\n  was acknowledged by operation #{} between {} and {done_at}, and yet delivered again:\n  {}\n",
@@ -102,15 +119,19 @@ fn came_back(journal: &Journal<'_>, handed: &[Handed<'_>]) -> Option<String> {
 
 /// Something was done by a delivery although a later one had been answered already.
 fn used_when_stale(journal: &Journal<'_>, handed: &[Handed<'_>]) -> Option<String> {
-    handed.iter().enumerate().find_map(|(position, one)| {
-        let later_ns = handed[position + 1..].iter().map(|later| later.returned_ns).min()?;
+    // When a later one was answered first.
+    let mut later_ns: Option<VirtualTime> = None;
+    handed.iter().rev().find_map(|one| {
+        let answered_ns = later_ns;
+        later_ns = Some(later_ns.map_or(one.returned_ns, |later| later.min(one.returned_ns)));
+        let answered_ns = answered_ns?;
         let wrong = journal
             .asked_about(one)
             .iter()
-            .find(|asked| asked.is_sure && asked.operation.invoked_ns > later_ns)?;
+            .find(|asked| asked.is_sure && asked.operation.invoked_ns > answered_ns)?;
         Some(format!(
             "operation #{}, {}, succeeded at a delivery that had been followed by another, answered at \
-             {later_ns}:\n  {}\n",
+             {answered_ns}:\n  {}\n",
             wrong.operation.id,
             wrong.operation.call.kind(),
             one.text()

@@ -55,6 +55,8 @@ pub(super) struct Topic<'a> {
     pub(super) empty: Vec<&'a Operation>,
     /// Dequeues that may have got something that nobody knows of.
     pub(super) unknown: Vec<&'a Operation>,
+    /// Requests about a message's delivery that found it stale, by message and receipt.
+    pub(super) stale: Vec<(&'a Operation, (u64, u64))>,
     /// What was asked about each message's deliveries, by message and receipt.
     pub(super) asked: BTreeMap<(u64, u64), Vec<Asked<'a>>>,
     /// Its counts, as they were stated.
@@ -69,6 +71,8 @@ pub(super) struct Journal<'a> {
     /// By number.
     pub(super) stories: BTreeMap<u64, Story<'a>>,
     pub(super) topics: BTreeMap<&'a str, Topic<'a>>,
+    /// All deliveries, by message, and for each message in the order of their receipts.
+    handed: Vec<Handed<'a>>,
 }
 
 impl<'a> Journal<'a> {
@@ -79,6 +83,9 @@ impl<'a> Journal<'a> {
                 journal.note(operation);
             }
         }
+        let all = journal.topics.values().flat_map(|topic| &topic.deliveries);
+        journal.handed = all.copied().collect();
+        journal.handed.sort_by_key(|handed| (handed.delivery.message, handed.delivery.receipt));
         journal
     }
 
@@ -144,14 +151,16 @@ impl<'a> Journal<'a> {
         })
     }
 
-    /// All deliveries, by message, in the order of their receipts.
-    pub(super) fn by_message(&self) -> BTreeMap<u64, Vec<Handed<'a>>> {
-        let mut by_message: BTreeMap<u64, Vec<Handed<'a>>> = BTreeMap::new();
-        for handed in self.topics.values().flat_map(|topic| &topic.deliveries) {
-            by_message.entry(handed.delivery.message).or_default().push(*handed);
-        }
-        by_message.values_mut().for_each(|list| list.sort_by_key(|handed| handed.delivery.receipt));
-        by_message
+    /// All deliveries of each message, in the order of their receipts.
+    pub(super) fn by_message(&self) -> impl Iterator<Item = &[Handed<'a>]> {
+        self.handed.chunk_by(|one, other| one.delivery.message == other.delivery.message)
+    }
+
+    /// The delivery of this message under this receipt, if one is known.
+    pub(super) fn delivery(&self, about: (u64, u64)) -> Option<&Handed<'a>> {
+        let key = |handed: &Handed<'_>| (handed.delivery.message, handed.delivery.receipt);
+        let place = self.handed.partition_point(|handed| key(handed) < about);
+        self.handed.get(place).filter(|handed| key(handed) == about)
     }
 
     /// What was asked about a delivery.
@@ -184,7 +193,7 @@ impl<'a> Topic<'a> {
     /// A request that found the delivery stale did nothing.
     fn note_asked(&mut self, operation: &'a Operation, about: (u64, u64), ask: Ask) {
         let is_sure = match &operation.outcome {
-            Outcome::Ok { answer: Answer::Stale } => return,
+            Outcome::Ok { answer: Answer::Stale } => return self.stale.push((operation, about)),
             outcome => matches!(outcome, Outcome::Ok { .. }),
         };
         self.asked.entry(about).or_default().push(Asked { operation, ask, is_sure });

@@ -8,7 +8,7 @@ use crate::history::VirtualTime;
 
 /// Finds a delivery that came too early.
 pub(super) fn check(journal: &Journal<'_>, drift: Drift) -> Option<String> {
-    for handed in journal.by_message().values() {
+    for handed in journal.by_message() {
         let problem =
             handed.first().and_then(|first| before_its_delay(journal, drift, first)).or_else(|| {
                 handed.windows(2).find_map(|pair| within_a_lease(journal, drift, &pair[0], &pair[1]))
@@ -29,7 +29,7 @@ fn asked_ns(journal: &Journal<'_>, handed: &Handed<'_>) -> VirtualTime {
 ///
 /// Each extension counts from its own request on. One of unknown outcome may be the last that had effect, and
 /// may have shortened the lease.
-fn lease_ends(journal: &Journal<'_>, drift: Drift, handed: &Handed<'_>) -> VirtualTime {
+pub(super) fn lease_ends(journal: &Journal<'_>, drift: Drift, handed: &Handed<'_>) -> VirtualTime {
     let from = handed.operation.invoked_ns.max(asked_ns(journal, handed));
     let mut possible = vec![drift.earliest(from, handed.visibility_us)];
     for asked in journal.asked_about(handed) {

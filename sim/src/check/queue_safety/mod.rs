@@ -5,12 +5,13 @@
 //!   One message has one id however often its producer asked.
 //! * *At least once, and no more than that.* Deliveries of a message have receipts that rise in true time, and
 //!   attempts that rise in a topic up to its most. What was acknowledged does not come back. Only the current
-//!   delivery can be acknowledged, rejected or extended.
-//! * *Leases and delays.* Nobody gets a message while another's lease on it runs, unless that one rejected it;
-//!   nor before its delay is over.
+//!   delivery can be acknowledged, rejected or extended, and that one always; nobody gets more than was asked
+//!   for.
+//! * *Leases, delays and lives.* Nobody gets a message while another's lease on it runs, unless that one rejected
+//!   it; nor before its delay is over; nor, in the calm, when its life is.
 //! * *Order.* Within a group strictly first in, first out, and one at a time. Of all others a message is not
-//!   passed over by a later one of the same or a lower priority; nor does a consumer hear that there is nothing
-//!   while it is there.
+//!   passed over by a later one of the same or a lower priority, and takes its old place when it comes back; nor
+//!   does a consumer hear that there is nothing while it is there, or before the end of its wait.
 //! * *Dead letters.* A topic gives up a message after all its attempts, and not earlier.
 //!
 //! **Accounts**: once the topics were seen to be empty, each message that was enqueued for sure has been
@@ -18,30 +19,34 @@
 //! with what clients know. A topic that was never seen to be empty makes the verdict unknown.
 //!
 //! An operation of unknown outcome may have had its effect at any time since, or none. Stamps may stand still
-//! for any time, so nothing is ever late; it can only be early ([`Drift`]).
+//! for any time, so until the calm after the last fault nothing is ever late; it can only be early ([`Drift`],
+//! [`Calm`]).
 //!
 //! Sources: the rules for queues of Horn and Kroening 2015 and of Abdulla et al. 2025, adapted to leases.
 
 mod accounts;
 mod dead;
 mod deliveries;
+mod free;
 mod journal;
 mod leases;
 mod order;
+mod stale;
 
-use super::drift::Drift;
+use super::drift::{Calm, Drift};
 use super::{CheckReport, Verdict};
 use crate::history::History;
 use journal::Journal;
 
 /// Checks a history whose promises hold. Without any delivery the verdict is unknown.
 #[must_use]
-pub fn check(history: &History, drift: Drift) -> CheckReport {
+pub fn check(history: &History, drift: Drift, calm: Option<Calm>) -> CheckReport {
     let journal = Journal::of(history);
     let deliveries = journal.topics.values().map(|topic| topic.deliveries.len()).sum::<usize>();
     let problem = deliveries::check(&journal)
         .or_else(|| leases::check(&journal, drift))
-        .or_else(|| order::check(&journal))
+        .or_else(|| stale::check(&journal, drift, calm))
+        .or_else(|| order::check(&journal, drift))
         .or_else(|| dead::check(&journal));
     let verdict = match problem {
         Some(_) => Verdict::Invalid,
@@ -60,6 +65,6 @@ pub fn check(history: &History, drift: Drift) -> CheckReport {
 
 /// Checks that nothing was lost, and that the service's counts are true.
 #[must_use]
-pub fn check_accounts(history: &History) -> CheckReport {
-    accounts::check(history, &Journal::of(history))
+pub fn check_accounts(history: &History, drift: Drift) -> CheckReport {
+    accounts::check(history, &Journal::of(history), drift)
 }

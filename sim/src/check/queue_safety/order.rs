@@ -3,87 +3,38 @@
 //! A message that is neither delayed nor in a group can be delivered from the moment at which it is there. If
 //! its first delivery is known (attempt 1), then it was there, and free, up to that delivery's request. So no
 //! consumer that asked and was answered in between can have been given a later message of the same or a lower
-//! priority, one of a lower priority, or nothing.
+//! priority, one of a lower priority, or nothing. The same holds between a rejection without a delay and the
+//! next delivery, if that is known to be the next attempt: who comes back takes the old place.
+//!
+//! A consumer that waits is given what comes by the very entry that brings it. One that waited in vain stood
+//! there for its whole wait by the stamps, and so for certain between the latest moment at which it can have
+//! begun and the earliest at which it can have ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::free::{Free, Longest, free};
 use super::journal::{Handed, Journal, Story, Topic};
+use crate::check::drift::Drift;
 use crate::history::{Operation, VirtualTime};
 
-/// A message that was there for certain, and free for everybody.
-#[derive(Clone, Copy)]
-struct Free<'a> {
-    story: &'a Story<'a>,
-    /// From when on.
-    there_ns: VirtualTime,
-    /// Up to when: the request of its first delivery.
-    until_ns: VirtualTime,
-}
-
 /// Finds somebody who was passed over.
-pub(super) fn check(journal: &Journal<'_>) -> Option<String> {
+pub(super) fn check(journal: &Journal<'_>, drift: Drift) -> Option<String> {
     journal.topics.iter().find_map(|(name, topic)| {
         let free = free(journal, name, topic);
         passed_over(journal, topic, &free)
-            .or_else(|| empty_although(topic, &free))
+            .or_else(|| back_in_place(journal, topic, &free))
+            .or_else(|| within_one_answer(journal, topic))
+            .or_else(|| turned_away(topic, drift))
+            .or_else(|| empty_although(topic, &free, drift))
             .or_else(|| group_out_of_order(journal, name, topic))
     })
 }
 
-fn free<'a>(journal: &'a Journal<'_>, name: &str, topic: &Topic<'_>) -> Vec<Free<'a>> {
-    let mut free: Vec<Free<'_>> = topic
-        .deliveries
-        .iter()
-        .filter(|handed| handed.delivery.attempt == 1)
-        .filter_map(|handed| {
-            let story = journal.stories.get(&handed.delivery.message)?;
-            let there_ns = story.there_ns?;
-            let until_ns = handed.operation.invoked_ns;
-            let is_free = story.topic == name
-                && story.message.group.is_none()
-                && story.message.delay_us == 0
-                && there_ns < until_ns;
-            is_free.then_some(Free { story, there_ns, until_ns })
-        })
-        .collect();
-    free.sort_by_key(|free| free.there_ns);
-    free
-}
-
-/// Sweeps moments in time, remembering which of the messages that were there by then stayed longest.
-struct Longest<'f, 'a> {
-    free: std::iter::Peekable<std::slice::Iter<'f, Free<'a>>>,
-    longest: Option<Free<'a>>,
-}
-
-impl<'f, 'a> Longest<'f, 'a> {
-    fn over(free: &'f [Free<'a>]) -> Self {
-        Self { free: free.iter().peekable(), longest: None }
-    }
-
-    /// Of those that were there before `at` and of at least this priority, the one that stayed longest.
-    /// Moments rise from call to call.
-    fn before(&mut self, at: VirtualTime, priority: u8) -> Option<Free<'a>> {
-        while let Some(free) = self.free.next_if(|free| free.there_ns < at) {
-            if free.story.message.priority >= priority {
-                self.longest = self.longest.filter(|other| other.until_ns >= free.until_ns).or(Some(*free));
-            }
-        }
-        self.longest
-    }
-}
-
 fn passed_over(journal: &Journal<'_>, topic: &Topic<'_>, free: &[Free<'_>]) -> Option<String> {
-    let stories = |handed: &Handed<'_>| journal.stories.get(&handed.delivery.message).cloned();
-    let known: Vec<(&Handed<'_>, Story<'_>)> = topic
-        .deliveries
-        .iter()
-        .filter_map(|handed| Some((handed, stories(handed)?)))
-        .filter(|(handed, story)| story.topic == handed.topic)
-        .collect();
+    let known = at_home(journal, topic);
     let priorities: BTreeSet<u8> = known.iter().map(|(_, story)| story.message.priority).collect();
     for priority in priorities {
-        let mut later: Vec<&(&Handed<'_>, Story<'_>)> =
+        let mut later: Vec<&(&Handed<'_>, &Story<'_>)> =
             known.iter().filter(|(_, story)| story.message.priority == priority).collect();
         // Those of the same priority that were there before this one was sent.
         later.sort_by_key(|(_, story)| story.asked_ns);
@@ -108,32 +59,128 @@ fn passed_over(journal: &Journal<'_>, topic: &Topic<'_>, free: &[Free<'_>]) -> O
     None
 }
 
+/// The topic's deliveries of messages that were sent there.
+fn at_home<'j, 'a>(journal: &'j Journal<'a>, topic: &'j Topic<'a>) -> Vec<(&'j Handed<'a>, &'j Story<'a>)> {
+    let story = |handed: &'j Handed<'a>| Some((handed, journal.stories.get(&handed.delivery.message)?));
+    let all = topic.deliveries.iter().filter_map(story);
+    all.filter(|(handed, story)| story.topic == handed.topic).collect()
+}
+
+/// A message that had come back, and that one sent after it was given out before. Those that were never out
+/// are judged by [`passed_over`].
+fn back_in_place(journal: &Journal<'_>, topic: &Topic<'_>, free: &[Free<'_>]) -> Option<String> {
+    let mut back: Vec<&Free<'_>> = free.iter().filter(|free| free.is_back).collect();
+    if back.is_empty() {
+        return None;
+    }
+    back.sort_by_key(|free| free.since_ns);
+    let mut came: Vec<VirtualTime> = back.iter().filter_map(|free| free.story.there_ns).collect();
+    came.sort_unstable();
+    let mut later = at_home(journal, topic);
+    later.sort_by_key(|(handed, _)| handed.operation.invoked_ns);
+    let priorities: BTreeSet<u8> = back.iter().map(|free| free.story.message.priority).collect();
+    for priority in priorities {
+        // Of those that came into the topic by some moment, the one that is free longest, in a tree of prefixes.
+        let mut longest: Vec<Option<&Free<'_>>> = vec![None; came.len() + 1];
+        let mut begun = back.iter().filter(|free| free.story.message.priority == priority).peekable();
+        for (handed, story) in later.iter().filter(|(_, story)| story.message.priority <= priority) {
+            while let Some(free) = begun.next_if(|free| free.since_ns < handed.operation.invoked_ns) {
+                let there_ns = free.story.there_ns.unwrap_or_default();
+                let mut place = came.partition_point(|came| *came < there_ns) + 1;
+                while place < longest.len() {
+                    let longer = longest[place].filter(|other| other.until_ns >= free.until_ns);
+                    longest[place] = longer.or(Some(free));
+                    place += place & place.wrapping_neg();
+                }
+            }
+            let mut place = came.partition_point(|came| *came < story.asked_ns);
+            let mut first: Option<&Free<'_>> = None;
+            while place > 0 {
+                let here = longest[place];
+                first =
+                    first.filter(|first| here.is_none_or(|here| first.until_ns >= here.until_ns)).or(here);
+                place -= place & place.wrapping_neg();
+            }
+            if let Some(first) = first.filter(|first| first.until_ns > handed.returned_ns) {
+                return Some(unfair(first, handed, "sent before it, back, and of no lower priority"));
+            }
+        }
+    }
+    None
+}
+
+/// Two messages in one answer in the wrong order. All of one answer lay there together.
+fn within_one_answer(journal: &Journal<'_>, topic: &Topic<'_>) -> Option<String> {
+    // The next of a group may come up only when the one before it is out.
+    let is_plain = |(_, story): &&(&Handed<'_>, &Story<'_>)| story.message.group.is_none();
+    let known = at_home(journal, topic);
+    known.chunk_by(|(one, _), (other, _)| one.operation.id == other.operation.id).find_map(|answer| {
+        let plain: Vec<&(&Handed<'_>, &Story<'_>)> = answer.iter().filter(is_plain).collect();
+        plain.windows(2).find_map(|pair| {
+            let ((one, before), (other, after)) = (pair[0], pair[1]);
+            let came_first = after.there_ns.is_some_and(|there| there < before.asked_ns);
+            let (first, second) = (before.message.priority, after.message.priority);
+            (second > first || second == first && came_first)
+                .then(|| format!("one answer in the wrong order:\n  {}\n  {}\n", one.text(), other.text()))
+        })
+    })
+}
+
+/// Somebody who was to wait longer than it took until it was told that there is nothing.
+fn turned_away(topic: &Topic<'_>, drift: Drift) -> Option<String> {
+    topic.empty.iter().find_map(|operation| {
+        let stood_ns = operation.returned_ns?.since_ns(operation.invoked_ns);
+        let wait_us = operation.call.wait_us();
+        (stood_ns < drift.least_ns(wait_us)).then(|| {
+            format!(
+                "operation #{} was to wait at {:?} for {wait_us} us, but was turned away after {} us\n",
+                operation.id,
+                operation.call.object(),
+                stood_ns / 1_000
+            )
+        })
+    })
+}
+
 fn unfair(first: &Free<'_>, handed: &Handed<'_>, why: &str) -> String {
     format!(
         "message {} was passed over, {why}: it was there from {} until {} at least, but this was delivered:\n  {}\n",
         first.story.message.number,
-        first.there_ns,
+        first.since_ns,
         first.until_ns,
         handed.text()
     )
 }
 
-fn empty_although(topic: &Topic<'_>, free: &[Free<'_>]) -> Option<String> {
-    let mut empty: Vec<&&Operation> = topic.empty.iter().collect();
-    empty.sort_by_key(|operation| operation.invoked_ns);
+/// Nothing, although there was something: from before it asked until it was answered, or at any moment at which
+/// it waited for certain.
+fn empty_although(topic: &Topic<'_>, free: &[Free<'_>], drift: Drift) -> Option<String> {
+    // The latest moment at which the free one must have been there already, and from when on it must not be.
+    let mut bounds: Vec<(VirtualTime, VirtualTime, &Operation)> = Vec::new();
+    for operation in &topic.empty {
+        let Some(returned_ns) = operation.returned_ns else { continue };
+        bounds.push((operation.invoked_ns, returned_ns, operation));
+        let wait_ns = drift.least_ns(operation.call.wait_us());
+        let from_ns = VirtualTime(returned_ns.0.saturating_sub(wait_ns));
+        let until_ns = VirtualTime(operation.invoked_ns.0.saturating_add(wait_ns));
+        if from_ns < until_ns {
+            bounds.push((until_ns, from_ns, operation));
+        }
+    }
+    bounds.sort_by_key(|(by_ns, _, operation)| (*by_ns, operation.id));
     let mut longest = Longest::over(free);
-    empty.into_iter().find_map(|operation| {
-        let returned_ns = operation.returned_ns?;
-        let there = longest.before(operation.invoked_ns, 0).filter(|there| there.until_ns > returned_ns)?;
+    bounds.into_iter().find_map(|(by_ns, after_ns, operation)| {
+        let there = longest.before(by_ns, 0).filter(|there| there.until_ns > after_ns)?;
         Some(format!(
-            "operation #{} of client {}, invoked at {}, got nothing out of {:?} at {returned_ns}, but message {} \
-             was there from {} until {} at least\n",
+            "operation #{} of client {}, invoked at {}, got nothing out of {:?} at {}, but message {} was there \
+             from {} until {} at least\n",
             operation.id,
             operation.client,
             operation.invoked_ns,
             operation.call.object(),
+            operation.returned_ns.unwrap_or_default(),
             there.story.message.number,
-            there.there_ns,
+            there.since_ns,
             there.until_ns
         ))
     })

@@ -1,0 +1,111 @@
+//! How long the checks of the services take over long histories, and how much memory.
+//!
+//! The histories are made here, on a few objects, so that whatever does not grow with the logarithm shows: by small
+//! services that are correct, whose clients each have one operation open at a time (`clients`). Each is written to a
+//! file; a process of its own reads it, checks it, and tells what that took, so that no memory but its own counts.
+//!
+//! `cargo bench --bench checks` makes a million operations; `-- 100000` another number.
+#![expect(clippy::disallowed_methods, reason = "it measures real time and memory, and starts processes")]
+
+mod cache;
+mod clients;
+mod locks;
+mod queue;
+
+use std::io::{BufReader, BufWriter, Write};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use stormglass_sim::check::{CheckReport, Drift, Verdict, cache_safety, lock_safety, queue_safety};
+use stormglass_sim::history::{History, read_history, write_history};
+
+const OPERATIONS: u64 = 1_000_000;
+/// Said to the process that checks, before the service and the file.
+const CHECK: &str = "--check-file";
+
+type Check = fn(&History) -> Vec<CheckReport>;
+
+/// The services: name, maker and checks.
+const SERVICES: [(&str, fn(u64) -> History, Check); 3] = [
+    ("lock", locks::history, |history| vec![lock_safety::check(history, Drift::default(), None)]),
+    ("queue", queue::history, |history| {
+        vec![
+            queue_safety::check(history, Drift::default(), None),
+            queue_safety::check_accounts(history, Drift::default()),
+        ]
+    }),
+    ("cache", cache::history, |history| vec![cache_safety::check(history, Drift::default(), None)]),
+];
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, service, file] = arguments.as_slice()
+        && first == CHECK
+    {
+        return check(service, Path::new(file));
+    }
+    let count = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(OPERATIONS);
+    println!("service  operations  file MiB  read s  history MiB  check s  peak MiB  verdicts");
+    for (service, make, _) in SERVICES {
+        let folder = std::env::temp_dir().join(format!("stormglass-checks-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("there is room for temporary files");
+        let file = folder.join(format!("{service}.jsonl"));
+        let history = make(count);
+        let mut sink = BufWriter::new(std::fs::File::create(&file).expect("the folder was just made"));
+        write_history(&history, &mut sink)
+            .and_then(|()| sink.flush())
+            .expect("there is room for the history");
+        drop(history);
+        let own = std::env::current_exe().expect("the program knows its own file");
+        let status = Command::new(own).args([CHECK, service]).arg(&file).status();
+        std::fs::remove_dir_all(&folder).expect("the folder is ours");
+        assert!(status.is_ok_and(|status| status.success()), "the check of {service} failed");
+    }
+}
+
+fn check(service: &str, file: &Path) {
+    let (_, _, check) =
+        SERVICES.iter().find(|(name, ..)| *name == service).expect("the name was given by main");
+    let bytes = std::fs::metadata(file).expect("the file was just written").len();
+    let (history, reading) = timed(|| {
+        let source = std::fs::File::open(file).expect("the file was just written");
+        read_history(BufReader::new(source)).expect("it is a history")
+    });
+    let history_kib = memory_kib("VmRSS");
+    let (reports, checking) = timed(|| check(&history));
+    for report in &reports {
+        assert_eq!(
+            report.verdict,
+            Verdict::Valid,
+            "{}: {:?} {}",
+            report.name,
+            report.counterexample,
+            report.detail
+        );
+    }
+    let details: Vec<String> = reports.into_iter().map(|report| report.detail).collect();
+    println!(
+        "{service:<7}  {:>10}  {:>8}  {:>6.2}  {:>11}  {:>7.2}  {:>8}  {}",
+        history.operations.len(),
+        bytes >> 20,
+        reading.as_secs_f64(),
+        history_kib >> 10,
+        checking.as_secs_f64(),
+        memory_kib("VmHWM") >> 10,
+        details.join("; ")
+    );
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let begun = Instant::now();
+    let result = work();
+    (result, begun.elapsed())
+}
+
+/// A line of what Linux tells of this process's memory: `VmRSS` is what it has now, `VmHWM` the most it ever had.
+fn memory_kib(line: &str) -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let found = text.lines().find_map(|each| each.strip_prefix(line)?.strip_prefix(':'));
+    found.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}

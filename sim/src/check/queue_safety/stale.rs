@@ -1,0 +1,104 @@
+//! Deliveries that are current, and such that are not: what their leases say of who asks about them. And deliveries
+//! that nobody got.
+
+use super::journal::{Ask, Asked, Handed, Journal, Topic};
+use super::leases::lease_ends;
+use crate::check::drift::{Calm, Drift};
+use crate::history::{Operation, VirtualTime};
+
+/// Finds a delivery that was of use although nobody got it, that was refused as stale while its lease ran for
+/// certain, or that was of use when its lease was over for certain; and a message delivered when its life was.
+pub(super) fn check(journal: &Journal<'_>, drift: Drift, calm: Option<Calm>) -> Option<String> {
+    let made_up = journal.topics.iter().find_map(|(name, topic)| made_up(journal, name, topic));
+    if made_up.is_some() {
+        return made_up;
+    }
+    let mut stale = journal.topics.values().flat_map(|topic| &topic.stale);
+    stale.find_map(|(operation, about)| refused(journal, drift, operation, *about)).or_else(|| {
+        let calm = calm?;
+        let mut all = journal.by_message().flatten();
+        all.find_map(|handed| {
+            used_too_late(journal, calm, handed).or_else(|| outlived(journal, calm, handed))
+        })
+    })
+}
+
+/// Something was done by a delivery that is in no answer, and that nobody can have got unanswered by then.
+fn made_up(journal: &Journal<'_>, name: &str, topic: &Topic<'_>) -> Option<String> {
+    let first = topic.unknown.first().map(|dequeue| dequeue.invoked_ns);
+    topic.asked.iter().find_map(|(about, asked)| {
+        if journal.delivery(*about).is_some_and(|handed| handed.topic == name) {
+            return None;
+        }
+        let is_wrong = |asked: &&Asked<'_>| {
+            let returned_ns = asked.operation.returned_ns.filter(|_| asked.is_sure);
+            returned_ns.is_some_and(|returned| first.is_none_or(|first| first > returned))
+        };
+        let asked = asked.iter().find(is_wrong)?;
+        Some(format!(
+            "operation #{}, {}, succeeded at message {} of {name:?} under receipt {}, which nobody got\n",
+            asked.operation.id,
+            asked.operation.call.kind(),
+            about.0,
+            about.1
+        ))
+    })
+}
+
+/// Refused although nothing can have ended the lease: neither time, nor another request about it.
+fn refused(journal: &Journal<'_>, drift: Drift, operation: &Operation, about: (u64, u64)) -> Option<String> {
+    let handed = journal.delivery(about).filter(|handed| handed.topic == operation.call.object())?;
+    let returned_ns = operation.returned_ns?;
+    let is_early = returned_ns < lease_ends(journal, drift, handed);
+    let may_have_ended = journal
+        .asked_about(handed)
+        .iter()
+        .any(|asked| !matches!(asked.ask, Ask::Extend { .. }) && asked.operation.invoked_ns <= returned_ns);
+    (is_early && !may_have_ended).then(|| {
+        format!(
+            "operation #{}, {}, was refused as stale at {returned_ns}, while the lease ran until {} at least:\n  \
+             {}\n",
+            operation.id,
+            operation.call.kind(),
+            lease_ends(journal, drift, handed),
+            handed.text()
+        )
+    })
+}
+
+/// The latest end of this delivery's lease; never, if somebody may have extended it of whom nobody knows.
+fn lease_over(journal: &Journal<'_>, calm: Calm, handed: &Handed<'_>, but: &Asked<'_>) -> VirtualTime {
+    let first = calm.certainly_over(handed.returned_ns, handed.visibility_us);
+    let extended = journal.asked_about(handed).iter().filter_map(|asked| match asked.ask {
+        Ask::Extend { visibility_us } if asked.operation.id != but.operation.id => {
+            let from = asked.operation.returned_ns.filter(|_| asked.is_sure);
+            Some(from.map_or(VirtualTime(u64::MAX), |from| calm.certainly_over(from, visibility_us)))
+        }
+        _ => None,
+    });
+    extended.chain([first]).max().unwrap_or(first)
+}
+
+fn used_too_late(journal: &Journal<'_>, calm: Calm, handed: &Handed<'_>) -> Option<String> {
+    journal.asked_about(handed).iter().filter(|asked| asked.is_sure).find_map(|asked| {
+        let over = lease_over(journal, calm, handed, asked);
+        (asked.operation.invoked_ns > over).then(|| {
+            format!(
+                "operation #{}, {}, succeeded at {}, although the lease had been over since {over} at the \
+                 latest:\n  {}\n",
+                asked.operation.id,
+                asked.operation.call.kind(),
+                asked.operation.invoked_ns,
+                handed.text()
+            )
+        })
+    })
+}
+
+fn outlived(journal: &Journal<'_>, calm: Calm, handed: &Handed<'_>) -> Option<String> {
+    let story = journal.stories.get(&handed.delivery.message).filter(|story| story.topic == handed.topic)?;
+    let over = calm.certainly_over(story.there_ns?, story.message.ttl_us?);
+    (handed.operation.invoked_ns > over).then(|| {
+        format!("a message was delivered although its life was over by {over}:\n  {}\n", handed.text())
+    })
+}
