@@ -26,4 +26,5 @@ mod queue_accounts;
 mod queue_safety;
 mod queue_turns;
 mod support;
+mod tiers;
 mod verdicts;

@@ -40,7 +40,7 @@ fn cas(from: i64, to: i64, done: bool) -> (PlainRegisterOp, Option<PlainRegister
     (PlainRegisterOp::CompareAndSet { from: Some(from), to: Some(to) }, Some(answer))
 }
 
-fn rows<Op, Answer>(spans: Vec<(u64, u64, (Op, Option<Answer>))>) -> Vec<Row<Op, Answer>> {
+pub(crate) fn rows<Op, Answer>(spans: Vec<(u64, u64, (Op, Option<Answer>))>) -> Vec<Row<Op, Answer>> {
     let row = |(invoked, returned, (op, answer)): (u64, u64, (Op, Option<Answer>))| {
         (invoked, returned, op, answer.filter(|_| returned > 0))
     };

@@ -11,6 +11,11 @@ use crate::history::VirtualTime;
 /// this also bounds memory.
 pub const STEPS_MAX: u64 = 4_000_000;
 
+/// What confirming a violation may cost, in steps.
+pub const CONFIRM_STEPS_MAX: u64 = 1_000_000;
+/// What making a violation small may cost, in steps.
+pub const SHRINK_STEPS_MAX: u64 = 1_000_000;
+
 /// What a check may spend. Steps are counted, never seconds: the same history gets the same verdict
 /// everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,19 +55,25 @@ impl Times {
 pub enum Tier {
     /// The order that the answers suggest was replayed.
     Replay,
+    /// A rule for this kind of object.
+    Rule,
+    /// The frontier of configurations, operation by operation.
+    Frontier,
     /// The depth-first search over orders.
     Search,
 }
 
 impl Tier {
     /// All, in the order in which they are tried.
-    pub const ALL: [Self; 2] = [Self::Replay, Self::Search];
+    pub const ALL: [Self; 4] = [Self::Replay, Self::Rule, Self::Frontier, Self::Search];
 }
 
 impl fmt::Display for Tier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Replay => "replay",
+            Self::Rule => "rule",
+            Self::Frontier => "frontier",
             Self::Search => "search",
         })
     }
@@ -94,6 +105,22 @@ impl fmt::Display for Decided {
     }
 }
 
+/// How a violation was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refutation {
+    /// The tier that found it.
+    pub found_by: Tier,
+    /// The tier that found it again, in what is shown of it; `None` if that took more than
+    /// [`CONFIRM_STEPS_MAX`] steps.
+    pub confirmed_by: Option<Tier>,
+    /// Operations on the object.
+    pub operations: u64,
+    /// Operations that are enough to show it.
+    pub operations_shown: u64,
+    /// Steps that it took to make it small and to find it again.
+    pub steps: u64,
+}
+
 /// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Linearizability {
@@ -108,10 +135,11 @@ pub struct Linearizability {
     pub decided: Decided,
     /// Objects left undecided.
     pub undecided: u64,
-    /// The tier that found the violation that is shown.
-    pub refuted_by: Option<Tier>,
-    /// Steps of all tiers.
+    /// How the violation that is shown was found.
+    pub refutation: Option<Refutation>,
+    /// Steps of all tiers, up to the verdict.
     pub steps: u64,
-    /// The violation on the object with the fewest operations, rendered.
+    /// The violation on the object with the fewest operations, made small and rendered. If the verdict is
+    /// unknown: two tiers contradicted each other over this, and one of them is wrong.
     pub counterexample: Option<String>,
 }

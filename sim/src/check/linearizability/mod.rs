@@ -4,10 +4,17 @@
 //! Linearizability is local, so the history is checked object by object. Each goes through tiers, and the
 //! result says which tier decided:
 //!
-//! 1. [`replay`]: the order that the answers themselves suggest is verified; linear, and a certificate.
-//! 2. [`Search`]: Wing, Gong and Lowe's depth-first search, which also finds violations.
+//! 1. *Replay* ([`replay()`]): the order that the answers themselves suggest is verified; linear, and a
+//!    certificate.
+//! 2. *Rules* ([`Model::rule`]) for special objects, in O(n log n), which also refute.
+//! 3. *The frontier* ([`follow`], and [`Online`] while the history is still happening): all configurations
+//!    that explain the past; its memory follows concurrency, not length.
+//! 4. *The search* ([`Search`]): Wing, Gong and Lowe's, depth first, side by side with the frontier.
 //!
-//! The searches of all objects share one budget of steps, in rounds of growing size, so that one hard
+//! A violation is made small, without being made up, and found again by a second tier before it is shown. If
+//! the second tier disagrees, one of the two is wrong, and the verdict is unknown.
+//!
+//! Frontiers and searches of all objects share one budget of steps, in rounds of growing size, so that one hard
 //! object does not hide an easy violation in another. Steps are counted, never seconds: the same history
 //! always gets the same verdict.
 //!
@@ -16,28 +23,38 @@
 //!
 //! Deliberately absent: any knowledge of the nodes; the models are independent specifications.
 
+mod contest;
 mod entry;
+mod frontier;
 mod limits;
 mod memo;
 mod model;
 mod plain_pending;
 mod recorded;
+mod refute;
 mod register_guess;
 mod register_pending;
 mod render;
 mod rounds;
+mod rule;
 mod search;
+mod shrink;
 mod timeline;
 mod witness;
 
 pub use entry::{Entry, EntryOf, Partition, PartitionOf};
-pub use limits::{Decided, Limits, Linearizability, STEPS_MAX, Tier, Times};
+pub use frontier::{Follow, Online, OnlineViolation, follow};
+pub use limits::{
+    CONFIRM_STEPS_MAX, Decided, Limits, Linearizability, Refutation, SHRINK_STEPS_MAX, STEPS_MAX, Tier, Times,
+};
 pub use model::{
-    AppendAnswer, AppendModel, AppendOp, AppendState, LockAnswer, LockModel, LockOp, LockState, Model,
+    AppendAnswer, AppendModel, AppendOp, AppendState, ExclusionAnswer, ExclusionModel, ExclusionOp,
+    ExclusionState, FifoAnswer, FifoModel, FifoOp, LockAnswer, LockModel, LockOp, LockState, Model,
     PlainRegisterAnswer, PlainRegisterModel, PlainRegisterOp, RegisterAnswer, RegisterModel, RegisterOp,
     RegisterState, SetModel, Sets, TextAnswer, TextOp, Version,
 };
 pub use recorded::{ServiceModel, check_history, partitions_of};
-pub use rounds::{check, check_as};
+pub use rounds::{check, check_as, verdict};
+pub use rule::Ruling;
 pub use search::{Deepest, Progress, Search};
 pub use witness::{Replay, replay};

@@ -1,8 +1,9 @@
 //! All objects of one kind, under one budget.
 
-use super::limits::{Decided, Limits, Linearizability, Tier, Times};
-use super::render::render;
-use super::{Model, PartitionOf, Progress, Search, replay};
+use super::contest::{Contest, Decision, at_once};
+use super::limits::{Decided, Limits, Linearizability, Times};
+use super::refute::{Finding, refute};
+use super::{Model, PartitionOf};
 use crate::check::Verdict;
 use crate::plant::{self, Flaw};
 
@@ -25,18 +26,44 @@ pub fn check_as<M: Model>(
     limits: &Limits,
     times: Times,
 ) -> Linearizability {
+    let (mut result, violation) = decide_all(model, partitions, limits);
+    let Some((partition, decision)) = violation else { return result };
+    match refute(model, &partition, decision, times, result.steps) {
+        Finding::Violation(refutation, shown) => {
+            (result.refutation, result.counterexample) = (Some(refutation), Some(shown));
+        }
+        Finding::Contradiction(shown) => {
+            (result.verdict, result.counterexample) = (Verdict::Unknown, Some(shown));
+        }
+    }
+    result
+}
+
+/// As [`check`], but a violation is not shown, and therefore neither made small nor found again.
+pub fn verdict<M: Model>(model: &M, partitions: Vec<PartitionOf<M>>, limits: &Limits) -> Linearizability {
+    decide_all(model, partitions, limits).0
+}
+
+type Violation<M> = (PartitionOf<M>, Decision);
+
+fn decide_all<M: Model>(
+    model: &M,
+    partitions: Vec<PartitionOf<M>>,
+    limits: &Limits,
+) -> (Linearizability, Option<Violation<M>>) {
     let mut result = Linearizability {
         verdict: Verdict::Unknown,
         operations: 0,
         objects: partitions.len() as u64,
         decided: Decided::default(),
         undecided: 0,
-        refuted_by: None,
+        refutation: None,
         steps: 0,
         counterexample: None,
     };
     let mut answered = 0;
     let mut hard = Vec::new();
+    let mut violation: Option<Violation<M>> = None;
     for mut partition in partitions {
         let entries = &mut partition.entries;
         result.operations += entries.len() as u64;
@@ -45,58 +72,63 @@ pub fn check_as<M: Model>(
             entries.retain(|entry| entry.answer.is_some());
         }
         model.settle(entries);
-        let guess = model.guess(entries);
-        let replayed = guess.map(|order| replay(model, entries, &order));
-        result.steps += replayed.map_or(0, |replayed| replayed.steps);
-        if replayed.is_some_and(|replayed| replayed.certified) {
-            result.decided.add(Tier::Replay);
-        } else {
+        let Some(decision) = at_once(model, entries, &mut result.steps) else {
             hard.push(partition);
+            continue;
+        };
+        result.decided.add(decision.tier);
+        // The first of the smallest is shown.
+        let smaller = |(other, _): &(PartitionOf<M>, _)| partition.entries.len() < other.entries.len();
+        if !decision.linearizable && violation.as_ref().is_none_or(smaller) {
+            violation = Some((partition, decision));
         }
     }
-    search_in_rounds(model, &hard, limits.steps, times, &mut result);
+    if violation.is_none() {
+        violation = search_in_rounds(model, hard, limits.steps, &mut result);
+    } else {
+        result.undecided += hard.len() as u64;
+    }
     result.verdict = match () {
-        () if result.counterexample.is_some() => Verdict::Invalid,
+        () if violation.is_some() => Verdict::Invalid,
         () if result.undecided > 0 || (answered == 0 && !plant::is(Flaw::CheckerEmptyPasses)) => {
             Verdict::Unknown
         }
         () => Verdict::Valid,
     };
-    result
+    (result, violation)
 }
 
+/// Searches objects side by side; the violation that is found first, if one is.
 fn search_in_rounds<M: Model>(
     model: &M,
-    hard: &[PartitionOf<M>],
+    mut hard: Vec<PartitionOf<M>>,
     budget_steps: u64,
-    times: Times,
     result: &mut Linearizability,
-) {
-    let mut open: Vec<(&PartitionOf<M>, Search<'_, M>)> =
-        hard.iter().map(|partition| (partition, Search::new(model, &partition.entries))).collect();
+) -> Option<Violation<M>> {
     // Of equally small ones the first by name is shown.
-    open.sort_by_key(|(partition, _)| partition.entries.len());
+    hard.sort_by_key(|partition| partition.entries.len());
+    let mut open: Vec<(usize, Contest<'_, M>)> =
+        hard.iter().map(|partition| Contest::new(model, &partition.entries)).enumerate().collect();
     let mut left = budget_steps;
     let mut round_steps = ROUND_STEPS_FIRST;
-    while !open.is_empty() && left > 0 && result.counterexample.is_none() {
-        open.retain_mut(|(partition, search)| {
-            let before = search.steps();
-            let progress = search.run(round_steps.min(left));
-            let spent = search.steps() - before;
-            left -= spent;
+    let mut violation: Option<(usize, Decision)> = None;
+    while !open.is_empty() && left > 0 && violation.is_none() {
+        open.retain_mut(|(number, contest)| {
+            let before = contest.steps();
+            let decision = contest.run(round_steps.min(left));
+            let spent = contest.steps() - before;
+            left = left.saturating_sub(spent);
             result.steps += spent;
-            if progress == Progress::NotLinearizable && result.counterexample.is_none() {
-                result.counterexample =
-                    search.deepest().map(|deepest| render(model, partition, times, deepest));
-                result.refuted_by = Some(Tier::Search);
+            let Some(decision) = decision else { return true };
+            result.decided.add(decision.tier);
+            if !decision.linearizable && violation.is_none() {
+                violation = Some((*number, decision));
             }
-            if progress == Progress::Unfinished {
-                return true;
-            }
-            result.decided.add(Tier::Search);
             false
         });
         round_steps = round_steps.saturating_mul(ROUND_GROWTH);
     }
     result.undecided += open.len() as u64;
+    drop(open);
+    violation.map(|(number, decision)| (hard.swap_remove(number), decision))
 }

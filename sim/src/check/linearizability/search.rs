@@ -135,6 +135,16 @@ impl<'e, M: Model> Search<'e, M> {
         self.deepest.as_ref().map(|(_, deepest)| deepest)
     }
 
+    /// Where the search got furthest, or where it stands if it has not had to turn back.
+    pub(super) fn deepest_so_far(&mut self) -> Deepest<M::State> {
+        if let Some(deepest) = self.deepest() {
+            return deepest.clone();
+        }
+        self.note_depth();
+        let state = self.state.clone();
+        self.deepest().cloned().unwrap_or(Deepest { prefix: Vec::new(), state, stuck: Vec::new() })
+    }
+
     /// The linearization found so far, as positions in the entries.
     #[must_use]
     pub fn order(&self) -> Vec<usize> {

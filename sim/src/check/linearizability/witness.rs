@@ -20,13 +20,26 @@ pub struct Replay {
 /// Replays `order`, positions in `entries`.
 pub fn replay<M: Model>(model: &M, entries: &[EntryOf<M>], order: &[usize]) -> Replay {
     let mut steps = 0;
-    let certified = accepts(model, entries, order, &mut steps);
+    let certified = accepts(model, entries, order, true, &mut steps);
     Replay { certified, steps }
 }
 
-fn accepts<M: Model>(model: &M, entries: &[EntryOf<M>], order: &[usize], steps: &mut u64) -> bool {
+/// Whether `order` is a linearization if nothing is made of operations that follow others of their process
+/// at the very moment of their return.
+pub(super) fn explains<M: Model>(model: &M, entries: &[EntryOf<M>], order: &[usize]) -> bool {
+    accepts(model, entries, order, false, &mut 0)
+}
+
+fn accepts<M: Model>(
+    model: &M,
+    entries: &[EntryOf<M>],
+    order: &[usize],
+    strict: bool,
+    steps: &mut u64,
+) -> bool {
     let mut placed = vec![false; entries.len()];
-    let ties: BTreeSet<u64> = entries.iter().filter_map(|entry| entry.after).collect();
+    let tied = entries.iter().filter(|_| strict);
+    let ties: BTreeSet<u64> = tied.filter_map(|entry| entry.after).collect();
     let mut placed_ties = BTreeSet::new();
     let mut state = model.initial();
     let mut latest_invoked = 0;
@@ -35,7 +48,7 @@ fn accepts<M: Model>(model: &M, entries: &[EntryOf<M>], order: &[usize], steps: 
         let Some(entry) = entries.get(position) else { return false };
         let again = std::mem::replace(&mut placed[position], true);
         let late = entry.returned.is_some_and(|returned| returned < latest_invoked);
-        let early = entry.after.is_some_and(|id| !placed_ties.contains(&id));
+        let early = strict && entry.after.is_some_and(|id| !placed_ties.contains(&id));
         if again || late || early {
             return false;
         }

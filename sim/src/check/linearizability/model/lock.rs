@@ -3,10 +3,10 @@
 //!
 //! Whether two clients believed in conflicting holds at one time is judged elsewhere, by lock safety.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::ServiceModel;
-use super::{EntryOf, Model};
+use super::{EntryOf, Model, readers};
 use crate::history::{Answer, Call};
 
 /// The specification of acquire and release on one resource.
@@ -101,27 +101,45 @@ impl Model for LockModel {
     }
 
     /// An unanswered acquisition or release can only end holds, which leases may do anyway: none is ever
-    /// needed to explain an answer. A release under a token that its client can only have learnt from an
+    /// needed to explain an answer. A release under a token that its client can only have learnt from an earlier
     /// acquisition of unknown outcome proves nothing and goes too.
     fn settle(&self, entries: &mut Vec<EntryOf<Self>>) {
         let mut granted = BTreeSet::new();
-        let mut uncertain = BTreeSet::new();
+        // When each client first asked without an answer.
+        let mut uncertain: BTreeMap<u64, u64> = BTreeMap::new();
         for entry in entries.iter() {
             match (entry.op, entry.answer) {
                 (LockOp::Acquire { .. }, Some(LockAnswer::Granted { token })) => {
                     granted.insert(token);
                 }
                 (LockOp::Acquire { .. }, None) => {
-                    uncertain.insert(entry.process);
+                    let first = uncertain.entry(entry.process).or_insert(entry.invoked);
+                    *first = entry.invoked.min(*first);
                 }
                 _ => {}
             }
         }
         entries.retain(|entry| match entry.op {
             _ if entry.answer.is_none() => false,
-            LockOp::Release { token } => granted.contains(&token) || !uncertain.contains(&entry.process),
+            LockOp::Release { token } => {
+                let earlier = uncertain.get(&entry.process).is_some_and(|asked| *asked < entry.invoked);
+                granted.contains(&token) || !earlier
+            }
             LockOp::Acquire { .. } => true,
         });
+    }
+
+    /// A grant with the releases under its token: it can only have stood in the way of others.
+    fn removable(&self, entries: &[EntryOf<Self>]) -> Vec<Vec<usize>> {
+        let mut tokens: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+        for (at, entry) in entries.iter().enumerate() {
+            match (entry.op, entry.answer) {
+                (LockOp::Acquire { .. }, Some(LockAnswer::Granted { token }))
+                | (LockOp::Release { token }, Some(_)) => tokens.entry(token).or_default().push(at),
+                _ => {}
+            }
+        }
+        readers(self, entries).into_iter().chain(tokens.into_values()).collect()
     }
 
     fn describe_op(&self, op: &LockOp) -> String {

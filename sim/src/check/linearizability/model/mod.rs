@@ -4,6 +4,8 @@
 //! "correct" means here.
 
 mod append;
+mod exclusion;
+mod fifo;
 mod lock;
 mod plain_register;
 mod register;
@@ -13,12 +15,14 @@ use std::fmt::Debug;
 use std::hash::Hash;
 
 pub use append::{AppendAnswer, AppendModel, AppendOp, AppendState, TextAnswer, TextOp};
+pub use exclusion::{ExclusionAnswer, ExclusionModel, ExclusionOp, ExclusionState};
+pub use fifo::{FifoAnswer, FifoModel, FifoOp};
 pub use lock::{LockAnswer, LockModel, LockOp, LockState};
 pub use plain_register::{PlainRegisterAnswer, PlainRegisterModel, PlainRegisterOp};
 pub use register::{RegisterAnswer, RegisterModel, RegisterOp, RegisterState, Version};
 pub use sets::{SetModel, Sets};
 
-use super::EntryOf;
+use super::{EntryOf, Ruling};
 
 /// A sequential specification of one object.
 ///
@@ -77,6 +81,19 @@ pub trait Model {
         None
     }
 
+    /// What a rule for just this kind of object says, if one applies. It does not know of
+    /// [`Entry::after`](super::Entry::after).
+    fn rule(&self, _entries: &[EntryOf<Self>]) -> Option<Ruling> {
+        None
+    }
+
+    /// Groups of operations, as positions in `entries`, any of which can be left out as a whole: if there is
+    /// an order that explains all, there is one that explains the rest. By this a violation is made small.
+    /// Those that only read can always be left out.
+    fn removable(&self, entries: &[EntryOf<Self>]) -> Vec<Vec<usize>> {
+        readers(self, entries)
+    }
+
     /// What was asked, in few words.
     fn describe_op(&self, op: &Self::Op) -> String {
         format!("{op:?}")
@@ -91,6 +108,13 @@ pub trait Model {
     fn describe_state(&self, state: &Self::State) -> String {
         format!("{state:?}")
     }
+}
+
+/// Each operation that only reads.
+fn readers<M: Model + ?Sized>(model: &M, entries: &[EntryOf<M>]) -> Vec<Vec<usize>> {
+    let reads =
+        |entry: &EntryOf<M>| entry.answer.as_ref().is_some_and(|answer| model.reads(&entry.op, answer));
+    (0..entries.len()).filter(|at| reads(&entries[*at])).map(|at| vec![at]).collect()
 }
 
 /// A number, or that there is none.

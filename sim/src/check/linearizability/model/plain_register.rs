@@ -1,7 +1,10 @@
 //! A register without versions, as public histories have it: read, write, compare-and-set.
 
+use std::collections::BTreeMap;
+
 use super::super::plain_pending::settle;
-use super::{EntryOf, Model, optional};
+use super::super::rule;
+use super::{EntryOf, Model, Ruling, optional, readers};
 
 /// The specification. The value is a number or nothing, and nothing at first.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,6 +77,41 @@ impl Model for PlainRegisterModel {
 
     fn settle(&self, entries: &mut Vec<EntryOf<Self>>) {
         settle(entries);
+    }
+
+    fn rule(&self, entries: &[EntryOf<Self>]) -> Option<Ruling> {
+        rule::blocks(entries)
+    }
+
+    /// A value that was written once and not swapped, with its reads, as long as nobody was refused.
+    fn removable(&self, entries: &[EntryOf<Self>]) -> Vec<Vec<usize>> {
+        let mut groups = readers(self, entries);
+        if entries.iter().any(|entry| entry.answer == Some(PlainRegisterAnswer::Refused)) {
+            return groups;
+        }
+        // Per value: its operations, and how many forbid to leave it out.
+        let mut values: BTreeMap<i64, (Vec<usize>, u64)> = BTreeMap::new();
+        for (at, entry) in entries.iter().enumerate() {
+            let (seen, written) = match (entry.op, entry.answer) {
+                (PlainRegisterOp::Read, Some(PlainRegisterAnswer::Value(value))) => (value, None),
+                (PlainRegisterOp::Read, _) => continue,
+                (PlainRegisterOp::Write(value), _) => (None, value),
+                (PlainRegisterOp::CompareAndSet { from, to }, _) => {
+                    if let Some(from) = from {
+                        values.entry(from).or_default().1 += 2;
+                    }
+                    (None, to)
+                }
+            };
+            for value in [seen, written].into_iter().flatten() {
+                values.entry(value).or_default().0.push(at);
+            }
+            if let Some(value) = written {
+                values.entry(value).or_default().1 += 1;
+            }
+        }
+        groups.extend(values.into_values().filter(|(_, obstacles)| *obstacles <= 1).map(|(group, _)| group));
+        groups
     }
 
     fn describe_op(&self, op: &PlainRegisterOp) -> String {

@@ -1,9 +1,12 @@
 //! A register that holds one value or none. Each write and each delete gets a version; versions rise.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::super::ServiceModel;
 use super::super::register_guess::guess;
 use super::super::register_pending::settle;
-use super::{EntryOf, Model, optional};
+use super::super::witness;
+use super::{EntryOf, Model, Ruling, optional, readers};
 use crate::history::{Answer, Call};
 
 /// The specification of get, set, compare-and-set and delete on one key.
@@ -204,6 +207,61 @@ impl Model for RegisterModel {
 
     fn guess(&self, entries: &[EntryOf<Self>]) -> Option<Vec<usize>> {
         guess(entries)
+    }
+
+    /// If every operation was answered, then versions order all effects, reads of a value follow its write,
+    /// and reads of nothing are best placed as early as they can be: no other order is better than the guess.
+    fn rule(&self, entries: &[EntryOf<Self>]) -> Option<Ruling> {
+        entries.iter().all(|entry| entry.answer.is_some()).then_some(())?;
+        let order = guess(entries).filter(|order| witness::explains(self, entries, order));
+        Some(order.map_or(Ruling::Impossible, Ruling::Order))
+    }
+
+    /// The write of a version, with all who saw it, if what follows does not ask what was there before.
+    fn removable(&self, entries: &[EntryOf<Self>]) -> Vec<Vec<usize>> {
+        let mut groups = readers(self, entries);
+        let mut versions: BTreeMap<u64, (Vec<usize>, Option<usize>)> = BTreeMap::new();
+        for (at, entry) in entries.iter().enumerate() {
+            match entry.answer {
+                Some(RegisterAnswer::Written { version }) => {
+                    let group = versions.entry(version).or_default();
+                    group.0.push(at);
+                    group.1 = Some(at);
+                }
+                Some(RegisterAnswer::Deleted { version, .. }) => {
+                    versions.entry(version).or_default().1 = Some(at);
+                }
+                Some(
+                    RegisterAnswer::Value { version: Some(version), .. }
+                    | RegisterAnswer::Mismatch { version: Some(version), .. },
+                ) => {
+                    versions.entry(version).or_default().0.push(at);
+                }
+                _ => {}
+            }
+        }
+        let asked: BTreeSet<u64> = entries
+            .iter()
+            .filter(|entry| entry.answer.is_none())
+            .filter_map(|entry| match entry.op {
+                RegisterOp::CompareAndSet { expected, .. } => expected,
+                _ => None,
+            })
+            .collect();
+        // From the last version to the first: whether the write that follows takes whatever is there.
+        let mut indifferent = true;
+        for (group, writer) in versions.into_values().rev() {
+            let Some(writer) = writer else { continue };
+            let written = match entries[writer].op {
+                RegisterOp::Set(value) | RegisterOp::CompareAndSet { value, .. } => Some(value),
+                _ => None,
+            };
+            if indifferent && written.is_some_and(|value| !asked.contains(&value)) {
+                groups.push(group);
+            }
+            indifferent = matches!(entries[writer].op, RegisterOp::Set(_));
+        }
+        groups
     }
 
     fn describe_op(&self, op: &RegisterOp) -> String {

@@ -1,0 +1,89 @@
+//! Every way in which linearizability is decided, against every other, on random histories.
+//!
+//! Small histories are judged by a checker too simple to be wrong; histories of 40 to 200 operations by the
+//! depth-first search. A test runs until a rule has ruled on so many histories ([`small_count`],
+//! [`long_count`]), not until so many were drawn. `STORMGLASS_FUZZ=100 cargo test --release -p stormglass-sim
+//! --test linearizability_fuzz` makes a hundred times as many, from other seeds.
+
+mod brute;
+mod compare;
+mod generate;
+mod worlds;
+
+use compare::{Tally, long_count, run_long, run_small, small_count};
+use stormglass_sim::check::linearizability::{
+    AppendModel, ExclusionModel, FifoModel, LockModel, Partition, PlainRegisterModel, RegisterModel,
+};
+use worlds::{Exclusion, Fifo, Locks, PlainRegister, Register, Text};
+
+/// Histories that a rule is to have ruled on, for rules that have to be tried on a million.
+fn assert_ruled(tally: &Tally, count: u64) {
+    assert!(tally.ruled >= count, "{tally:?}");
+    assert!(tally.ruled_linearizable * 20 > tally.ruled && tally.ruled_not * 20 > tally.ruled, "{tally:?}");
+}
+
+#[test]
+fn the_rule_for_plain_registers_is_right() {
+    let tally = run_small("blocks", PlainRegister::unique, |entries, judge| {
+        judge.judge(&PlainRegisterModel, entries)
+    });
+    assert_ruled(&tally, small_count());
+}
+
+#[test]
+fn the_rule_for_registers_with_versions_is_right() {
+    let tally = run_small("versions", Register::new, |entries, judge| judge.judge(&RegisterModel, entries));
+    assert_ruled(&tally, small_count());
+}
+
+#[test]
+fn the_rule_for_queues_is_right() {
+    let tally = run_small("fifo", Fifo::new, |entries, judge| judge.judge(&FifoModel, entries));
+    assert_ruled(&tally, small_count());
+}
+
+#[test]
+fn the_rule_for_mutexes_is_right() {
+    let tally =
+        run_small("exclusion", Exclusion::new, |entries, judge| judge.judge(&ExclusionModel, entries));
+    assert_ruled(&tally, small_count());
+}
+
+#[test]
+fn the_frontier_and_the_search_are_right_where_no_rule_helps() {
+    let plain = run_small("plain", PlainRegister::few_values, |entries, judge| {
+        judge.judge(&PlainRegisterModel, entries)
+    });
+    let locks = run_small("locks", Locks::new, |entries, judge| judge.judge(&LockModel, entries));
+    let texts = run_small("texts", Text::new, |entries, judge| {
+        let (model, mut partitions) = AppendModel::new(vec![Partition { name: "x".to_owned(), entries }]);
+        judge.judge(&model, partitions.remove(0).entries);
+    });
+    for tally in [plain, locks, texts] {
+        assert!(tally.followed >= small_count() / 4, "{tally:?}");
+    }
+}
+
+#[test]
+fn long_histories_get_one_verdict_from_all() {
+    let blocks =
+        run_long("blocks", PlainRegister::unique, |entries, judge| judge.judge(&PlainRegisterModel, entries));
+    let versions = run_long("versions", Register::new, |entries, judge| judge.judge(&RegisterModel, entries));
+    let fifo = run_long("fifo", Fifo::new, |entries, judge| judge.judge(&FifoModel, entries));
+    let exclusion =
+        run_long("exclusion", Exclusion::new, |entries, judge| judge.judge(&ExclusionModel, entries));
+    for tally in [blocks, versions, fifo, exclusion] {
+        assert!(tally.ruled >= long_count(), "{tally:?}");
+    }
+    let plain = run_long("plain", PlainRegister::few_values, |entries, judge| {
+        judge.judge(&PlainRegisterModel, entries)
+    });
+    let locks = run_long("locks", Locks::new, |entries, judge| judge.judge(&LockModel, entries));
+    let texts = run_long("texts", Text::new, |entries, judge| {
+        let (model, mut partitions) = AppendModel::new(vec![Partition { name: "x".to_owned(), entries }]);
+        judge.judge(&model, partitions.remove(0).entries);
+    });
+    for tally in [plain, locks, texts] {
+        assert!(tally.followed >= long_count() / 4, "{tally:?}");
+    }
+}
