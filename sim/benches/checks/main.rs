@@ -5,7 +5,11 @@
 //! file; a process of its own reads it, checks it, and tells what that took, so that no memory but its own counts.
 //!
 //! `cargo bench --bench checks` makes a million operations; `-- 100000` another number.
-#![expect(clippy::disallowed_methods, reason = "it measures real time and memory, and starts processes")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it measures real time and memory, keeps files and starts processes"
+)]
 
 mod cache;
 mod clients;
@@ -24,10 +28,11 @@ const OPERATIONS: u64 = 1_000_000;
 /// Said to the process that checks, before the service and the file.
 const CHECK: &str = "--check-file";
 
+type Maker = fn(u64) -> History;
 type Check = fn(&History) -> Vec<CheckReport>;
 
 /// The services: name, maker and checks.
-const SERVICES: [(&str, fn(u64) -> History, Check); 3] = [
+const SERVICES: [(&str, Maker, Check); 3] = [
     ("lock", locks::history, |history| vec![lock_safety::check(history, Drift::default(), None)]),
     ("queue", queue::history, |history| {
         vec![
