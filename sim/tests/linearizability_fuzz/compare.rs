@@ -11,14 +11,14 @@ use stormglass_sim::rng::{StreamRng, Streams};
 use crate::brute;
 use crate::generate::{Shape, World, below, history};
 
-/// Small histories that each rule has to rule on; `STORMGLASS_FUZZ` times as many if that is set.
+/// Small histories that each rule has to rule on; `STORMGLASS_FUZZ` times as many if that is set. With 40 a million.
 pub(crate) fn small_count() -> u64 {
-    1_000_000 * larger().unwrap_or(1)
+    25_000 * larger().unwrap_or(1)
 }
 
 /// Histories of 40 to 200 operations that each rule has to rule on.
 pub(crate) fn long_count() -> u64 {
-    10_000 * larger().unwrap_or(1)
+    250 * larger().unwrap_or(1)
 }
 
 fn larger() -> Option<u64> {
