@@ -34,6 +34,7 @@ mod target;
 mod timeline;
 mod transfer;
 mod upgrade;
+mod view;
 
 #[cfg(test)]
 mod executor_tests;
@@ -48,3 +49,4 @@ pub use report::{cluster_report, fault_reports, vacuous_reasons};
 pub use surface::*;
 pub use target::{Resolved, resolve};
 pub use timeline::{Effect, FaultRecord, Timeline};
+pub use view::View;

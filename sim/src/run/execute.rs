@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
+use stormglass_nodes::env::Env;
 use stormglass_nodes::marks;
 use stormglass_nodes::plant::Bug;
 use tokio::sync::Notify;
 
 use super::gaps::Reigns;
 use super::operator::Desk;
-use super::service::NodesService;
+use super::service::{NodesService, ProcessTime, TrueTime};
 use super::terms::{self, has_topics, idle_us_max, strayed_ppm_max, strays_within_its_bound};
 use super::{expected, operator, program, served};
 use crate::check::coherence::Coherence;
@@ -36,7 +37,7 @@ const DRAIN_GRACE_US: u64 = 60_000_000;
 /// and clients keep their sessions alive.
 const EXPIRY_GRACE_NS: u64 = 2_000_000_000;
 /// How often the end of the clients' work is looked for.
-const CLIENTS_POLL_US: u64 = 50_000;
+pub(super) const CLIENTS_POLL_US: u64 = 50_000;
 
 /// How to run besides what the schedule says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,28 +76,31 @@ pub struct Outcome {
 }
 
 /// What the inside of a run brings out.
-struct Harvest {
-    timeline: Timeline,
-    statistics: WorldStatistics,
-    trace: Trace,
-    marks: BTreeMap<&'static str, u64>,
-    ended: VirtualTime,
+pub(super) struct Harvest {
+    pub(super) timeline: Timeline,
+    pub(super) statistics: WorldStatistics,
+    /// Of a simulated run.
+    pub(super) trace: Option<Trace>,
+    pub(super) marks: BTreeMap<&'static str, u64>,
+    pub(super) ended: VirtualTime,
 }
 
 /// What outlives a run that breaks.
 #[derive(Clone)]
-struct Witnesses {
-    record: Record,
+pub(super) struct Witnesses {
+    pub(super) record: Record,
     watch: Arc<Mutex<Watch>>,
-    violated: Arc<Notify>,
+    pub(super) violated: Arc<Notify>,
     /// Clients that have done their work.
-    finished: Arc<AtomicU64>,
+    pub(super) finished: Arc<AtomicU64>,
 }
 
 /// What is learnt from the nodes' events as they happen.
 struct Watch {
     invariants: InvariantSet,
     coherence: Coherence,
+    /// Whether the rules of near-caches are judged.
+    judges_lines: bool,
     elections: Vec<VirtualTime>,
     campaigns: u64,
     reigns: Reigns,
@@ -104,27 +108,48 @@ struct Watch {
 }
 
 impl Witnesses {
+    /// Witnesses of a run of this schedule. The rules of near-caches are judged only where they hold, which they do
+    /// not where clocks stray further than nodes trust, and where it is known when things happened.
+    pub(super) fn new(schedule: &Schedule, judges_lines: bool) -> Self {
+        let watch = Watch {
+            invariants: InvariantSet::new(1..=schedule.cluster.nodes),
+            coherence: Coherence::new(Drift { fast_ppm_max: strayed_ppm_max(schedule) }),
+            judges_lines,
+            elections: Vec::new(),
+            campaigns: 0,
+            reigns: Reigns::default(),
+            latest: VirtualTime::default(),
+        };
+        let watch = Arc::new(Mutex::new(watch));
+        Self { record: Record::default(), watch, violated: Arc::default(), finished: Arc::default() }
+    }
+
     fn watch(&self) -> MutexGuard<'_, Watch> {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of what a node did; tells of it if an invariant is violated.
+    pub(super) fn observe(&self, at: VirtualTime, node: u64, event: &NodeEvent) {
+        let mut watch = self.watch();
+        watch.latest = at;
+        watch.reigns.note(at, node, event);
+        match event {
+            NodeEvent::RoleChanged { role: NodeRole::Leader, .. } => watch.elections.push(at),
+            NodeEvent::RoleChanged { role: NodeRole::Candidate, .. } => watch.campaigns += 1,
+            _ => {}
+        }
+        let invariants = watch.invariants.observe(at, node, event);
+        let coherence = if watch.judges_lines { watch.coherence.observe(at, node, event) } else { Ok(()) };
+        if invariants.and(coherence).is_err() {
+            self.violated.notify_one();
+        }
     }
 }
 
 /// Runs a schedule on a thread of its own and judges it.
 #[must_use]
 pub fn execute(schedule: &Schedule, options: Options) -> Outcome {
-    let witnesses = Witnesses {
-        record: Record::default(),
-        watch: Arc::new(Mutex::new(Watch {
-            invariants: InvariantSet::new(1..=schedule.cluster.nodes),
-            coherence: Coherence::new(Drift { fast_ppm_max: strayed_ppm_max(schedule) }),
-            elections: Vec::new(),
-            campaigns: 0,
-            reigns: Reigns::default(),
-            latest: VirtualTime::default(),
-        })),
-        violated: Arc::default(),
-        finished: Arc::default(),
-    };
+    let witnesses = Witnesses::new(schedule, strays_within_its_bound(schedule));
     let (inside, owned) = (witnesses.clone(), schedule.clone());
     let result = run_in_fresh_thread(schedule.seed, move || {
         select_bug(options.plant);
@@ -141,13 +166,13 @@ pub fn execute(schedule: &Schedule, options: Options) -> Outcome {
 }
 
 #[cfg(feature = "planted-bugs")]
-fn select_bug(bug: Option<Bug>) {
+pub(super) fn select_bug(bug: Option<Bug>) {
     stormglass_nodes::plant::select(bug);
     plant::select(bug.and_then(|bug| plant::Flaw::named(bug.name())));
 }
 
 #[cfg(not(feature = "planted-bugs"))]
-fn select_bug(bug: Option<Bug>) {
+pub(super) fn select_bug(bug: Option<Bug>) {
     assert_eq!(bug, None, "this build has no planted bugs");
 }
 
@@ -165,7 +190,7 @@ async fn storm(schedule: &Schedule, options: Options, witnesses: Witnesses) -> H
         clocks: schedule.clocks,
         keep_trace: options.keep_trace,
     });
-    watch(&world, &witnesses, strays_within_its_bound(schedule));
+    watch(&world, &witnesses);
     let desk = Desk::default();
     for node in 1..=schedule.cluster.nodes_in_all() {
         world.set_program(Process::Node(node), program::node(world.clone(), node, schedule, desk.clone()));
@@ -183,7 +208,7 @@ async fn storm(schedule: &Schedule, options: Options, witnesses: Witnesses) -> H
     Harvest {
         timeline,
         statistics: world.statistics(),
-        trace: world.trace(),
+        trace: Some(world.trace()),
         marks: marks::counts(),
         ended: world.now(),
     }
@@ -209,43 +234,32 @@ async fn weather(schedule: &Schedule, world: &World, desk: &Desk, witnesses: &Wi
 
 /// Waits until the run is over and the clients have done their work.
 async fn calm(schedule: &Schedule, world: &World, finished: &AtomicU64) {
-    let end = VirtualTime::from_ms(schedule.timing.end_ms);
-    world.sleep_until(end).await;
-    // The last operation may be a wait for a lock, which is then kept for a while and given back.
-    let spec = &schedule.workload;
-    let last_ms = 2 * spec.timeout_ms + spec.wait_ms.max_ms + spec.hold_ms.max_ms;
-    let drain_us = if has_topics(schedule) { spec.drain_us_max() + DRAIN_GRACE_US } else { 0 };
-    let patience_us = last_ms * 1_000 + LAST_GRACE_US + drain_us;
-    let give_up = VirtualTime(end.0 + patience_us * 1_000);
+    world.sleep_until(VirtualTime::from_ms(schedule.timing.end_ms)).await;
+    let give_up = given_up_at(schedule);
     while world.now() < give_up && finished.load(Ordering::Relaxed) < schedule.cluster.clients {
         world.sleep_until(VirtualTime(world.now().0 + CLIENTS_POLL_US * 1_000)).await;
     }
 }
 
+/// When clients that have not come to the end of their work are waited for no longer.
+pub(super) fn given_up_at(schedule: &Schedule) -> VirtualTime {
+    // The last operation may be a wait for a lock, which is then kept for a while and given back.
+    let spec = &schedule.workload;
+    let last_ms = 2 * spec.timeout_ms + spec.wait_ms.max_ms + spec.hold_ms.max_ms;
+    let drain_us = if has_topics(schedule) { spec.drain_us_max() + DRAIN_GRACE_US } else { 0 };
+    let patience_us = last_ms * 1_000 + LAST_GRACE_US + drain_us;
+    VirtualTime(VirtualTime::from_ms(schedule.timing.end_ms).0 + patience_us * 1_000)
+}
+
 /// Runs in which nobody asks for anything have no operator.
-fn needs_operator(schedule: &Schedule) -> bool {
+pub(super) fn needs_operator(schedule: &Schedule) -> bool {
     schedule.faults.iter().any(|fault| fault.action.kind().is_operation())
 }
 
-/// Hears of every event. Where clocks stray further than nodes trust, the rules of near-caches do not hold, and are
-/// not judged.
-fn watch(world: &World, witnesses: &Witnesses, has_lines: bool) {
+/// Hears of every event.
+fn watch(world: &World, witnesses: &Witnesses) {
     let witnesses = witnesses.clone();
-    world.set_observer(Box::new(move |at, node, event| {
-        let mut watch = witnesses.watch();
-        watch.latest = at;
-        watch.reigns.note(at, node, event);
-        match event {
-            NodeEvent::RoleChanged { role: NodeRole::Leader, .. } => watch.elections.push(at),
-            NodeEvent::RoleChanged { role: NodeRole::Candidate, .. } => watch.campaigns += 1,
-            _ => {}
-        }
-        let invariants = watch.invariants.observe(at, node, event);
-        let coherence = if has_lines { watch.coherence.observe(at, node, event) } else { Ok(()) };
-        if invariants.and(coherence).is_err() {
-            witnesses.violated.notify_one();
-        }
-    }));
+    world.set_observer(Box::new(move |at, node, event| witnesses.observe(at, node, event)));
 }
 
 fn client_program(
@@ -254,35 +268,48 @@ fn client_program(
     schedule: &Schedule,
     witnesses: &Witnesses,
 ) -> impl Fn(SimEnv) -> BoxFuture<'static, ()> + Send + Sync + 'static {
-    let (world, schedule) = (world.clone(), schedule.clone());
+    let time = ProcessTime { world: world.clone(), process: Process::Client(client) };
+    let schedule = schedule.clone();
     let (record, finished) = (witnesses.record.clone(), Arc::clone(&witnesses.finished));
     let lives = AtomicU64::new(0);
-    let open_max = schedule.workload.open_max;
     move |env| {
-        let first = lives.fetch_add(1, Ordering::Relaxed) * open_max;
-        let dead = first.saturating_sub(open_max)..first;
-        dead.for_each(|among| record.bury(Asker { client, among }, world.now()));
-        let service = Arc::new(NodesService::start(world.clone(), client, env, &schedule));
-        let thread = |among| {
-            let stream =
-                if among == 0 { format!("client/{client}") } else { format!("client/{client}/{among}") };
-            let worker = Worker::new(
-                Asker { client, among },
-                Arc::clone(&service),
-                schedule.workload.clone(),
-                Streams::new(schedule.seed).stream(&stream),
-                record.clone(),
-                VirtualTime::from_ms(schedule.timing.end_ms),
-            );
-            worker.work()
-        };
-        let threads = join_all((first..first + open_max).map(thread));
+        let life = lives.fetch_add(1, Ordering::Relaxed);
+        let work = life_of_client(env, time.clone(), client, life, &schedule, &record);
         let finished = Arc::clone(&finished);
-        let done = move |_| {
+        let done = move |()| {
             finished.fetch_add(1, Ordering::Relaxed);
         };
-        threads.map(done).boxed()
+        work.map(done).boxed()
     }
+}
+
+/// What a client does in one of its lives, counted from 0: in as many threads as it has operations open.
+pub(super) fn life_of_client<E: Env, T: TrueTime>(
+    env: E,
+    time: T,
+    client: u64,
+    life: u64,
+    schedule: &Schedule,
+    record: &Record,
+) -> impl Future<Output = ()> + Send + use<E, T> {
+    let open_max = schedule.workload.open_max;
+    let first = life * open_max;
+    let dead = first.saturating_sub(open_max)..first;
+    dead.for_each(|among| record.bury(Asker { client, among }, time.now()));
+    let service = Arc::new(NodesService::start(time, client, env, schedule));
+    let thread = |among| {
+        let stream = if among == 0 { format!("client/{client}") } else { format!("client/{client}/{among}") };
+        let worker = Worker::new(
+            Asker { client, among },
+            Arc::clone(&service),
+            schedule.workload.clone(),
+            Streams::new(schedule.seed).stream(&stream),
+            record.clone(),
+            VirtualTime::from_ms(schedule.timing.end_ms),
+        );
+        worker.work()
+    };
+    join_all((first..first + open_max).map(thread)).map(drop)
 }
 
 /// The world's time, until an invariant is violated.
@@ -310,7 +337,7 @@ impl Pacer for WorldPacer {
     }
 }
 
-fn judge(
+pub(super) fn judge(
     schedule: &Schedule,
     witnesses: &Witnesses,
     harvest: Option<Harvest>,
@@ -365,7 +392,7 @@ fn judge(
     let verdicts = unexpected.iter().map(|check| check.verdict);
     let verdict = Verdict::of_all(verdicts.chain((!vacuous.is_empty()).then_some(Verdict::Unknown)));
     let (statistics, trace, marks) = match harvest {
-        Some(harvest) => (Some(harvest.statistics), Some(harvest.trace), harvest.marks),
+        Some(harvest) => (Some(harvest.statistics), harvest.trace, harvest.marks),
         None => (None, None, BTreeMap::new()),
     };
     let (elections, campaigns) = (watch.elections.clone(), watch.campaigns);
@@ -417,7 +444,7 @@ fn reasons(violation: Option<&Violation>, checks: &[&CheckReport], vacuous: &[St
     reasons
 }
 
-fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
+pub(super) fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message").to_owned()
 }

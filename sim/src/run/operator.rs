@@ -1,5 +1,5 @@
 //! The operator: a client process of its own that asks the cluster for other members or another leader, and
-//! tells nodes to stop, through our client library and over the simulated network.
+//! tells nodes to stop, through our client library and over the network.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,8 +13,9 @@ use stormglass_nodes::machine::NEWEST_VERSION;
 use stormglass_nodes::raft::membership::{MemberChange, MembershipChange, Transition};
 use tokio::sync::Notify;
 
+use super::service::{ProcessTime, TrueTime};
 use crate::history::VirtualTime;
-use crate::nemesis::{MemberStep, Operator, Order};
+use crate::nemesis::{MemberStep, Operator, Order, Process};
 use crate::plan::Schedule;
 use crate::world::{SimEnv, World};
 
@@ -97,27 +98,42 @@ pub(super) fn program(
     desk: Desk,
     schedule: &Schedule,
 ) -> impl Fn(SimEnv) -> BoxFuture<'static, ()> + Send + Sync + 'static {
+    let schedule = schedule.clone();
+    move |env| {
+        let (world, process) = (world.clone(), Process::Client(number_of(&schedule)));
+        serve(env, ProcessTime { world, process }, desk.clone(), &schedule).boxed()
+    }
+}
+
+/// The operator's number among the clients: after all others.
+pub(super) const fn number_of(schedule: &Schedule) -> u64 {
+    schedule.cluster.clients + 1
+}
+
+/// Takes orders from the desk, for as long as its process lives.
+pub(super) fn serve<E: Env, T: TrueTime>(
+    env: E,
+    time: T,
+    desk: Desk,
+    schedule: &Schedule,
+) -> impl Future<Output = ()> + Send + use<E, T> {
     let nodes = (1..=schedule.cluster.nodes_in_all()).map(NodeId).collect();
-    let mut config = ClientConfig::new(ClientId(schedule.cluster.clients + 1), nodes);
+    let mut config = ClientConfig::new(ClientId(number_of(schedule)), nodes);
     config.operation_timeout_us = CALL_US;
     config.drift_ppm_max = schedule.clocks.drift_ppm_max;
-    move |env| {
-        let (world, desk, config) = (world.clone(), desk.clone(), config.clone());
-        async move {
-            let client = Client::start(env.clone(), config);
-            loop {
-                let job = desk.next_job().await;
-                let patience_us = job.give_up_at.since_ns(world.now()) / 1_000;
-                let give_up_at = env.now().plus_us(patience_us);
-                env.spawn("order", carry_out(env.clone(), client.clone(), desk.clone(), job, give_up_at));
-            }
+    async move {
+        let client = Client::start(env.clone(), config);
+        loop {
+            let job = desk.next_job().await;
+            let patience_us = job.give_up_at.since_ns(time.now()) / 1_000;
+            let give_up_at = env.now().plus_us(patience_us);
+            env.spawn("order", carry_out(env.clone(), client.clone(), desk.clone(), job, give_up_at));
         }
-        .boxed()
     }
 }
 
 /// Carries out an order, as far as time allows.
-async fn carry_out(env: SimEnv, client: Client<SimEnv>, desk: Desk, job: Job, give_up_at: LocalTime) {
+async fn carry_out<E: Env>(env: E, client: Client<E>, desk: Desk, job: Job, give_up_at: LocalTime) {
     let steps = async {
         match &job.order {
             Order::Transfer { to } => {
@@ -140,7 +156,10 @@ async fn carry_out(env: SimEnv, client: Client<SimEnv>, desk: Desk, job: Job, gi
 }
 
 /// Calls until the cluster has done it. The caller bounds the time.
-async fn insist<T, F: Future<Output = Result<T, ClientError>>>(env: &SimEnv, mut call: impl FnMut() -> F) {
+async fn insist<E: Env, T, F>(env: &E, mut call: impl FnMut() -> F)
+where
+    F: Future<Output = Result<T, ClientError>>,
+{
     while call().await.is_err() {
         env.sleep_until(env.now().plus_us(PAUSE_US)).await;
     }

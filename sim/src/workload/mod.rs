@@ -231,11 +231,12 @@ impl<S: Service> Worker<S> {
 
     /// Carries out one operation and records it.
     async fn call(&mut self, call: Call) -> (u64, Outcome) {
-        let invoked = self.service.now();
-        let id = self.record.with(|recorder| recorder.invoke(self.client, call.clone(), invoked));
-        let outcome = self.service.call(&call).await;
-        let returned = self.service.now();
-        self.record.with(|recorder| recorder.complete(id, outcome.clone(), returned));
+        // The clock is read with the record in hand: where clients run at the same time, what is recorded later
+        // must not bear an earlier time. It can only make an operation seem longer than it was.
+        let (client, service) = (self.client, &self.service);
+        let id = self.record.with(|recorder| recorder.invoke(client, call.clone(), service.now()));
+        let outcome = service.call(&call).await;
+        self.record.with(|recorder| recorder.complete(id, outcome.clone(), service.now()));
         (id, outcome)
     }
 

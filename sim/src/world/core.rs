@@ -22,9 +22,9 @@ use super::services::{self, Services};
 use super::statistics::WorldStatistics;
 use super::timers::Timers;
 use super::trace::{Tracer, process_name};
-use super::view::{Observers, View};
+use super::view::Observers;
 use crate::history::VirtualTime;
-use crate::nemesis::Process;
+use crate::nemesis::{Process, View};
 use crate::rng::{StreamRng, Streams};
 
 /// What a process runs each time that it starts.

@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use stormglass_nodes::client::ClientError;
+use stormglass_nodes::env::Env;
 use stormglass_nodes::ids::LogIndex;
 use stormglass_nodes::machine::{CacheSettings, Expected, Versioned};
 
-use super::NodesService;
+use super::{NodesService, TrueTime};
 use crate::history::{Answer, Call};
 
-impl NodesService {
+impl<E: Env, T: TrueTime> NodesService<E, T> {
     pub(super) async fn register(&self, call: &Call) -> Result<Answer, ClientError> {
         match call {
             Call::Get { key } => self.client.get(key).await.map(|found| {

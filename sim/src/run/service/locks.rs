@@ -1,15 +1,16 @@
 //! Locks and semaphores.
 
 use stormglass_nodes::client::{ClientError, LockGuard};
+use stormglass_nodes::env::Env;
 use stormglass_nodes::ids::{FenceToken, LogIndex};
 use stormglass_nodes::machine::{self, LockError, LockRequest, LockState, MachineError, TokenStatus};
 
-use super::NodesService;
+use super::{NodesService, TrueTime};
 use crate::history::{Answer, Call, DeadlockStep, LockMode, LockWant};
 
 const NOT_HELD: ClientError = ClientError::NotDone("the client does not hold this lock");
 
-impl NodesService {
+impl<E: Env, T: TrueTime> NodesService<E, T> {
     pub(super) async fn lock(&self, call: &Call) -> Result<Answer, ClientError> {
         let answer = match call {
             Call::Acquire { resource, exclusive, wait_us } => {

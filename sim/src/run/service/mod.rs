@@ -3,6 +3,7 @@
 mod cache;
 mod locks;
 mod queue;
+mod true_time;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
@@ -12,17 +13,16 @@ use stormglass_nodes::env::Env;
 use stormglass_nodes::ids::{ClientId, MessageId, NodeId, Receipt, SessionId};
 
 use crate::history::{Answer, Call, Outcome, VirtualTime};
-use crate::nemesis::Process;
 use crate::plan::{ReadsAt, Schedule};
 use crate::workload::Service;
-use crate::world::{SimEnv, World};
 
-/// One simulated client process's access to our cluster.
-pub(super) struct NodesService {
-    world: World,
-    process: Process,
-    env: SimEnv,
-    client: Client<SimEnv>,
+pub(super) use true_time::{ProcessTime, TrueTime};
+
+/// One client process's access to our cluster, simulated or real.
+pub(super) struct NodesService<E: Env, T> {
+    time: T,
+    env: E,
+    client: Client<E>,
     /// The node that near reads go to, by its place among all.
     near: usize,
     memory: Mutex<Memory>,
@@ -40,8 +40,8 @@ struct Memory {
     receipts: BTreeMap<(String, u64, u64), (MessageId, Receipt)>,
 }
 
-impl NodesService {
-    pub(super) fn start(world: World, number: u64, env: SimEnv, schedule: &Schedule) -> Self {
+impl<E: Env, T: TrueTime> NodesService<E, T> {
+    pub(super) fn start(time: T, number: u64, env: E, schedule: &Schedule) -> Self {
         let nodes = (1..=schedule.cluster.nodes_in_all()).map(NodeId).collect();
         let mut config = ClientConfig::new(ClientId(number), nodes);
         config.operation_timeout_us = schedule.workload.timeout_ms * 1_000;
@@ -54,8 +54,7 @@ impl NodesService {
             ReadsAt::Near => ReadFrom::Near(own),
         };
         let client = Client::start(env.clone(), config);
-        let process = Process::Client(number);
-        Self { world, process, env, client, near: own, memory: Mutex::default() }
+        Self { time, env, client, near: own, memory: Mutex::default() }
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -97,9 +96,9 @@ impl NodesService {
     }
 }
 
-impl Service for NodesService {
+impl<E: Env, T: TrueTime> Service for NodesService<E, T> {
     fn now(&self) -> VirtualTime {
-        self.world.now()
+        self.time.now()
     }
 
     async fn sleep_us(&self, us: u64) {
@@ -132,7 +131,7 @@ impl Service for NodesService {
     fn belief_ends(&self) -> Option<VirtualTime> {
         let guard = self.memory().held.values().next().cloned()?;
         let local = self.client.belief_ends(&guard)?;
-        Some(self.world.true_time_of(self.process, local))
+        Some(self.time.of(local))
     }
 
     async fn abandon(&self) {

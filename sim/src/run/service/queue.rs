@@ -2,15 +2,16 @@
 
 use bytes::Bytes;
 use stormglass_nodes::client::ClientError;
+use stormglass_nodes::env::Env;
 use stormglass_nodes::ids::{MessageId, ProducerId, Receipt};
 use stormglass_nodes::machine::{
     self, Acknowledgement, MachineError, NewMessage, QueueError, TopicSettings, TopicStats,
 };
 
-use super::NodesService;
+use super::{NodesService, TrueTime};
 use crate::history::{Answer, Call, Delivery, Message, NOBODYS_MESSAGE, TopicSeen};
 
-impl NodesService {
+impl<E: Env, T: TrueTime> NodesService<E, T> {
     pub(super) async fn topic(&self, call: &Call) -> Result<Answer, ClientError> {
         match call {
             Call::DeclareTopic { topic, attempts_max, dead_letter } => {
