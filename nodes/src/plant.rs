@@ -106,6 +106,9 @@ bugs! {
     ApplyReadsClock = "apply-reads-clock",
     /// A node answers questions about topics from what it has applied, without asking how far it must have.
     QueueEmptyPollStale = "queue-empty-poll-stale",
+    /// A write is acknowledged while it still lies in the memory of its process, and goes to the disk with the
+    /// next one.
+    WriteKeptInMemory = "write-kept-in-memory",
     /// A vote is given without a look at the candidate's log.
     VoteIgnoresLog = "vote-ignores-log",
     /// A longer log is taken to be further than one of a newer term.

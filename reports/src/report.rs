@@ -23,6 +23,9 @@ pub struct Report {
     /// The checks of which one is to find a violation, because the scenario is there to show it; mostly none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expects: Vec<String>,
+    /// Whether it ran on real processes: then all times are real ones. Absent from the reports of simulated runs.
+    #[serde(default, skip_serializing_if = "is_simulated")]
+    pub live: bool,
     /// The bug that was planted, if any.
     pub planted: Option<String>,
     /// Who took part.
@@ -63,6 +66,10 @@ impl Report {
     pub fn shows_expected_violation(&self) -> bool {
         self.checks.iter().any(|check| self.is_expected(check))
     }
+}
+
+pub(crate) fn is_simulated(live: &bool) -> bool {
+    !live
 }
 
 /// The cluster in words and numbers.

@@ -48,6 +48,7 @@ pub(crate) fn valid() -> Report {
         claim: "When the leader is killed, another takes over and no acknowledged write is lost.".to_owned(),
         seed: 7,
         expects: Vec::new(),
+        live: false,
         planted: None,
         cluster: ClusterReport {
             nodes: 5,

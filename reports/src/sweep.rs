@@ -12,6 +12,9 @@ use crate::{OperationReport, Report, Verdict};
 pub struct SweepReport {
     /// What was swept, such as `leader-crash, seeds 0..100`.
     pub title: String,
+    /// Whether they ran on real processes: then all times are real ones.
+    #[serde(default, skip_serializing_if = "crate::report::is_simulated")]
+    pub live: bool,
     /// Runs that were valid.
     pub valid: u64,
     /// Of the valid runs, those that showed a violation which their scenario is there to show.
@@ -108,6 +111,7 @@ impl SweepReport {
         for (mark, count) in &report.marks {
             *self.marks.entry(mark.clone()).or_default() += count;
         }
+        self.live |= report.live;
         self.virtual_us += report.statistics.virtual_us;
         self.frames_delivered += report.statistics.frames_delivered;
         self.leaders_elected += report.statistics.leaders_elected;

@@ -123,4 +123,5 @@ each_is_found! {
     a_sync_that_does_nothing_is_found: FsyncSkipped,
     a_snapshot_without_outcomes_is_found: SnapshotForgetsSessions,
     a_check_that_forgets_what_may_have_been_done_is_found: CheckerDropsPending,
+    a_write_that_waits_in_memory_is_found: WriteKeptInMemory,
 }

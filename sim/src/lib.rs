@@ -1,7 +1,7 @@
 //! Stormglass's simulator and testbed.
 //!
 //! Arrows between the modules, each importing only from its left:
-//! `rng, plan, history, plant` <- `catalog, workload, check, nemesis` <- `world` <- `run` <- `cli` <- `bin`.
+//! `rng, plan, history, plant` <- `catalog, workload, check, nemesis` <- `world` <- `live` <- `run` <- `cli` <- `bin`.
 
 #[cfg(not(madsim))]
 compile_error!(
@@ -13,6 +13,7 @@ pub mod catalog;
 pub mod check;
 pub mod cli;
 pub mod history;
+pub mod live;
 pub mod nemesis;
 pub mod plan;
 pub mod plant;

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::replica::Replica;
 use super::{NodeConfig, NodeError, Probe};
 use crate::env::{Env, Net};
+use crate::plant::{self, Bug};
 use crate::raft::{StoreRequest, StoreToken};
 use crate::storage::{LogStore, StorageError, Store};
 
@@ -108,8 +109,14 @@ async fn store_in_order<S: LogStore>(
     mut requests: mpsc::Receiver<Arc<StoreRequest>>,
     completions: mpsc::Sender<Result<StoreToken, StorageError>>,
 ) {
+    let mut kept = None;
     while let Some(request) = requests.recv().await {
-        let result = store.store(&request).await.map(|()| request.token);
+        let token = request.token;
+        let due = if plant::is(Bug::WriteKeptInMemory) { kept.replace(request) } else { Some(request) };
+        let result = match due {
+            Some(due) => store.store(&due).await.map(|()| token),
+            None => Ok(token),
+        };
         let failed = result.is_err();
         if completions.send(result).await.is_err() || failed {
             return;

@@ -82,6 +82,12 @@ impl TokioEnv {
         self.net.listening_on()
     }
 
+    /// The moment at which its clock showed 0.
+    #[must_use]
+    pub fn origin(&self) -> Instant {
+        self.origin
+    }
+
     /// Replaces the address book. Connections to nodes that have moved or left are closed.
     pub fn set_peers(&self, peers: BTreeMap<NodeId, SocketAddr>) {
         self.net.set_peers(peers);

@@ -16,7 +16,8 @@ pub fn render_run(report: &Report, options: Options) -> String {
     let mut lines = header(report, style);
     section(&mut lines, style, "Faults", faults(report));
     section(&mut lines, style, "Operations", operations(report));
-    section(&mut lines, style, "Latency, virtual time", latencies(report));
+    let latency = if report.live { "Latency, real time" } else { "Latency, virtual time" };
+    section(&mut lines, style, latency, latencies(report));
     section(&mut lines, style, "Checks", checks(report, style));
     section(&mut lines, style, "Run", statistics(report, options));
     lines.push(String::new());
@@ -34,7 +35,8 @@ fn section(lines: &mut Vec<String>, style: Style, title: &str, body: Vec<String>
 
 fn header(report: &Report, style: Style) -> Vec<String> {
     let cluster = &report.cluster;
-    let titles = [format!("{}, seed {}", report.scenario, report.seed), report.claim.clone()];
+    let live = if report.live { ", live: on real processes" } else { "" };
+    let titles = [format!("{}, seed {}{live}", report.scenario, report.seed), report.claim.clone()];
     let titles = titles.iter().flat_map(|title| wrap(&clean(title), "", "  ", WIDTH));
     let mut lines: Vec<String> = titles.map(|line| style.bold(&line)).collect();
     let (nodes, clients) = (counted(cluster.nodes, "node"), counted(cluster.clients, "client"));
@@ -82,8 +84,9 @@ fn statistics(report: &Report, options: Options) -> Vec<String> {
     let numbers = &report.statistics;
     let mut lines = vec![
         format!(
-            "  {} of virtual time; {}, {}",
+            "  {} of {} time; {}, {}",
             seconds(numbers.virtual_us),
+            if report.live { "real" } else { "virtual" },
             counted(numbers.campaigns, "campaign"),
             counted(numbers.leaders_elected, "election"),
         ),
@@ -94,14 +97,16 @@ fn statistics(report: &Report, options: Options) -> Vec<String> {
             grouped(numbers.frames_dropped),
             counted(numbers.syncs, "disk sync"),
         ),
-        format!("  {} passed", counted(report.marks.len() as u64, "coverage mark")),
     ];
+    if !report.live {
+        lines.push(format!("  {} passed", counted(report.marks.len() as u64, "coverage mark")));
+    }
     if options.marks {
         let rows: Vec<Vec<String>> =
             report.marks.iter().map(|(mark, count)| vec![clean(mark), grouped(*count)]).collect();
         lines.extend(layout("    ", &[Align::Left, Align::Right], &rows));
     }
-    if let Some(wall) = options.wall {
+    if let Some(wall) = options.wall.filter(|_| !report.live) {
         let wall_us = u64::try_from(wall.as_micros()).unwrap_or(u64::MAX).max(1);
         let times = counted(numbers.virtual_us / wall_us, "virtual second");
         lines.push(format!("  {} of real time: {times} per second", short_duration(wall_us)));
@@ -128,6 +133,7 @@ fn ending(report: &Report, style: Style) -> Vec<String> {
     if report.verdict != Verdict::Valid && report.reasons.is_empty() {
         lines.push("  no reason was given".to_owned());
     }
-    lines.push(format!("{} {}", style.faint("replay:"), clean(&report.replay)));
+    let replay = if report.live { "the same schedule again:" } else { "replay:" };
+    lines.push(format!("{} {}", style.faint(replay), clean(&report.replay)));
     lines
 }

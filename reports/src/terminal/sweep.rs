@@ -26,12 +26,13 @@ pub fn render_sweep(report: &SweepReport, options: Options) -> String {
         lines.push(format!("  {runs} showed a violation that the scenario is there to show"));
     }
     lines.push(format!(
-        "  {} of virtual time; {} delivered; {}",
+        "  {} of {} time; {} delivered; {}",
         seconds(report.virtual_us),
+        if report.live { "real" } else { "virtual" },
         counted(report.frames_delivered, "frame"),
         counted(report.leaders_elected, "election"),
     ));
-    if let Some(wall) = options.wall {
+    if let Some(wall) = options.wall.filter(|_| !report.live) {
         let wall_us = u64::try_from(wall.as_micros()).unwrap_or(u64::MAX).max(1);
         let times = counted(report.virtual_us / wall_us, "virtual second");
         lines.push(format!("  {} of real time: {times} per second", short_duration(wall_us)));

@@ -53,8 +53,18 @@ const MODULES: &[(&str, &str, &[&str])] = &[
     ("sim", "nemesis", &["plan", "rng", "history", "plant"]),
     ("sim", "workload", &["plan", "rng", "history"]),
     ("sim", "world", &["plan", "rng", "history", "plant", "nemesis"]),
-    ("sim", "run", &["plan", "rng", "history", "plant", "catalog", "check", "nemesis", "workload", "world"]),
-    ("sim", "cli", &["plan", "rng", "history", "catalog", "check", "nemesis", "workload", "world", "run"]),
+    // Of the simulated world it takes the draws of links and the names of processes.
+    ("sim", "live", &["plan", "rng", "history", "nemesis", "world"]),
+    (
+        "sim",
+        "run",
+        &["plan", "rng", "history", "plant", "catalog", "check", "nemesis", "workload", "world", "live"],
+    ),
+    (
+        "sim",
+        "cli",
+        &["plan", "rng", "history", "catalog", "check", "nemesis", "workload", "world", "live", "run"],
+    ),
 ];
 
 #[test]

@@ -1,5 +1,6 @@
 //! The arguments, and the help that teaches them.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -16,7 +17,8 @@ use super::check::CheckArguments;
         stormglass list\n  \
         stormglass run leader-crash --seed 7\n  \
         stormglass run leader-crash --seeds 1..200\n  \
-        stormglass run --all --seeds 1..20\n\n\
+        stormglass run --all --seeds 1..20\n  \
+        stormglass live leader-crash --seed 7\n\n\
         Exit codes: 0 valid, 1 invalid, 2 unknown, 64 bad usage."
 )]
 pub(super) struct Arguments {
@@ -34,6 +36,11 @@ pub(super) enum Command {
     Replay(Replay),
     /// Judge a history that was recorded elsewhere: a Jepsen log, EDN, or what a run left
     Check(CheckArguments),
+    /// Run a scenario on real processes of this machine, in real time, and judge it the same way
+    Live(Live),
+    /// A node of a live run
+    #[command(hide = true)]
+    LiveNode(LiveNode),
     /// Run a scenario over many seeds and show how long nobody led and nobody was served
     Measure(Measure),
     /// Prove that runs repeat: the same seeds twice in this process and once more in another
@@ -127,6 +134,54 @@ pub(super) struct Replay {
     pub(super) plant: Option<String>,
     #[command(flatten)]
     pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Live {
+    /// Name from the catalogue, or path of a scenario file
+    #[arg(value_name = "SCENARIO")]
+    pub(super) scenario: String,
+    /// The seed: it brings back the schedule of faults and what clients draw, not what the machine does
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
+    pub(super) seed: u64,
+    /// Many seeds, first to last, both included, one after the other: 1..5
+    #[arg(long, value_name = "A..B", conflicts_with = "seed")]
+    pub(super) seeds: Option<SeedRange>,
+    /// Plant this bug in the nodes and see whether it is found (`stormglass bugs` lists them)
+    #[arg(long, value_name = "BUG")]
+    pub(super) plant: Option<String>,
+    /// Where the nodes keep their folders while the run lasts [default: the system's temporary folder]
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) output: Output,
+    #[command(flatten)]
+    pub(super) catalog: Catalog,
+}
+
+/// What the harness of a live run tells a node that it starts.
+#[derive(Debug, Args)]
+pub(super) struct LiveNode {
+    #[arg(long)]
+    pub(super) node: u64,
+    #[arg(long)]
+    pub(super) schedule: PathBuf,
+    #[arg(long)]
+    pub(super) data: PathBuf,
+    #[arg(long)]
+    pub(super) harness: u32,
+    #[arg(long = "peer", value_parser = peer)]
+    pub(super) peers: Vec<(u64, SocketAddr)>,
+    #[arg(long)]
+    pub(super) speaks: Option<u16>,
+    #[arg(long)]
+    pub(super) plant: Option<String>,
+}
+
+fn peer(text: &str) -> Result<(u64, SocketAddr), String> {
+    let parts =
+        text.split_once('=').and_then(|(node, place)| Some((node.parse().ok()?, place.parse().ok()?)));
+    parts.ok_or_else(|| format!("write a node and its address, such as 2=127.0.0.1:4000, not {text:?}"))
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ mod args;
 mod bugs;
 mod check;
 mod list;
+mod live;
 mod measure;
 mod meta;
 mod output;
@@ -73,6 +74,8 @@ pub fn main() -> ExitCode {
         Command::Run(run) => run::run(&run),
         Command::Replay(replay) => replay::replay(&replay),
         Command::Check(check) => check::check(&check),
+        Command::Live(live) => live::live(&live),
+        Command::LiveNode(node) => live::node(node),
         Command::Measure(measure) => measure::measure(&measure),
         Command::Meta(meta) => meta::meta(&meta),
         Command::Bugs(bugs) if bugs.sweep => bugs::sweep(&bugs),

@@ -31,7 +31,9 @@ pub(super) fn replay(arguments: &args::Replay) -> Result<ExitCode, UsageError> {
         let is_same = (left.verdict, &left.trace_hash) == (report.verdict, &report.trace_hash);
         eprintln!(
             "{}",
-            if is_same {
+            if left.live {
+                "the folder is a live run's: this was its schedule, in the simulator"
+            } else if is_same {
                 "this is the run that left the folder: same verdict, same trace hash"
             } else {
                 "this is another run than the one that left the folder: the code or the schedule has changed"

@@ -41,7 +41,8 @@ pub fn leave(
     history: &History,
 ) -> Result<PathBuf, FolderError> {
     let planted = report.planted.as_ref().map_or_else(String::new, |bug| format!("-{bug}"));
-    let folder = out.join(format!("{}-{}{planted}", schedule.scenario, schedule.seed));
+    let live = if report.live { "-live" } else { "" };
+    let folder = out.join(format!("{}-{}{planted}{live}", schedule.scenario, schedule.seed));
     std::fs::create_dir_all(&folder).map_err(|error| FolderError { path: folder.clone(), error })?;
     write(&folder.join("schedule.toml"), schedule.to_toml().as_bytes())?;
     write(&folder.join("history.jsonl"), &history_bytes(history))?;

@@ -29,6 +29,7 @@ const PAUSE_US: u64 = 20_000;
 pub(super) struct Desk {
     state: Arc<Mutex<DeskState>>,
     bell: Arc<Notify>,
+    orders: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -38,6 +39,8 @@ struct DeskState {
     /// What tells the present life of each node to stop.
     switches: BTreeMap<u64, Arc<Notify>>,
     upgraded: BTreeSet<u64>,
+    /// Nodes without a switch here that are to be told to stop.
+    to_stop: VecDeque<u64>,
 }
 
 struct Job {
@@ -63,6 +66,16 @@ impl Desk {
         self.state().upgraded.contains(&node).then_some(NEWEST_VERSION)
     }
 
+    /// The next node that has no switch here and is to be told to stop: it is a process of its own.
+    pub(super) async fn next_to_stop(&self) -> u64 {
+        loop {
+            if let Some(node) = self.state().to_stop.pop_front() {
+                return node;
+            }
+            self.orders.notified().await;
+        }
+    }
+
     async fn next_job(&self) -> Job {
         loop {
             if let Some(job) = self.state().waiting.pop_front() {
@@ -86,8 +99,12 @@ impl Operator for Desk {
     fn stop_for_upgrade(&self, node: u64) {
         let mut state = self.state();
         state.upgraded.insert(node);
-        if let Some(switch) = state.switches.get(&node) {
-            switch.notify_one();
+        match state.switches.get(&node) {
+            Some(switch) => switch.notify_one(),
+            None => {
+                state.to_stop.push_back(node);
+                self.orders.notify_one();
+            }
         }
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn node(
 }
 
 /// How node `id` runs. Spares know of no cluster.
-fn configured(id: u64, schedule: &Schedule) -> NodeConfig {
+pub(super) fn configured(id: u64, schedule: &Schedule) -> NodeConfig {
     let cluster = &schedule.cluster;
     let founders = if id <= cluster.nodes { cluster.nodes } else { 0 };
     let mut config = NodeConfig::new(CLUSTER, NodeId(id), (1..=founders).map(NodeId).collect());
@@ -109,17 +109,21 @@ impl Probe for WorldProbe {
     const WATCHING: bool = true;
 
     fn observe(&self, observed: Observed<'_>) {
-        // A run of entries is reported one by one, as the checks follow it.
-        if let Observed::Raft(raft::Event::Appended(entries)) = observed {
-            for entry in entries {
-                let event = NodeEvent::Appended { index: entry.index.0, slot: slot(entry) };
-                self.world.record_event(self.node, event);
-            }
-            return;
+        events_of(self.version_max, observed, |event| self.world.record_event(self.node, event));
+    }
+}
+
+/// What was observed of a node whose program speaks up to `version_max`, as the checks know it.
+pub(super) fn events_of(version_max: u16, observed: Observed<'_>, mut report: impl FnMut(NodeEvent)) {
+    // A run of entries is reported one by one, as the checks follow it.
+    if let Observed::Raft(raft::Event::Appended(entries)) = observed {
+        for entry in entries {
+            report(NodeEvent::Appended { index: entry.index.0, slot: slot(entry) });
         }
-        if let Some(event) = event_of(self.version_max, observed) {
-            self.world.record_event(self.node, event);
-        }
+        return;
+    }
+    if let Some(event) = event_of(version_max, observed) {
+        report(event);
     }
 }
 

@@ -24,6 +24,7 @@ pub fn report(schedule: &Schedule, options: Options, outcome: &Outcome, replay: 
         claim: schedule.claim.clone(),
         seed: schedule.seed,
         expects: expected::names(schedule).to_vec(),
+        live: false,
         planted: options.plant.map(|bug| bug.name().to_owned()),
         cluster: nemesis::cluster_report(schedule),
         verdict: reported_verdict(outcome.verdict),

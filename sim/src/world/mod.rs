@@ -34,7 +34,7 @@ mod lifecycle;
 mod links;
 mod medium;
 mod net;
-mod random;
+pub(crate) mod random;
 pub mod redis;
 mod runner;
 mod services;

@@ -8,27 +8,27 @@ use rand::Rng;
 use crate::rng::StreamRng;
 
 /// Natural logarithm of 2: the median of the exponential distribution of mean 1.
-pub(super) const LN_2: f64 = std::f64::consts::LN_2;
+pub(crate) const LN_2: f64 = std::f64::consts::LN_2;
 
 /// Evenly from 0 (included) to 1 (excluded).
-pub(super) fn unit(rng: &mut StreamRng) -> f64 {
+pub(crate) fn unit(rng: &mut StreamRng) -> f64 {
     const STEP: f64 = 1.0 / (1_u64 << 53) as f64;
     (rng.next_u64() >> 11) as f64 * STEP
 }
 
 /// True with this probability. Draws nothing when it is 0, so that a healthy link's stream does not depend
 /// on faults that it does not have.
-pub(super) fn chance(rng: &mut StreamRng, probability: f64) -> bool {
+pub(crate) fn chance(rng: &mut StreamRng, probability: f64) -> bool {
     probability > 0.0 && unit(rng) < probability
 }
 
 /// Evenly from 0 to `bound`, excluded. A bound of 0 yields 0.
-pub(super) fn below(rng: &mut StreamRng, bound: u64) -> u64 {
+pub(crate) fn below(rng: &mut StreamRng, bound: u64) -> u64 {
     ((u128::from(rng.next_u64()) * u128::from(bound)) >> 64) as u64
 }
 
 /// Exponentially distributed with mean 1.
-pub(super) fn exponential(rng: &mut StreamRng) -> f64 {
+pub(crate) fn exponential(rng: &mut StreamRng) -> f64 {
     -ln(1.0 - unit(rng))
 }
 

@@ -15,7 +15,7 @@ use crate::ids::Address;
 pub const PROTOCOL_VERSION: u16 = 1;
 
 /// The longest hello. It is read before anything is known of the sender.
-pub(super) const HELLO_BYTES_MAX: usize = 64;
+pub const HELLO_BYTES_MAX: usize = 64;
 
 const MAGIC: [u8; 8] = *b"STORMNET";
 
@@ -26,7 +26,7 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Why a connection was given up.
 #[derive(Debug)]
-pub(super) enum Broken {
+pub enum Broken {
     /// It ended, or the system reported an error.
     Closed,
     /// A frame claims to be longer than allowed.
@@ -42,18 +42,18 @@ impl From<io::Error> for Broken {
 }
 
 /// Takes a stream apart into frames.
-pub(super) struct FrameReader<R> {
+pub struct FrameReader<R> {
     stream: R,
     buffer: BytesMut,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
-    pub(super) fn new(stream: R) -> Self {
+    pub fn new(stream: R) -> Self {
         Self { stream, buffer: BytesMut::new() }
     }
 
     /// The next frame, of at most `bytes_max`.
-    pub(super) async fn next(&mut self, bytes_max: usize) -> Result<Bytes, Broken> {
+    pub async fn next(&mut self, bytes_max: usize) -> Result<Bytes, Broken> {
         loop {
             if let Some(header) = self.buffer.first_chunk::<LENGTH_BYTES>() {
                 let length = u32::from_le_bytes(*header) as usize;
@@ -74,7 +74,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 }
 
 /// Appends a frame to what is to be written.
-pub(super) fn put_frame(buffer: &mut BytesMut, frame: &[u8]) {
+pub fn put_frame(buffer: &mut BytesMut, frame: &[u8]) {
     debug_assert!(frame.len() <= FRAME_BYTES_MAX, "longer frames are dropped before");
     buffer.extend_from_slice(&(frame.len() as u32).to_le_bytes());
     buffer.extend_from_slice(frame);

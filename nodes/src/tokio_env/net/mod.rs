@@ -36,7 +36,7 @@ use crate::env::{FRAME_BYTES_MAX, Net};
 use crate::ids::{Address, ClientId, NodeId};
 
 pub use self::counts::NetCounts;
-pub use self::frame::PROTOCOL_VERSION;
+pub use self::frame::{Broken, FrameReader, HELLO_BYTES_MAX, PROTOCOL_VERSION, put_frame};
 
 /// The bounds of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

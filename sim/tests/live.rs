@@ -1,0 +1,173 @@
+//! Live runs: real processes, started by the built program, and none of them left behind.
+//!
+//! Nothing here depends on how fast the machine is: a run takes its scenario's seconds, and a busy machine may
+//! make it invalid by liveness alone.
+#![expect(clippy::disallowed_methods, reason = "it looks for real processes, and starts some")]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use stormglass_reports::{Report, Verdict, from_json};
+use stormglass_sim::live::refusals;
+use stormglass_sim::plan::{expand, load_scenario};
+use tempfile::TempDir;
+
+/// How often it is looked for processes that are being killed.
+const LOOKS_MAX: usize = 10_000;
+
+const STORM: &str = r#"claim = "Three processes outlive a leader and a partition."
+
+[cluster]
+nodes = 3
+clients = 3
+
+[workload]
+kind = "register"
+keys = 2
+rate_per_client_hz = 40
+
+[timing]
+faults_from_ms = 2_000
+faults_until_ms = 5_000
+recover_within_ms = 3_000
+end_ms = 9_000
+
+[[faults]]
+kind = "crash"
+target = "leader"
+at_ms = 2_000
+for_ms = 800
+
+[[faults]]
+kind = "one-way"
+from = "leader"
+to = "others"
+at_ms = 3_500
+for_ms = 700
+
+[[faults]]
+kind = "pause"
+target = "client-1"
+at_ms = 4_200
+for_ms = 500
+"#;
+
+const IMPOSSIBLE: &str = r#"claim = "X."
+
+[[faults]]
+kind = "power-loss"
+target = "all"
+at_ms = 6_000
+for_ms = 1_000
+
+[[faults]]
+kind = "disk-stall"
+target = "leader"
+at_ms = 6_000
+for_ms = 1_000
+"#;
+
+fn place(name: &str, text: &str) -> TempDir {
+    let place = tempfile::tempdir().expect("there is room for a folder");
+    std::fs::write(place.path().join(name), text).expect("the file is written");
+    place
+}
+
+fn program(place: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stormglass"));
+    command.args(arguments).arg("--data").arg(place).current_dir(place).stdin(Stdio::null());
+    command
+}
+
+/// How many processes were started with this folder in their arguments.
+fn processes_in(place: &Path) -> usize {
+    let place = place.as_os_str().as_encoded_bytes();
+    let is_ours = |process: &std::fs::DirEntry| {
+        let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let is_node = arguments.windows(9).any(|word| word == b"live-node");
+        is_node && arguments.windows(place.len()).any(|part| part == place)
+    };
+    std::fs::read_dir("/proc").expect("this is Linux").flatten().filter(is_ours).count()
+}
+
+/// Kills the harness if a test fails.
+struct Harness(Child);
+
+impl Drop for Harness {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn a_scenario_runs_on_processes_and_every_check_judges_it() {
+    let place = place("storm.toml", STORM);
+    let output = program(place.path(), &["live", "storm.toml", "--seed", "3", "--format", "json"]).output();
+    let output = output.expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let report: Report =
+        from_json(&String::from_utf8_lossy(&output.stdout)).unwrap_or_else(|error| panic!("{error}: {said}"));
+    assert!(report.live);
+    let shown = format!("{:#?}\n{:#?}\n{said}", report.checks, report.faults);
+    for check in report.checks.iter().filter(|check| !check.name.starts_with("liveness")) {
+        assert_eq!(check.verdict, Verdict::Valid, "{}: {shown}", check.name);
+    }
+    for name in ["durable log", "committed is durable", "linearizable registers"] {
+        assert!(report.checks.iter().any(|check| check.name == name), "{name} is missing: {shown}");
+    }
+    assert_eq!(report.faults.len(), 3);
+    for fault in &report.faults {
+        assert!(fault.had_effect, "{shown}");
+    }
+    assert!(report.statistics.syncs > 0 && report.statistics.leaders_elected > 1, "{shown}");
+    assert_eq!(processes_in(place.path()), 0);
+}
+
+#[test]
+fn the_scenarios_that_are_there_for_live_runs_ask_for_nothing_impossible() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/live");
+    let mut scenarios = 0;
+    for entry in std::fs::read_dir(folder).expect("there are scenarios") {
+        let path = entry.expect("the folder is readable").path();
+        let scenario = load_scenario(&path).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(refusals(&expand(&scenario, 1)), Vec::<String>::new(), "{}", path.display());
+        scenarios += 1;
+    }
+    assert!(scenarios > 0);
+}
+
+#[test]
+fn what_cannot_be_done_is_named_before_anything_is_started() {
+    let place = place("impossible.toml", IMPOSSIBLE);
+    let output = program(place.path(), &["live", "impossible.toml"]).output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(64));
+    let said = String::from_utf8_lossy(&output.stderr);
+    let expected = "error: impossible with seed 1 asks for what cannot be done to real processes: \
+         fault `power-loss` (once): what a killed process has written survives in the system's page cache; \
+         fault `disk-stall` (once): a real disk cannot be stopped without root\n\
+         hint: `stormglass run impossible.toml --seed 1` runs it in the simulator\n";
+    assert_eq!(said, expected);
+    assert_eq!(
+        std::fs::read_dir(place.path()).expect("the folder is there").count(),
+        1,
+        "something was left"
+    );
+}
+
+#[test]
+fn a_killed_harness_leaves_no_process_behind() {
+    let place = place("storm.toml", STORM);
+    let child = program(place.path(), &["live", "storm.toml"]).stdout(Stdio::piped()).spawn();
+    let mut harness = Harness(child.expect("the program starts"));
+    while processes_in(place.path()) < 3 {
+        assert_eq!(harness.0.try_wait().expect("it can be asked"), None, "it ended by itself");
+    }
+    harness.0.kill().expect("it runs");
+    harness.0.wait().expect("it is dead");
+    // Its children are killed by the system. They hold no end of its output, so this is the end of it.
+    let output = harness.0.stdout.take().expect("it is a pipe");
+    assert_eq!(BufReader::new(output).lines().count(), 0);
+    assert!((0..LOOKS_MAX).any(|_| processes_in(place.path()) == 0), "nodes outlived their harness");
+}
