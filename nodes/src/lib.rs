@@ -6,14 +6,16 @@
 //!
 //! Arrows between the modules, each importing only from its left:
 //! `ids, marks, plant` <- `raft`, `machine`, `coherence` <- `storage`, `transport`, `api`, `env` <- `client`, `server`
-//! <- `tokio_env` <- `bin`.
+//! <- `tokio_env` <- `http` <- `daemon` <- `bin`.
 
 pub mod api;
 pub mod client;
 pub mod coherence;
+pub mod daemon;
 pub mod env;
 #[cfg(test)]
 mod fake_env;
+pub mod http;
 pub mod ids;
 pub mod machine;
 pub mod marks;

@@ -95,7 +95,7 @@ pub enum ResponseBody {
     /// The outcome of a command or query.
     Outcome(Outcome),
     /// The node's state.
-    Status(NodeStatus),
+    Status(Box<NodeStatus>),
     /// The members in force.
     Members(Membership),
     /// The node leads no more.
@@ -188,6 +188,13 @@ pub struct NodeStatus {
     pub term: Term,
     /// The leader that it knows of.
     pub leader: Option<NodeId>,
+    /// Its vote in that term.
+    pub voted_for: Option<NodeId>,
+    /// How long ago it last heard from the leader of its term, by its own clock; `None` if never, and at a leader.
+    pub leader_silent_us: Option<u64>,
+    /// When its timer runs out next, from now: the election timeout, or a leader's next heartbeat. `None` if it waits
+    /// for no time.
+    pub timer_us: Option<u64>,
     /// What it knows to be committed.
     pub commit_index: LogIndex,
     /// What its machine has applied.

@@ -59,7 +59,7 @@ impl<E: Env> Client<E> {
     /// If none answers in time. Definite: it only asks.
     pub async fn status(&self) -> Result<NodeStatus, ClientError> {
         match self.administrate(RequestBody::Status).await {
-            Ok(ResponseBody::Status(status)) => Ok(status),
+            Ok(ResponseBody::Status(status)) => Ok(*status),
             _ => Err(ClientError::NotDone("no node told of its state in time")),
         }
     }

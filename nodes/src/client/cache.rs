@@ -207,7 +207,7 @@ impl<E: Env> Client<E> {
         self.query_from(query, self.config.read_from).await
     }
 
-    async fn query_from(&self, query: Query, from: ReadFrom) -> Result<Reply, ClientError> {
+    pub(super) async fn query_from(&self, query: Query, from: ReadFrom) -> Result<Reply, ClientError> {
         let (attempt_us, timeout_us) = (self.config.attempt_timeout_us, self.config.operation_timeout_us);
         let call = match from {
             ReadFrom::Leader => self.call(RequestBody::Query(query), attempt_us, timeout_us).await,

@@ -29,6 +29,7 @@ mod config;
 mod consumer;
 #[cfg(test)]
 mod consumer_tests;
+mod direct;
 mod error;
 mod inbox;
 #[cfg(test)]
@@ -56,6 +57,7 @@ pub use consumer::{Consumer, ConsumerConfig, ConsumerCounts, Retry};
 pub use error::ClientError;
 pub use locks::LockGuard;
 pub use queue::Enqueued;
+pub use session::Numbers;
 
 use crate::env::Env;
 use crate::ids::LocalTime;

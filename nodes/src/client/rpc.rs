@@ -88,6 +88,15 @@ impl<E: Env> Client<E> {
         Ok(self.ask(body, attempt_timeout_us, left_us).await?.0)
     }
 
+    /// Asks the node at `position`, once; `None` if it refuses or does not answer in time.
+    pub(super) async fn ask_one(&self, position: usize, body: RequestBody) -> Option<ResponseBody> {
+        let deadline = self.env.now().plus_us(self.config.attempt_timeout_us);
+        match self.attempt(position % self.config.nodes.len(), body, deadline).await {
+            Attempt::Answered(answer) => (*answer).ok(),
+            Attempt::TimedOut => None,
+        }
+    }
+
     /// Asks the node at `position`, and the leader for the same if that one does not answer in time.
     ///
     /// # Errors

@@ -54,6 +54,11 @@ impl Session {
         fits.then_some(Numbers { session: self.id, sequence, lowest_open, open_below })
     }
 
+    /// Whether one more command may be open.
+    pub(super) fn has_room(&self) -> bool {
+        self.numbers(Sequence(self.last_sequence.0 + 1)).is_some()
+    }
+
     /// Whether this lock was granted to it and not given back.
     pub(super) fn holds(&self, guard: &LockGuard) -> bool {
         self.id == guard.session && self.held.contains(&(guard.resource.clone(), guard.token))
@@ -186,7 +191,7 @@ impl<E: Env> Client<E> {
         done
     }
 
-    async fn once_as(
+    pub(super) async fn once_as(
         &self,
         numbers: &Numbers,
         action: Action,
@@ -215,7 +220,7 @@ impl<E: Env> Client<E> {
     }
 
     /// Numbers a new command. Others of the same session may be open; none is given up for it.
-    fn open_command(&self) -> Result<Open<'_, E>, ClientError> {
+    pub(super) fn open_command(&self) -> Result<Open<'_, E>, ClientError> {
         let now = self.env.now();
         let mut state = self.state();
         let live = state.session.as_mut().filter(|session| now < session.believed_until);
@@ -311,16 +316,25 @@ impl<E: Env> Client<E> {
     }
 }
 
-/// What a command says of itself.
+/// What a command says of itself: see [`Command::Once`]. Whoever repeats it with the same numbers, over whatever node,
+/// is told its outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Numbers {
-    pub(super) session: SessionId,
-    pub(super) sequence: Sequence,
+pub struct Numbers {
+    /// The session.
+    pub session: SessionId,
+    /// The command's number in it.
+    pub sequence: Sequence,
     lowest_open: Sequence,
     open_below: Vec<Sequence>,
 }
 
 impl Numbers {
+    /// The numbers of a command of somebody who waits for the replies from `lowest_open` on and for none before.
+    #[must_use]
+    pub fn new(session: SessionId, sequence: Sequence, lowest_open: Sequence) -> Self {
+        Self { session, sequence, lowest_open, open_below: Vec::new() }
+    }
+
     /// The command that does `action` under these.
     pub(super) fn command(&self, action: Action) -> Command {
         let Self { session, sequence, lowest_open, open_below } = self.clone();
@@ -329,9 +343,9 @@ impl Numbers {
 }
 
 /// A command that somebody waits for, until it is dropped: with the answer, or because nobody waits any more.
-struct Open<'a, E: Env> {
+pub(super) struct Open<'a, E: Env> {
     client: &'a Client<E>,
-    numbers: Numbers,
+    pub(super) numbers: Numbers,
     /// Nobody has taken its answer yet, which may be a lock.
     is_for_a_lock: bool,
 }

@@ -85,7 +85,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
                     self.answer(asker, Err(ApiError::Overloaded));
                 }
             }
-            RequestBody::Status => self.answer(asker, Ok(ResponseBody::Status(self.status()))),
+            RequestBody::Status => self.answer(asker, Ok(ResponseBody::Status(Box::new(self.status())))),
         }
     }
 
@@ -215,12 +215,15 @@ impl<E: Env, P: Probe> Replica<E, P> {
     }
 
     pub(super) fn status(&self) -> NodeStatus {
-        let status = self.core.status();
+        let (status, now) = (self.core.status(), self.env.now());
         NodeStatus {
             id: status.id,
             role: status.role,
             term: status.term,
             leader: status.leader,
+            voted_for: status.voted_for,
+            leader_silent_us: status.leader_contact.map(|contact| now.since_us(contact)),
+            timer_us: Some(self.core.deadline()).filter(|due| due.0 < u64::MAX).map(|due| due.since_us(now)),
             commit_index: status.commit_index,
             applied_index: self.applied_index,
             last_index: status.last_index,
@@ -228,7 +231,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
             snapshot_index: self.core.snapshot().map_or(LogIndex(0), |snapshot| snapshot.meta.index),
             members: self.core.membership().clone(),
             version: status.version,
-            traffic: self.traffic.read(self.env.now()),
+            traffic: self.traffic.read(now),
             near: Box::new(self.near.holder.stats()),
             directory: Box::new(self.near.directory.stats()),
         }

@@ -5,12 +5,13 @@
 //! as they do in tests; each has a folder and an address of its own. [`TokioEnv::shutdown`] ends it: every
 //! task is aborted where it awaits, as a crash would, and the folder can be opened again.
 //!
-//! Deliberately absent: encryption and authentication of connections. The network between nodes is trusted
-//! to be private; the checks on connections are against accidents.
+//! Connections are encrypted and their ends authenticated if the process is given a [`Security`]; otherwise the network
+//! between nodes is trusted to be private, and the checks on connections are against accidents.
 
 #![expect(clippy::disallowed_methods, reason = "this file is on the real side of the seam")]
 
 mod disk;
+mod local;
 pub mod net;
 mod stream;
 mod tasks;
@@ -20,16 +21,20 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use disk::{TokioDisk, TokioFile};
+pub use local::{LocalEnv, LocalNet};
+pub use net::tls::Security;
 pub use net::{NetCounts, NetLimits, TokioNet};
 pub use stream::TokioStream;
 
 use crate::env::{Env, StreamAddress};
-use crate::ids::{Address, LocalTime, NodeId};
+use crate::ids::{Address, ClientId, LocalTime, NodeId};
 use tasks::Tasks;
 
 /// Who a process is and where its things are.
@@ -70,9 +75,23 @@ impl TokioEnv {
     ///
     /// As [`TokioEnv::start`].
     pub async fn start_with(config: TokioConfig, limits: NetLimits) -> io::Result<Self> {
+        Self::start_secure(config, limits, None).await
+    }
+
+    /// The same; if there is a `security`, over connections that are encrypted and whose ends are known.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokioEnv::start`].
+    pub async fn start_secure(
+        config: TokioConfig,
+        limits: NetLimits,
+        security: Option<Security>,
+    ) -> io::Result<Self> {
         let tasks = Tasks::new(tokio::runtime::Handle::current());
         let disk = TokioDisk::open(config.data).await?;
-        let net = TokioNet::start(config.me, config.listen, config.peers, limits, tasks.clone()).await?;
+        let book = Arc::new(watch::Sender::new(config.peers));
+        let net = TokioNet::start(config.me, config.listen, book, (limits, security), tasks.clone()).await?;
         Ok(Self { origin: Instant::now(), tasks, net, disk })
     }
 
@@ -91,6 +110,15 @@ impl TokioEnv {
     /// Replaces the address book. Connections to nodes that have moved or left are closed.
     pub fn set_peers(&self, peers: BTreeMap<NodeId, SocketAddr>) {
         self.net.set_peers(peers);
+    }
+
+    /// A client that lives in this process: see [`LocalEnv`].
+    ///
+    /// # Errors
+    ///
+    /// None as things are: it binds nothing.
+    pub async fn neighbour(&self, client: ClientId) -> io::Result<LocalEnv> {
+        LocalEnv::start(self.clone(), client).await
     }
 
     /// Aborts every task at the point where it awaits and returns when all have ended; later spawns are

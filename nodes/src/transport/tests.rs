@@ -324,6 +324,9 @@ fn status() -> impl Strategy<Value = NodeStatus> {
             role,
             term,
             leader,
+            voted_for: leader,
+            leader_silent_us: leader.map(|leader| leader.0),
+            timer_us: Some(u64::from(version)),
             commit_index: indexes.0,
             applied_index: indexes.1,
             last_index: indexes.2,
@@ -341,7 +344,7 @@ fn status() -> impl Strategy<Value = NodeStatus> {
 fn result() -> impl Strategy<Value = Result<ResponseBody, ApiError>> {
     prop_oneof![
         outcome().prop_map(|outcome| Ok(ResponseBody::Outcome(outcome))),
-        status().prop_map(|status| Ok(ResponseBody::Status(status))),
+        status().prop_map(|status| Ok(ResponseBody::Status(Box::new(status)))),
         members().prop_map(|members| Ok(ResponseBody::Members(members))),
         Just(Ok(ResponseBody::Transferred)),
         (outcome(), any::<u64>())

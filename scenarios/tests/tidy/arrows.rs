@@ -44,6 +44,8 @@ const MODULES: &[(&str, &str, &[&str])] = &[
         ],
     ),
     ("nodes", "tokio_env", &["ids", "marks", "env"]),
+    ("nodes", "http", &["ids", "raft", "machine", "api", "env", "client", "tokio_env"]),
+    ("nodes", "daemon", &["ids", "raft", "env", "server", "storage", "tokio_env", "http"]),
     ("sim", "rng", &[]),
     ("sim", "plan", &["rng"]),
     ("sim", "history", &[]),

@@ -45,8 +45,23 @@ pub(super) enum Command {
     Measure(Measure),
     /// Prove that runs repeat: the same seeds twice in this process and once more in another
     Meta(Meta),
+    /// Start a cluster of real nodes on this machine, to try things out
+    Cluster(Cluster),
     /// Show the planted bugs, for builds with `--features planted-bugs`
     Bugs(Bugs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Cluster {
+    /// How many nodes
+    #[arg(value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=9))]
+    pub(super) nodes: u64,
+    /// Where their data is kept; without it, in a folder that goes when they stop
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
+    /// Options for every node, after `--`: `stormglass daemon --help` explains them
+    #[arg(last = true, value_name = "OPTION")]
+    pub(super) daemon: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@
 mod args;
 mod bugs;
 mod check;
+mod cluster;
 mod list;
 mod live;
 mod measure;
@@ -57,6 +58,9 @@ impl UsageError {
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(arguments) = cluster::daemon_arguments() {
+        return stormglass_nodes::daemon::main(arguments);
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -70,6 +74,7 @@ pub fn main() -> ExitCode {
         }
     };
     let result = match arguments.command {
+        Command::Cluster(arguments) => cluster::cluster(&arguments),
         Command::List(list) => list::list(&list),
         Command::Run(run) => run::run(&run),
         Command::Replay(replay) => replay::replay(&replay),

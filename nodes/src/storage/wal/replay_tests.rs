@@ -128,7 +128,7 @@ fn a_snapshot_that_does_not_fit_the_log_is_damage() {
     let log = [vote(2), entries(&[(1, 1, 1), (2, 1, 2), (3, 2, 3)])];
     let with = |request: StoreRequest| read(&[log[0].clone(), log[1].clone(), request]);
     assert_eq!(with(snapshot(2, 1, false)).unwrap(), [3]);
-    assert_eq!(with(snapshot(2, 2, true)).unwrap(), []);
+    assert_eq!(with(snapshot(2, 2, true)).unwrap(), [] as [u64; 0]);
     expect_damaged(with(snapshot(4, 2, false)), "before its snapshot");
     expect_damaged(with(snapshot(2, 2, false)), "contradict each other");
     expect_damaged(with(snapshot(0, 0, false)), "a snapshot up to 0");

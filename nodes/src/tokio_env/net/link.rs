@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -33,7 +33,7 @@ pub(super) async fn run(shared: Arc<Shared>, node: NodeId, mut frames: Frames) {
         match connect(&shared, address).await {
             Some((stream, address)) => {
                 let begin = Instant::now();
-                converse(&shared, node, address, stream, first, &mut frames, &mut book).await;
+                dialed(&shared, (node, address), stream, first, &mut frames, &mut book).await;
                 if begin.elapsed() >= shared.limits.backoff_max {
                     backoff = shared.limits.backoff_min;
                 }
@@ -56,12 +56,36 @@ async fn connect(shared: &Shared, address: Option<SocketAddr>) -> Option<(TcpStr
     Some((stream, address))
 }
 
-/// Uses a connection until it breaks, or the node turns out to be elsewhere.
-async fn converse(
+/// Secures a connection, if that is wanted, and uses it.
+async fn dialed(
     shared: &Shared,
-    node: NodeId,
-    address: SocketAddr,
+    (node, address): (NodeId, SocketAddr),
     stream: TcpStream,
+    first: Bytes,
+    frames: &mut Frames,
+    book: &mut Book,
+) {
+    let Some(security) = &shared.security else {
+        let halves = stream.into_split();
+        return converse(shared, (node, address), halves, first, frames, book).await;
+    };
+    match timeout(shared.limits.dial_timeout, security.connect(node, stream)).await {
+        Ok(Ok(stream)) => {
+            converse(shared, (node, address), tokio::io::split(stream), first, frames, book).await
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(%node, %error, "no secure connection");
+            shared.counters.dropped_unreachable.add(1 + frames.clear());
+        }
+        Err(_) => shared.counters.dropped_unreachable.add(1 + frames.clear()),
+    }
+}
+
+/// Uses a connection until it breaks, or the node turns out to be elsewhere.
+async fn converse<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+    shared: &Shared,
+    (node, address): (NodeId, SocketAddr),
+    (reader, writer): (R, W),
     first: Bytes,
     frames: &mut Frames,
     book: &mut Book,
@@ -70,7 +94,6 @@ async fn converse(
     let mut opening = BytesMut::new();
     put_frame(&mut opening, &hello(shared.me, peer));
     put_frame(&mut opening, &first);
-    let (reader, writer) = stream.into_split();
     tokio::select! {
         biased;
         () = moved(book, node, address) => {}
@@ -86,10 +109,10 @@ async fn moved(book: &mut Book, node: NodeId, address: SocketAddr) {
 }
 
 /// Takes frames from a connection until it breaks.
-pub(super) async fn receive(
+pub(super) async fn receive<R: AsyncRead + Unpin>(
     shared: &Shared,
     from: Address,
-    mut reader: FrameReader<OwnedReadHalf>,
+    mut reader: FrameReader<R>,
 ) -> Broken {
     loop {
         for _ in 0..FRAMES_PER_TURN {

@@ -17,12 +17,13 @@ mod counts;
 mod frame;
 mod link;
 mod queue;
+pub mod tls;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,6 +32,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use self::counts::Counters;
 use self::queue::Outbox;
+use self::tls::Security;
 use super::tasks::Tasks;
 use crate::env::{FRAME_BYTES_MAX, Net};
 use crate::ids::{Address, ClientId, NodeId};
@@ -93,12 +95,14 @@ type Delivery = (Address, Bytes, OwnedSemaphorePermit);
 struct Shared {
     me: Address,
     limits: NetLimits,
+    /// If connections are secure.
+    security: Option<Security>,
     listening_on: Option<SocketAddr>,
-    book: watch::Sender<BTreeMap<NodeId, SocketAddr>>,
+    book: Arc<watch::Sender<BTreeMap<NodeId, SocketAddr>>>,
     /// To nodes, by dialing. One for each that was ever sent to.
     links: Mutex<BTreeMap<NodeId, Outbox>>,
     /// To clients, on the latest connection of each, which is named by a number.
-    clients: Mutex<BTreeMap<ClientId, (u64, Outbox)>>,
+    clients: Mutex<BTreeMap<ClientId, (u64, Way)>>,
     connections: AtomicU64,
     inbox_sender: mpsc::Sender<Delivery>,
     inbox_room: Arc<Semaphore>,
@@ -107,12 +111,23 @@ struct Shared {
     tasks: Tasks,
 }
 
+/// How a client is reached.
+enum Way {
+    /// On the connection that it opened.
+    Connection(Outbox),
+    /// It lives in this process: its own endpoint.
+    Neighbour(Weak<Shared>),
+}
+
+/// Where the nodes are, as all endpoints of one process know it.
+pub(super) type Book = Arc<watch::Sender<BTreeMap<NodeId, SocketAddr>>>;
+
 impl TokioNet {
     pub(super) async fn start(
         me: Address,
         listen: Option<SocketAddr>,
-        peers: BTreeMap<NodeId, SocketAddr>,
-        limits: NetLimits,
+        book: Book,
+        (limits, security): (NetLimits, Option<Security>),
         tasks: Tasks,
     ) -> io::Result<Self> {
         assert!(limits.inbox_bytes_max >= FRAME_BYTES_MAX, "the inbox must have room for the longest frame");
@@ -125,8 +140,9 @@ impl TokioNet {
         let shared = Arc::new(Shared {
             me,
             limits,
+            security,
             listening_on,
-            book: watch::Sender::new(peers),
+            book,
             links: Mutex::new(BTreeMap::new()),
             clients: Mutex::new(BTreeMap::new()),
             connections: AtomicU64::new(0),
@@ -157,6 +173,33 @@ impl TokioNet {
     pub(super) fn set_peers(&self, peers: BTreeMap<NodeId, SocketAddr>) {
         self.shared.book.send_replace(peers);
     }
+
+    /// The address book, to be shared with a neighbour.
+    pub(super) fn book(&self) -> Book {
+        Arc::clone(&self.shared.book)
+    }
+
+    /// Its bounds and its certificate, which a neighbour has as well.
+    pub(super) fn terms(&self) -> (NetLimits, Option<Security>) {
+        (self.shared.limits, self.shared.security.clone())
+    }
+
+    /// Whose endpoint it is.
+    pub(super) fn me(&self) -> Address {
+        self.shared.me
+    }
+
+    /// Whatever is sent to `client` from now on goes to its endpoint in this process.
+    pub(super) fn attach(&self, client: ClientId, endpoint: &Self) {
+        let connection = self.shared.connections.fetch_add(1, Ordering::Relaxed);
+        let way = Way::Neighbour(Arc::downgrade(&endpoint.shared));
+        lock(&self.shared.clients).insert(client, (connection, way));
+    }
+
+    /// Puts a frame into the inbox, as if it had come over a socket; drops and counts it if there is no room.
+    pub(super) fn deliver_from(&self, from: Address, frame: Bytes) {
+        self.shared.deliver_now(from, frame);
+    }
 }
 
 impl Net for TokioNet {
@@ -165,7 +208,7 @@ impl Net for TokioNet {
         if frame.len() > FRAME_BYTES_MAX {
             shared.counters.dropped_oversized.add(1);
         } else if to == shared.me {
-            shared.deliver_to_self(frame);
+            shared.deliver_now(to, frame);
         } else {
             match to {
                 Address::Node(node) => Shared::send_to_node(shared, node, frame),
@@ -202,15 +245,22 @@ impl Shared {
 
     fn send_to_client(&self, client: ClientId, frame: Bytes) {
         match lock(&self.clients).get(&client) {
-            Some((_, outbox)) if outbox.push(frame) => {}
-            Some(_) => self.counters.dropped_full.add(1),
+            Some((_, Way::Connection(outbox))) => {
+                if !outbox.push(frame) {
+                    self.counters.dropped_full.add(1);
+                }
+            }
+            Some((_, Way::Neighbour(endpoint))) => match endpoint.upgrade() {
+                Some(endpoint) => endpoint.deliver_now(self.me, frame),
+                None => self.counters.dropped_unreachable.add(1),
+            },
             None => self.counters.dropped_unreachable.add(1),
         }
     }
 
-    fn deliver_to_self(&self, frame: Bytes) {
+    fn deliver_now(&self, from: Address, frame: Bytes) {
         let room = self.inbox_room.clone().try_acquire_many_owned(room_for(&frame));
-        let fits = room.is_ok_and(|room| self.inbox_sender.try_send((self.me, frame, room)).is_ok());
+        let fits = room.is_ok_and(|room| self.inbox_sender.try_send((from, frame, room)).is_ok());
         if !fits {
             self.counters.dropped_full.add(1);
         }

@@ -78,6 +78,8 @@ impl Frames {
         let (mut buffer, mut count) = (opening, count);
         loop {
             stream.write_all(&buffer).await?;
+            // A secure stream may hold the end of it back.
+            stream.flush().await?;
             counters.frames_sent.add(count);
             buffer.clear();
             if buffer.capacity() > 2 * COALESCE_BYTES {

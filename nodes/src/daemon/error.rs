@@ -1,0 +1,88 @@
+//! Why the daemon does not start, or stopped, and what to do about it.
+
+use thiserror::Error;
+
+use crate::server::NodeError;
+use crate::storage::StorageError;
+
+/// An error for people: what is wrong, in one line, and a hint.
+#[derive(Debug, Error)]
+pub enum DaemonError {
+    /// An option is missing or makes no sense.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong, and where.
+        message: String,
+        /// What would be right.
+        hint: String,
+    },
+    /// Something outside is not as it has to be: an address in use, a folder that cannot be written.
+    #[error("{message}")]
+    Outside {
+        /// What is wrong, and where.
+        message: String,
+        /// What to look at.
+        hint: String,
+    },
+    /// The node cannot go on.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+}
+
+impl DaemonError {
+    /// Bad options.
+    pub(super) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), hint: hint.into() }
+    }
+
+    /// Trouble outside.
+    pub(super) fn outside(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Outside { message: message.into(), hint: hint.into() }
+    }
+
+    /// What the reader of the arguments has to say, in one line.
+    pub(super) fn of_usage(error: &clap::Error) -> Self {
+        let text = error.to_string();
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let first = lines.next().unwrap_or("the arguments cannot be read");
+        let tip = lines.find_map(|line| line.strip_prefix("tip: "));
+        Self::usage(
+            first.strip_prefix("error: ").unwrap_or(first),
+            tip.unwrap_or("`stormglassd --help` explains every option"),
+        )
+    }
+
+    /// Whether the options are at fault.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Usage { .. })
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn hint(&self) -> &str {
+        match self {
+            Self::Usage { hint, .. } | Self::Outside { hint, .. } => hint,
+            Self::Node(NodeError::NearTerms { .. }) => "start the same version that the other nodes run",
+            Self::Node(NodeError::TooOld { .. }) => {
+                "install the version that the other nodes run, and start it again"
+            }
+            Self::Node(NodeError::Storage(StorageError::WrongIdentity { .. })) => {
+                "give --data the folder of this very node, or an empty one; and is --cluster-name right?"
+            }
+            Self::Node(NodeError::Storage(StorageError::NewerFormat { .. })) => {
+                "start the release that wrote it, or a later one"
+            }
+            Self::Node(NodeError::Storage(StorageError::OlderFormat { .. })) => {
+                "start the release between that one and this one first"
+            }
+            Self::Node(NodeError::Storage(StorageError::Failed { .. })) => {
+                "look at the disk and its space; once it is mended, start the node again: what it acknowledged is there"
+            }
+            Self::Node(_) => {
+                "keep a copy of the data folder; if it is damaged for good, remove the node from the cluster and add \
+                 one with a new id and an empty folder"
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! What can be said to the daemon: as a flag, as an environment variable, or as a line of a TOML file.
+//!
+//! The names are the same: `--log-format json`, `STORMGLASS_LOG_FORMAT=json` and `log-format = "json"`. A flag counts
+//! for more than a variable, and a variable for more than the file. One struct is read by all three, so no option can be
+//! in one and not in the others.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use serde::Deserialize;
+
+use super::error::DaemonError;
+use super::settings::LogFormat;
+
+/// A node of a Stormglass cluster: locks, queues and a cache, replicated.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Parser, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[command(
+    name = "stormglassd",
+    version,
+    after_help = "Three nodes on one machine, each in a terminal of its own, N being 1, 2 and 3:\n  \
+        stormglassd --id N --cluster 1=127.0.0.1:7001,2=127.0.0.1:7002,3=127.0.0.1:7003 \\\n    \
+        --data /tmp/stormglass/N --http 127.0.0.1:600N\n\n\
+        Every option can also be set in the environment (--log-format as STORMGLASS_LOG_FORMAT) and in the file of\n\
+        --config (as log-format = \"json\"). Flags count for more than the environment, and that for more than the file.\n\n\
+        SIGTERM and SIGINT stop the node gracefully, SIGHUP makes it read --cluster from the file anew.\n\
+        Exit codes: 0 stopped as asked, 1 the node failed, 64 bad options."
+)]
+pub struct Options {
+    /// A TOML file with any of these options
+    #[arg(long, env = "STORMGLASS_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+
+    /// This node's number: 1 or more, never used again for another data folder
+    #[arg(long, env = "STORMGLASS_ID", value_name = "N")]
+    pub id: Option<u64>,
+
+    /// Where all nodes are, this one included: the address at which the others reach each
+    #[arg(long, env = "STORMGLASS_CLUSTER", value_name = "1=HOST:PORT,2=HOST:PORT,…")]
+    pub cluster: Option<String>,
+
+    /// The cluster's name, the same on all nodes; data of another cluster is refused [default: stormglass]
+    #[arg(long, env = "STORMGLASS_CLUSTER_NAME", value_name = "NAME")]
+    pub cluster_name: Option<String>,
+
+    /// This node is to be added to a cluster that exists: it waits until a leader calls
+    #[arg(long, env = "STORMGLASS_JOIN", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub join: Option<bool>,
+
+    /// The folder of the node's log and snapshots; it is created if need be
+    #[arg(long, env = "STORMGLASS_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+
+    /// Where to serve HTTP; without it the node does not
+    #[arg(long, env = "STORMGLASS_HTTP", value_name = "HOST:PORT")]
+    pub http: Option<String>,
+
+    /// HTTP requests under way at a time; more are answered 429 [default: 1024]
+    #[arg(long, env = "STORMGLASS_HTTP_REQUESTS_MAX", value_name = "N")]
+    pub http_requests_max: Option<usize>,
+
+    /// HTTP requests that wait for a lock or a message at a time, beside the others [default: 4096]
+    #[arg(long, env = "STORMGLASS_HTTP_WAITS_MAX", value_name = "N")]
+    pub http_waits_max: Option<usize>,
+
+    /// HTTP connections at a time; more are closed [default: 8192]
+    #[arg(long, env = "STORMGLASS_HTTP_CONNECTIONS_MAX", value_name = "N")]
+    pub http_connections_max: Option<usize>,
+
+    /// Where to listen for the other nodes and for native clients [default: this node's address in --cluster]
+    #[arg(long, env = "STORMGLASS_LISTEN", value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+
+    /// Listen beyond loopback although nothing there is encrypted or authenticated: whoever reaches the port can
+    /// read and change everything
+    #[arg(long, env = "STORMGLASS_INSECURE_LISTEN_BEYOND_LOOPBACK", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub insecure_listen_beyond_loopback: Option<bool>,
+
+    /// Certificates of the authority that signs those of all nodes and native clients (PEM). With it, and the two
+    /// below, what passes between them is encrypted, and each shows who it is
+    #[arg(long, env = "STORMGLASS_PEER_TLS_CA", value_name = "FILE")]
+    pub peer_tls_ca: Option<PathBuf>,
+
+    /// This node's certificate, made out to the name node-N, N being its number (PEM)
+    #[arg(long, env = "STORMGLASS_PEER_TLS_CERT", value_name = "FILE")]
+    pub peer_tls_cert: Option<PathBuf>,
+
+    /// The key of that certificate (PEM)
+    #[arg(long, env = "STORMGLASS_PEER_TLS_KEY", value_name = "FILE")]
+    pub peer_tls_key: Option<PathBuf>,
+
+    /// A certificate for HTTPS (PEM)
+    #[arg(long, env = "STORMGLASS_HTTP_TLS_CERT", value_name = "FILE")]
+    pub http_tls_cert: Option<PathBuf>,
+
+    /// The key of that certificate (PEM)
+    #[arg(long, env = "STORMGLASS_HTTP_TLS_KEY", value_name = "FILE")]
+    pub http_tls_key: Option<PathBuf>,
+
+    /// A file with a bearer token on each line; whoever asks over HTTP has to show one
+    #[arg(long, env = "STORMGLASS_HTTP_TOKENS", value_name = "FILE")]
+    pub http_tokens: Option<PathBuf>,
+
+    /// The least time without a word from the leader after which another is elected; up to twice as long. Well above
+    /// a round trip and a disk's sync. The same on all nodes [default: 300]
+    #[arg(long, env = "STORMGLASS_ELECTION_TIMEOUT_MS", value_name = "MS")]
+    pub election_timeout_ms: Option<u64>,
+
+    /// How long a stop waits for requests under way [default: 10000]
+    #[arg(long, env = "STORMGLASS_STOP_TIMEOUT_MS", value_name = "MS")]
+    pub stop_timeout_ms: Option<u64>,
+
+    /// Logs for people or for programs [default: human]
+    #[arg(long, env = "STORMGLASS_LOG_FORMAT", value_enum, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+
+    /// What is logged: a level, or levels by module, such as `info,stormglass_nodes::raft=debug` [default: info]
+    #[arg(long, env = "STORMGLASS_LOG_LEVEL", value_name = "FILTER")]
+    pub log_level: Option<String>,
+
+    /// Stop, too, when standard input ends: whoever started the node is gone then
+    #[arg(long, env = "STORMGLASS_STOP_WITH_STDIN", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub stop_with_stdin: Option<bool>,
+}
+
+impl Options {
+    /// These options, and for those not given the ones of the file that `--config` names.
+    ///
+    /// # Errors
+    /// If the file cannot be read or has an option that there is not.
+    pub fn complete(self) -> Result<Self, DaemonError> {
+        let Some(path) = &self.config else { return Ok(self) };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the daemon's own configuration, before there is a node"
+        )]
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            DaemonError::usage(
+                format!("--config {}: {error}", path.display()),
+                "name a file that exists and may be read by this user",
+            )
+        })?;
+        let file = Self::of_file(&text).map_err(|error| {
+            DaemonError::usage(
+                format!("--config {}: {}", path.display(), one_line(&error.to_string())),
+                "the names are those of the flags, without the dashes before them: `stormglassd --help` lists them",
+            )
+        })?;
+        Ok(self.or(file))
+    }
+
+    /// What a file says.
+    pub(super) fn of_file(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    /// These, and where nothing is said the others.
+    fn or(self, other: Self) -> Self {
+        Self {
+            config: self.config,
+            id: self.id.or(other.id),
+            cluster: self.cluster.or(other.cluster),
+            cluster_name: self.cluster_name.or(other.cluster_name),
+            join: self.join.or(other.join),
+            data: self.data.or(other.data),
+            http: self.http.or(other.http),
+            http_requests_max: self.http_requests_max.or(other.http_requests_max),
+            http_waits_max: self.http_waits_max.or(other.http_waits_max),
+            http_connections_max: self.http_connections_max.or(other.http_connections_max),
+            listen: self.listen.or(other.listen),
+            insecure_listen_beyond_loopback: self
+                .insecure_listen_beyond_loopback
+                .or(other.insecure_listen_beyond_loopback),
+            peer_tls_ca: self.peer_tls_ca.or(other.peer_tls_ca),
+            peer_tls_cert: self.peer_tls_cert.or(other.peer_tls_cert),
+            peer_tls_key: self.peer_tls_key.or(other.peer_tls_key),
+            http_tls_cert: self.http_tls_cert.or(other.http_tls_cert),
+            http_tls_key: self.http_tls_key.or(other.http_tls_key),
+            http_tokens: self.http_tokens.or(other.http_tokens),
+            election_timeout_ms: self.election_timeout_ms.or(other.election_timeout_ms),
+            stop_timeout_ms: self.stop_timeout_ms.or(other.stop_timeout_ms),
+            log_format: self.log_format.or(other.log_format),
+            log_level: self.log_level.or(other.log_level),
+            stop_with_stdin: self.stop_with_stdin.or(other.stop_with_stdin),
+        }
+    }
+}
+
+/// An error of several lines, with its place, as one.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('|'));
+    lines.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::Options;
+
+    /// A value that the option takes, as it stands in a file.
+    fn value_for(name: &str) -> &'static str {
+        match name {
+            "id"
+            | "election-timeout-ms"
+            | "stop-timeout-ms"
+            | "http-requests-max"
+            | "http-waits-max"
+            | "http-connections-max" => "3",
+            "join" | "insecure-listen-beyond-loopback" | "stop-with-stdin" => "true",
+            "log-format" => "\"json\"",
+            _ => "\"x\"",
+        }
+    }
+
+    #[test]
+    fn every_option_has_one_name_in_all_three_places() {
+        let command = Options::command();
+        let mut seen = 0;
+        for argument in command.get_arguments() {
+            let Some(name) = argument.get_long() else { continue };
+            if ["help", "version"].contains(&name) {
+                continue;
+            }
+            let variable = format!("STORMGLASS_{}", name.to_uppercase().replace('-', "_"));
+            assert_eq!(argument.get_env().and_then(|name| name.to_str()), Some(variable.as_str()));
+            if name == "config" {
+                continue;
+            }
+            let value = value_for(name);
+            let file = Options::of_file(&format!("{name} = {value}\n")).expect(name);
+            let flag = format!("--{name}={}", value.trim_matches('"'));
+            let flags = Options::try_parse_from(["stormglassd", &flag]).expect(name);
+            assert_eq!(file, flags, "{name}");
+            assert_ne!(file, Options::default(), "{name} is read");
+            // A flag counts for more than the file, and what no flag says the file does.
+            assert_eq!(flags.clone().or(Options::default()), flags, "{name}");
+            assert_eq!(Options::default().or(file.clone()), file, "{name} is taken from the file");
+            seen += 1;
+        }
+        assert!(seen > 10, "{seen}");
+    }
+
+    #[test]
+    fn an_unknown_name_in_a_file_is_refused_with_its_place() {
+        let error = Options::of_file("id = 1\nclutser = \"1=a:1\"\n").expect_err("there is no such option");
+        let text = super::one_line(&error.to_string());
+        assert!(text.contains("line 2") && text.contains("clutser"), "{text}");
+    }
+}

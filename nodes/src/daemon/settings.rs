@@ -1,0 +1,233 @@
+//! Options, judged: what the daemon goes by.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde::Deserialize;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::error::DaemonError;
+use super::options::Options;
+use crate::ids::NodeId;
+
+/// What logs look like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people
+    #[default]
+    Human,
+    /// For programs: one JSON object a line
+    Json,
+}
+
+/// What the daemon goes by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// This node.
+    pub id: NodeId,
+    /// The cluster, as its data is marked: a hash of its name.
+    pub cluster: u64,
+    /// The cluster's name.
+    pub cluster_name: String,
+    /// Where the nodes are: hosts, by name or number, and ports.
+    pub addresses: BTreeMap<NodeId, String>,
+    /// The file in which the addresses may change, if it was that file which gave them.
+    pub addresses_from: Option<PathBuf>,
+    /// Whether the node waits to be added to a cluster that exists.
+    pub joins: bool,
+    /// The folder of its log.
+    pub data: PathBuf,
+    /// Where it listens for nodes and clients.
+    pub listen: String,
+    /// Where it serves HTTP, if it does.
+    pub http: Option<String>,
+    /// HTTP requests under way at a time.
+    pub http_requests_max: usize,
+    /// HTTP requests that wait, at a time.
+    pub http_waits_max: usize,
+    /// HTTP connections at a time.
+    pub http_connections_max: usize,
+    /// Whether it may listen beyond loopback without encryption.
+    pub is_insecure_beyond_loopback: bool,
+    /// The files by which nodes know each other, if they do: authority, certificate, key.
+    pub peer_tls: Option<[PathBuf; 3]>,
+    /// The files for HTTPS, if it is that: certificate, key.
+    pub http_tls: Option<[PathBuf; 2]>,
+    /// The file of bearer tokens, if there are any.
+    pub http_tokens: Option<PathBuf>,
+    /// The least election timeout.
+    pub election_timeout: Duration,
+    /// How long a stop waits for requests under way.
+    pub stop_timeout: Duration,
+    /// What logs look like.
+    pub log_format: LogFormat,
+    /// What is logged.
+    pub log_level: String,
+    /// Whether the end of standard input is a reason to stop.
+    pub stops_with_stdin: bool,
+}
+
+/// Election timeouts: below, no disk and no network would keep up; above, nobody wants to wait.
+const ELECTION_TIMEOUT_MS: std::ops::RangeInclusive<u64> = 20..=60_000;
+
+const HOW_TO_CLUSTER: &str = "name every node with the address at which the others reach it: --cluster 1=10.0.0.1:7000,2=10.0.0.2:7000";
+
+impl Settings {
+    /// Judges options.
+    ///
+    /// # Errors
+    /// For the first that is missing or makes no sense.
+    pub fn from_options(options: Options) -> Result<Self, DaemonError> {
+        let id = options.id.ok_or_else(|| missing("id", "--id 1, and another number for each other node"))?;
+        if id == 0 {
+            return Err(DaemonError::usage(
+                "--id 0: a node's number is 1 or more",
+                "number the nodes from 1",
+            ));
+        }
+        let id = NodeId(id);
+        let cluster = options.cluster.as_deref().ok_or_else(|| missing("cluster", HOW_TO_CLUSTER))?;
+        let addresses = addresses_of(cluster)?;
+        let Some(own) = addresses.get(&id).cloned() else {
+            return Err(DaemonError::usage(
+                format!("--cluster does not say where this node, {}, is", id.0),
+                HOW_TO_CLUSTER,
+            ));
+        };
+        let data = options
+            .data
+            .ok_or_else(|| missing("data", "--data /var/lib/stormglass, a folder of this node alone"))?;
+        let cluster_name = options.cluster_name.unwrap_or_else(|| "stormglass".to_owned());
+        let peer_tls = [options.peer_tls_ca, options.peer_tls_cert, options.peer_tls_key];
+        let http_tls = [options.http_tls_cert, options.http_tls_key];
+        let timeout_ms = options.election_timeout_ms.unwrap_or(300);
+        if !ELECTION_TIMEOUT_MS.contains(&timeout_ms) {
+            return Err(DaemonError::usage(
+                format!("--election-timeout-ms {timeout_ms}: it must be {ELECTION_TIMEOUT_MS:?}"),
+                "300 suits a local network",
+            ));
+        }
+        Ok(Self {
+            id,
+            cluster: xxh3_64(cluster_name.as_bytes()),
+            cluster_name,
+            listen: options.listen.unwrap_or(own),
+            addresses,
+            addresses_from: options.config,
+            http: options.http,
+            http_requests_max: options.http_requests_max.unwrap_or(1_024),
+            http_waits_max: options.http_waits_max.unwrap_or(4_096),
+            http_connections_max: options.http_connections_max.unwrap_or(8_192),
+            joins: options.join.unwrap_or(false),
+            data,
+            is_insecure_beyond_loopback: options.insecure_listen_beyond_loopback.unwrap_or(false),
+            peer_tls: all_or_none("peer-tls-ca, --peer-tls-cert and --peer-tls-key", peer_tls)?,
+            http_tls: all_or_none("http-tls-cert and --http-tls-key", http_tls)?,
+            http_tokens: options.http_tokens,
+            election_timeout: Duration::from_millis(timeout_ms),
+            stop_timeout: Duration::from_millis(options.stop_timeout_ms.unwrap_or(10_000)),
+            log_format: options.log_format.unwrap_or_default(),
+            log_level: options.log_level.unwrap_or_else(|| "info".to_owned()),
+            stops_with_stdin: options.stop_with_stdin.unwrap_or(false),
+        })
+    }
+}
+
+/// Files that are of use together only.
+fn all_or_none<const N: usize>(
+    names: &str,
+    files: [Option<PathBuf>; N],
+) -> Result<Option<[PathBuf; N]>, DaemonError> {
+    let given: Vec<PathBuf> = files.into_iter().flatten().collect();
+    if given.is_empty() {
+        return Ok(None);
+    }
+    let all = <[PathBuf; N]>::try_from(given);
+    all.map(Some)
+        .map_err(|_| DaemonError::usage(format!("--{names} go together"), "give all of them, or none"))
+}
+
+fn missing(name: &str, hint: &str) -> DaemonError {
+    DaemonError::usage(format!("--{name} is missing"), hint)
+}
+
+/// Reads `1=host:port,2=host:port`.
+pub(super) fn addresses_of(text: &str) -> Result<BTreeMap<NodeId, String>, DaemonError> {
+    let mut addresses = BTreeMap::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let wrong = |why: &str| DaemonError::usage(format!("--cluster, at `{part}`: {why}"), HOW_TO_CLUSTER);
+        let (id, address) = part.split_once('=').ok_or_else(|| wrong("it is not NUMBER=HOST:PORT"))?;
+        let id =
+            id.trim().parse().ok().filter(|id| *id > 0).ok_or_else(|| wrong("the number is 1 or more"))?;
+        let address = address.trim();
+        let port = address
+            .rsplit_once(':')
+            .filter(|(host, _)| !host.is_empty())
+            .and_then(|(_, port)| port.parse::<u16>().ok());
+        if port.is_none() {
+            return Err(wrong("the address is not HOST:PORT"));
+        }
+        if addresses.insert(NodeId(id), address.to_owned()).is_some() {
+            return Err(wrong("this node is named twice"));
+        }
+    }
+    if addresses.is_empty() {
+        return Err(DaemonError::usage("--cluster names no node", HOW_TO_CLUSTER));
+    }
+    Ok(addresses)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::{Options, Settings};
+
+    fn judge(arguments: &str) -> Result<Settings, String> {
+        let arguments = std::iter::once("stormglassd").chain(arguments.split_whitespace());
+        let options = Options::try_parse_from(arguments).map_err(|error| error.to_string())?;
+        Settings::from_options(options).map_err(|error| format!("{error}; {}", error.hint()))
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named_with_a_hint() {
+        for (arguments, named) in [
+            ("", "--id is missing"),
+            ("--id 0", "--id 0"),
+            ("--id 1", "--cluster is missing"),
+            ("--id 1 --cluster ,", "names no node"),
+            ("--id 1 --cluster 1", "NUMBER=HOST:PORT"),
+            ("--id 1 --cluster x=a:1", "the number is 1 or more"),
+            ("--id 1 --cluster 0=a:1", "the number is 1 or more"),
+            ("--id 1 --cluster 1=a", "the address is not HOST:PORT"),
+            ("--id 1 --cluster 1=:1", "the address is not HOST:PORT"),
+            ("--id 1 --cluster 1=a:1,1=b:1", "named twice"),
+            ("--id 1 --cluster 2=a:1", "does not say where this node, 1, is"),
+            ("--id 1 --cluster 1=a:1", "--data is missing"),
+            ("--id 1 --cluster 1=a:1 --data d --http-tls-key k", "go together"),
+            ("--id 1 --cluster 1=a:1 --data d --election-timeout-ms 1", "20..=60000"),
+        ] {
+            let refused = judge(arguments).expect_err(arguments);
+            assert!(refused.contains(named), "{arguments}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_node_listens_where_the_others_reach_it_unless_told_otherwise() {
+        let base = "--id 2 --cluster 1=a:1,2=b:2 --data d";
+        assert_eq!(judge(base).map(|settings| settings.listen), Ok("b:2".to_owned()));
+        let other = judge(&format!("{base} --listen 0.0.0.0:9")).map(|settings| settings.listen);
+        assert_eq!(other, Ok("0.0.0.0:9".to_owned()));
+    }
+
+    #[test]
+    fn clusters_of_different_names_have_different_marks() {
+        let base = "--id 1 --cluster 1=a:1 --data d";
+        let one = judge(base).expect("it is complete").cluster;
+        let other = judge(&format!("{base} --cluster-name other")).expect("it is complete").cluster;
+        assert_ne!(one, other);
+    }
+}

@@ -1,0 +1,179 @@
+//! `stormglass cluster`: a cluster of real nodes on this machine, to try things out.
+//!
+//! The nodes are this very program, started again as the daemon that it has inside; so there is nothing else to build
+//! or to find.
+
+#![expect(clippy::disallowed_methods, reason = "it lives in the real world: folders, signals, seconds")]
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use stormglass_nodes::daemon::local::{LocalCluster, LocalConfig};
+
+use super::UsageError;
+use super::args;
+
+/// The first argument that makes this program the daemon.
+pub(super) const DAEMON: &str = "daemon";
+
+/// How often the nodes are asked how they are.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+pub(super) fn cluster(arguments: &args::Cluster) -> Result<ExitCode, UsageError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        UsageError::new(format!("no cluster: {error}"), "look at the limits of this process")
+    })?;
+    runtime.block_on(run(arguments))
+}
+
+async fn run(arguments: &args::Cluster) -> Result<ExitCode, UsageError> {
+    let program = std::env::current_exe().map_err(|error| {
+        UsageError::new(format!("this program does not find itself: {error}"), "start it by its path")
+    })?;
+    let (folder, is_ours) = match &arguments.data {
+        Some(folder) => (folder.clone(), false),
+        None => (std::env::temp_dir().join(format!("stormglass-cluster-{}", std::process::id())), true),
+    };
+    let config = LocalConfig {
+        program: vec![program.into(), DAEMON.into()],
+        count: arguments.nodes,
+        folder: folder.clone(),
+        arguments: arguments.daemon.clone(),
+        own_arguments: BTreeMap::new(),
+    };
+    let started = tokio::select! {
+        biased;
+        started = LocalCluster::start(config) => started,
+        () = interrupted() => return Ok(ExitCode::SUCCESS),
+    };
+    let mut cluster = started.map_err(|error| {
+        UsageError::new(
+            error.to_string(),
+            "what follows `--` goes to the nodes: `stormglass daemon --help` explains it",
+        )
+    })?;
+    introduce(&cluster, &folder, is_ours);
+    let is_well = tokio::select! {
+        biased;
+        () = interrupted() => true,
+        () = watch(&mut cluster) => false,
+    };
+    println!("\nstopping");
+    let in_order = cluster.stop_all().await.unwrap_or(false);
+    if is_ours && in_order && is_well {
+        drop(std::fs::remove_dir_all(&folder));
+    } else if is_ours {
+        println!("logs and data are left in {}", folder.display());
+    }
+    Ok(if in_order && is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn introduce(cluster: &LocalCluster, folder: &Path, is_ours: bool) {
+    let urls: Vec<String> =
+        cluster.nodes().iter().filter_map(|node| node.http).map(|http| format!("http://{http}")).collect();
+    let goes = if is_ours { ", which goes when they stop" } else { "" };
+    println!("{} nodes; data and logs in {}{goes}", urls.len(), folder.display());
+    for (node, url) in cluster.nodes().iter().zip(&urls) {
+        println!("  node {}  {url}  (nodes talk at {})", node.id, node.address);
+    }
+    let (Some(first), Some(last)) = (urls.first(), urls.last()) else { return };
+    println!(
+        "\nTry, in another terminal:\n  \
+         curl -X POST {first}/lock -d '{{\"resource\":\"file-1\",\"client_id\":\"client-A\"}}'\n  \
+         curl -X PUT {first}/v1/cache/greeting --data-binary hello && curl {last}/v1/cache/greeting\n  \
+         curl {last}/v1/cluster/nodes\n\n\
+         {first}/ lists all that can be asked. Ctrl-C stops the nodes.\n"
+    );
+}
+
+/// Shows how the nodes are, until one of them fails.
+async fn watch(cluster: &mut LocalCluster) {
+    let began = Instant::now();
+    let is_terminal = std::io::stdout().is_terminal();
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    let mut shown = String::new();
+    loop {
+        ticks.tick().await;
+        let ids: Vec<u64> = cluster.nodes().iter().map(|node| node.id).collect();
+        if let Some(failed) = ids.iter().find(|id| cluster.has_failed(**id)) {
+            let log = cluster.folder_of(*failed).with_extension("log");
+            println!("\nnode {failed} has ended; {} says why", log.display());
+            return;
+        }
+        let asked = ids.iter().map(async |id| cluster.request(*id, "GET", "/status", "", b"").await);
+        let answers = futures_util::future::join_all(asked).await;
+        let states: Vec<Option<Value>> =
+            answers.into_iter().map(|answer| answer.ok().map(|a| a.json())).collect();
+        let (roles, progress) = line(&ids, &states);
+        let seconds = began.elapsed().as_secs();
+        if is_terminal {
+            print!("\r\x1b[2K{seconds:>5} s  {roles}  {progress}");
+            // Whoever does not see it does not miss it.
+            drop(std::io::stdout().flush());
+        } else if roles != shown {
+            println!("{seconds:>5} s  {roles}  {progress}");
+        }
+        shown = roles;
+    }
+}
+
+/// What the nodes say, in two parts: that which is news when it changes, and that which always changes.
+fn line(ids: &[u64], states: &[Option<Value>]) -> (String, String) {
+    let leading = states.iter().flatten().filter(|state| state["role"] == "leader");
+    let leader = leading.max_by_key(|state| state["term"].as_u64());
+    let nodes = ids.iter().zip(states).map(|(id, state)| match state {
+        Some(state) => format!("{id} {}", state["role"].as_str().unwrap_or("?")),
+        None => format!("{id} does not answer"),
+    });
+    let nodes = nodes.collect::<Vec<_>>().join(", ");
+    match leader {
+        Some(leader) => {
+            (format!("term {}: {nodes}", leader["term"]), format!("committed {}", leader["commit_index"]))
+        }
+        None => (format!("no leader: {nodes}"), String::new()),
+    }
+}
+
+/// Returns on Ctrl-C or SIGTERM.
+async fn interrupted() {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
+
+/// The daemon's arguments, if this program was started as one.
+pub(super) fn daemon_arguments() -> Option<Vec<std::ffi::OsString>> {
+    let mut arguments = std::env::args_os().skip(1);
+    (arguments.next()? == DAEMON)
+        .then(|| std::iter::once("stormglass daemon".into()).chain(arguments).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    #[test]
+    fn the_line_tells_who_leads_and_who_does_not_answer() {
+        let leader = json!({"role": "leader", "term": 3, "commit_index": 12});
+        let follower = json!({"role": "follower", "term": 3, "commit_index": 11});
+        let old = json!({"role": "leader", "term": 2, "commit_index": 9});
+        let (roles, progress) = super::line(&[1, 2, 3], &[Some(old), Some(leader), None]);
+        assert_eq!(roles, "term 3: 1 leader, 2 leader, 3 does not answer");
+        assert_eq!(progress, "committed 12");
+        let (roles, progress) = super::line(&[1], &[Some(follower)]);
+        assert_eq!((roles.as_str(), progress.as_str()), ("no leader: 1 follower", ""));
+    }
+}

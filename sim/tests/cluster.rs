@@ -1,0 +1,81 @@
+//! `stormglass cluster`: real nodes out of the one program, and none left behind.
+
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use tokio::net::TcpStream;
+use tokio::process::{Child, ChildStdout, Command};
+
+/// A node that is about to end holds its folder for a moment longer.
+const ATTEMPTS_MAX: usize = 100;
+
+struct Started {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    /// Where the first node serves HTTP.
+    http: String,
+}
+
+/// A cluster of one node, and what it says; `None` if it ends at once.
+async fn try_start(folder: &std::path::Path) -> Option<Started> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stormglass"));
+    command.args(["cluster", "1", "--data"]).arg(folder);
+    command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    let mut child = command.spawn().expect("it can be started");
+    let mut lines = BufReader::new(child.stdout.take().expect("it says something")).lines();
+    let mut http = None;
+    loop {
+        let line = lines.next_line().await.expect("it can be read")?;
+        let found = line.split_whitespace().find_map(|word| word.strip_prefix("http://"));
+        http = http.or(found.map(|address| address.trim_end_matches('/').to_owned()));
+        // The last line before it begins to watch.
+        if line.contains("Ctrl-C stops the nodes") {
+            return Some(Started { child, lines, http: http.expect("it says where the nodes serve") });
+        }
+    }
+}
+
+/// The same, once the folder is free.
+async fn start(folder: &std::path::Path) -> Started {
+    for _ in 0..ATTEMPTS_MAX {
+        if let Some(started) = try_start(folder).await {
+            return started;
+        }
+    }
+    panic!("it does not start");
+}
+
+/// Waits until the other side of a connection to the node is gone.
+async fn is_over(mut connection: TcpStream) {
+    let mut rest = Vec::new();
+    // That it was reset is as good an end.
+    drop(connection.read_to_end(&mut rest).await);
+}
+
+#[tokio::test]
+async fn nodes_stop_with_the_program_that_started_them_even_if_it_is_killed() {
+    let folder = tempfile::TempDir::new().expect("there is room for a folder");
+    let mut started = start(folder.path()).await;
+    let connection = TcpStream::connect(&started.http).await.expect("the node serves");
+    started.child.kill().await.expect("it can be killed");
+    is_over(connection).await;
+    // The folder is free once the node has ended: another one takes it.
+    let again = start(folder.path()).await;
+    assert!(TcpStream::connect(&again.http).await.is_ok());
+}
+
+#[tokio::test]
+async fn it_stops_in_order_when_it_is_asked_to() {
+    let folder = tempfile::TempDir::new().expect("there is room for a folder");
+    let mut started = start(folder.path()).await;
+    let id = started.child.id().expect("it runs").to_string();
+    let asked = Command::new("kill").args(["-TERM", &id]).status().await.expect("there is such a program");
+    assert!(asked.success());
+    let mut said = Vec::new();
+    while let Some(line) = started.lines.next_line().await.expect("it can be read") {
+        said.push(line);
+    }
+    assert!(started.child.wait().await.expect("it can be waited for").success(), "{said:?}");
+    assert!(said.iter().any(|line| line == "stopping"), "{said:?}");
+    assert!(TcpStream::connect(&started.http).await.is_err(), "no node is left");
+}
