@@ -93,8 +93,8 @@ fn older(history: &History, rng: &mut StreamRng, only_deleted: bool) -> Option<H
         if only_deleted && !latest.deletes {
             continue;
         }
-        let old = sights.iter().filter(|sight| sight.version < latest.version && sight.value.is_some());
-        choices.extend(old.last().map(|old| (read, *old)));
+        let old = sights.iter().rfind(|sight| sight.version < latest.version && sight.value.is_some());
+        choices.extend(old.map(|old| (read, *old)));
     }
     let (read, old) = pick(&choices, rng)?;
     Some(with_answer(history, read.id, reading(read, old.value?, old.version)?))
