@@ -70,9 +70,9 @@ fn every_wrong_mutant_of_a_registers_log_is_caught() {
     let mutations: [Mutation<Register>; 5] = [
         ("drop a write", drop_effect),
         ("repeat a write", repeat_effect),
-        ("swap two answers", swap_answers),
-        ("answer a read with an earlier answer", stale_answer),
-        ("bend an answer", bend_answer),
+        ("swap two answers", |rng, drafts| swap_answers(rng, drafts)),
+        ("answer a read with an earlier answer", |rng, drafts| stale_answer(rng, drafts)),
+        ("bend an answer", |rng, drafts| bend_answer(rng, drafts)),
     ];
     print("register", &put_to_the_test(1, &mutations), mutations.len());
 }
@@ -82,9 +82,9 @@ fn every_wrong_mutant_of_a_history_of_texts_is_caught() {
     let mutations: [Mutation<Text>; 5] = [
         ("drop a write", drop_effect),
         ("repeat a write", repeat_effect),
-        ("swap two answers", swap_answers),
-        ("answer a read with an earlier answer", stale_answer),
-        ("bend an answer", bend_answer),
+        ("swap two answers", |rng, drafts| swap_answers(rng, drafts)),
+        ("answer a read with an earlier answer", |rng, drafts| stale_answer(rng, drafts)),
+        ("bend an answer", |rng, drafts| bend_answer(rng, drafts)),
     ];
     print("text", &put_to_the_test(2, &mutations), mutations.len());
 }
@@ -126,7 +126,7 @@ fn repeat_effect<O: Object>(rng: &mut StreamRng, drafts: &mut Vec<Draft<O>>) -> 
     true
 }
 
-fn swap_answers<O: Object>(rng: &mut StreamRng, drafts: &mut Vec<Draft<O>>) -> bool {
+fn swap_answers<O: Object>(rng: &mut StreamRng, drafts: &mut [Draft<O>]) -> bool {
     let reads = positions(drafts, is_read);
     let (Some(one), Some(other)) = (pick(rng, &reads), pick(rng, &reads)) else { return false };
     let answer = drafts[one].answer.clone();
@@ -134,7 +134,7 @@ fn swap_answers<O: Object>(rng: &mut StreamRng, drafts: &mut Vec<Draft<O>>) -> b
     true
 }
 
-fn stale_answer<O: Object>(rng: &mut StreamRng, drafts: &mut Vec<Draft<O>>) -> bool {
+fn stale_answer<O: Object>(rng: &mut StreamRng, drafts: &mut [Draft<O>]) -> bool {
     let reads = positions(drafts, is_read);
     let Some(last) = reads.iter().copied().max_by_key(|position| drafts[*position].invoked) else {
         return false;
@@ -144,7 +144,7 @@ fn stale_answer<O: Object>(rng: &mut StreamRng, drafts: &mut Vec<Draft<O>>) -> b
     true
 }
 
-fn bend_answer<O: Object>(rng: &mut StreamRng, drafts: &mut Vec<Draft<O>>) -> bool {
+fn bend_answer<O: Object>(rng: &mut StreamRng, drafts: &mut [Draft<O>]) -> bool {
     let answered = positions(drafts, |draft| draft.answer.is_some());
     let Some(victim) = pick(rng, &answered) else { return false };
     let draft = &mut drafts[victim];
