@@ -18,6 +18,7 @@ use stormglass_nodes::storage::conformance::{
 use stormglass_nodes::storage::{
     Identity, LogStore, RedisConfig, RedisStore, StorageError, StorageStatus, Wal, WalConfig,
 };
+use stormglass_sim::history::VirtualTime;
 use stormglass_sim::nemesis::{CrashEffect, Process};
 use stormglass_sim::world::redis::{AppendFsync, serve};
 use stormglass_sim::world::{SimEnv, World, WorldConfig, run_in_fresh_thread};
@@ -28,6 +29,8 @@ use tokio::sync::mpsc;
 const PARTS: u64 = 13;
 const SEEDS: u64 = 3;
 const IDENTITY: Identity = Identity { cluster: 7, node: NodeId(3) };
+/// No test in a world takes longer, in its time. One that does has come to a standstill.
+const TEST_MAX: VirtualTime = VirtualTime::from_ms(3_600_000);
 
 fn in_world<T: Send + 'static>(
     config: WorldConfig,
@@ -139,7 +142,11 @@ fn beside_redis<T: Send + 'static>(
                 })
             });
             world.start(Process::Node(1));
-            result.recv().await.expect("the test ends")
+            tokio::select! {
+                biased;
+                ended = result.recv() => ended.expect("the test ends"),
+                () = world.sleep_until(TEST_MAX) => panic!("the test stands still"),
+            }
         })
     })
 }
@@ -185,10 +192,16 @@ fn a_store_outlives_any_death_of_its_redis() {
                 Box::pin(async move {
                     let there = InWorld { world: world.clone(), env: env.clone(), service: 1 };
                     let (mut store, _) = there.open_as(IDENTITY).await.expect("the store opens");
+                    // A Redis that syncs each second, but never lives that long, stores nothing for certain.
+                    let lives_us_max = match policy {
+                        AppendFsync::EverySecond => 2_000_000,
+                        AppendFsync::Always => 60_000,
+                    };
                     let killer = env.clone();
                     env.spawn("killer", async move {
                         loop {
-                            killer.sleep_until(killer.now().plus_us(5_000 + killer.entropy() % 60_000)).await;
+                            let lives_us = 5_000 + killer.entropy() % lives_us_max;
+                            killer.sleep_until(killer.now().plus_us(lives_us)).await;
                             let service = world.service(1);
                             world.crash_process(service, killer.entropy() % 2 == 0);
                             killer.sleep_until(killer.now().plus_us(killer.entropy() % 50_000)).await;
