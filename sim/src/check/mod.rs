@@ -6,6 +6,7 @@
 //!
 //! * [`invariants`]: what Raft promises of its nodes, judged at every event;
 //! * [`linearizability`]: what clients were answered;
+//! * [`OnlineChecks`]: what clients were answered, while they go on;
 //! * [`lock_safety`]: what clients were granted and believed of locks and semaphores;
 //! * [`queue_safety`]: what was delivered, when and in which order, and that nothing was lost;
 //! * [`coherence`]: what near-caches promise each other, judged at every event;
@@ -26,9 +27,11 @@ mod judge;
 pub mod linearizability;
 pub mod liveness;
 pub mod lock_safety;
+mod online;
 pub mod queue_safety;
 mod report;
 
 pub use drift::{Calm, Drift};
 pub use judge::{Evidence, Subject, Terms, judge, judge_subject, linearizability_report};
+pub use online::{Certain, OnlineChecks};
 pub use report::{CheckReport, Verdict};

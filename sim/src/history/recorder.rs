@@ -1,11 +1,21 @@
 //! Records what clients do, as they do it.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
 use super::{Call, History, Hold, Operation, Outcome, VirtualTime};
 
 /// The reason given for an operation that never returned.
 pub const OPEN_AT_END: &str = "open when the run ended";
+
+/// Hears of operations while they are recorded, in the order of their times.
+pub trait Listener: Debug + Send {
+    /// An operation was invoked.
+    fn invoked(&mut self, operation: &Operation);
+
+    /// An operation ended, or nobody will ever know how.
+    fn completed(&mut self, operation: &Operation);
+}
 
 /// Records operations and holds of all clients of one run.
 ///
@@ -16,6 +26,7 @@ pub struct Recorder {
     history: History,
     open: BTreeMap<u64, u64>,
     latest: VirtualTime,
+    listener: Option<Box<dyn Listener>>,
 }
 
 impl Recorder {
@@ -23,6 +34,11 @@ impl Recorder {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Tells `listener` of everything from now on.
+    pub fn tell(&mut self, listener: Box<dyn Listener>) {
+        self.listener = Some(listener);
     }
 
     /// Records that `client` invokes `call` now, and returns the operation's number.
@@ -34,14 +50,18 @@ impl Recorder {
         let id = self.history.operations.len() as u64;
         let before = self.open.insert(client, id);
         assert!(before.is_none(), "client {client} invokes an operation while {before:?} is open");
-        self.history.operations.push(Operation {
+        let operation = Operation {
             id,
             client,
             call,
             invoked_ns: at,
             returned_ns: None,
             outcome: Outcome::Unknown { reason: OPEN_AT_END.to_owned() },
-        });
+        };
+        if let Some(listener) = &mut self.listener {
+            listener.invoked(&operation);
+        }
+        self.history.operations.push(operation);
         id
     }
 
@@ -59,6 +79,9 @@ impl Recorder {
         assert_eq!(open, Some(id), "operation {id} completes but is not open");
         operation.returned_ns = Some(at);
         operation.outcome = outcome;
+        if let Some(listener) = &mut self.listener {
+            listener.completed(operation);
+        }
     }
 
     /// The operation that a client has open.

@@ -1,8 +1,8 @@
 //! One run: a world is built, tormented, calmed, and judged.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
@@ -11,15 +11,14 @@ use stormglass_nodes::marks;
 use stormglass_nodes::plant::Bug;
 use tokio::sync::Notify;
 
-use super::gaps::Reigns;
 use super::operator::Desk;
 use super::service::{NodesService, ProcessTime, TrueTime};
 use super::terms::{self, has_topics, idle_us_max, strayed_ppm_max, strays_within_its_bound};
+use super::witnesses::Witnesses;
 use super::{expected, operator, program, served};
-use crate::check::coherence::Coherence;
-use crate::check::invariants::{InvariantSet, Violation};
+use crate::check::invariants::Violation;
 use crate::check::{self, Calm, CheckReport, Drift, Evidence, Verdict, linearizability, liveness};
-use crate::history::{Asker, History, NodeEvent, NodeRole, VirtualTime};
+use crate::history::{Asker, History, VirtualTime};
 use crate::nemesis::{self, Pacer, Process, Surface, Timeline};
 use crate::plan::Schedule;
 #[cfg(feature = "planted-bugs")]
@@ -83,67 +82,6 @@ pub(super) struct Harvest {
     pub(super) trace: Option<Trace>,
     pub(super) marks: BTreeMap<&'static str, u64>,
     pub(super) ended: VirtualTime,
-}
-
-/// What outlives a run that breaks.
-#[derive(Clone)]
-pub(super) struct Witnesses {
-    pub(super) record: Record,
-    watch: Arc<Mutex<Watch>>,
-    pub(super) violated: Arc<Notify>,
-    /// Clients that have done their work.
-    pub(super) finished: Arc<AtomicU64>,
-}
-
-/// What is learnt from the nodes' events as they happen.
-struct Watch {
-    invariants: InvariantSet,
-    coherence: Coherence,
-    /// Whether the rules of near-caches are judged.
-    judges_lines: bool,
-    elections: Vec<VirtualTime>,
-    campaigns: u64,
-    reigns: Reigns,
-    latest: VirtualTime,
-}
-
-impl Witnesses {
-    /// Witnesses of a run of this schedule. The rules of near-caches are judged only where they hold, which they do
-    /// not where clocks stray further than nodes trust, and where it is known when things happened.
-    pub(super) fn new(schedule: &Schedule, judges_lines: bool) -> Self {
-        let watch = Watch {
-            invariants: InvariantSet::new(1..=schedule.cluster.nodes),
-            coherence: Coherence::new(Drift { fast_ppm_max: strayed_ppm_max(schedule) }),
-            judges_lines,
-            elections: Vec::new(),
-            campaigns: 0,
-            reigns: Reigns::default(),
-            latest: VirtualTime::default(),
-        };
-        let watch = Arc::new(Mutex::new(watch));
-        Self { record: Record::default(), watch, violated: Arc::default(), finished: Arc::default() }
-    }
-
-    fn watch(&self) -> MutexGuard<'_, Watch> {
-        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes note of what a node did; tells of it if an invariant is violated.
-    pub(super) fn observe(&self, at: VirtualTime, node: u64, event: &NodeEvent) {
-        let mut watch = self.watch();
-        watch.latest = at;
-        watch.reigns.note(at, node, event);
-        match event {
-            NodeEvent::RoleChanged { role: NodeRole::Leader, .. } => watch.elections.push(at),
-            NodeEvent::RoleChanged { role: NodeRole::Candidate, .. } => watch.campaigns += 1,
-            _ => {}
-        }
-        let invariants = watch.invariants.observe(at, node, event);
-        let coherence = if watch.judges_lines { watch.coherence.observe(at, node, event) } else { Ok(()) };
-        if invariants.and(coherence).is_err() {
-            self.violated.notify_one();
-        }
-    }
 }
 
 /// Runs a schedule on a thread of its own and judges it.
@@ -371,9 +309,14 @@ pub(super) fn judge(
         budget_steps: linearizability::STEPS_MAX,
     });
     checks.extend(served::check(schedule, &timeline, &history));
+    let online = witnesses.online();
+    checks.extend(online.contradiction(&checks));
+    let is_cut_short = online.violation().is_some();
+    drop(online);
     let reports = watch.invariants.report().into_iter().chain(watch.coherence.report());
     let violation = reports.filter_map(|report| report.violation).next();
-    if violation.is_some() || broken.is_some() {
+    let is_cut_short = is_cut_short || violation.is_some();
+    if is_cut_short || broken.is_some() {
         let liveness = checks.iter_mut().filter(|check| check.name.starts_with("liveness"));
         liveness.for_each(|check| {
             check.verdict = Verdict::Unknown;
@@ -385,7 +328,7 @@ pub(super) fn judge(
         checks.push(panicked(message));
     }
     checks.extend(expected::check(schedule, &checks));
-    let vacuous = if violation.is_some() { Vec::new() } else { vacuity(&timeline) };
+    let vacuous = if is_cut_short { Vec::new() } else { vacuity(&timeline) };
     let unexpected: Vec<&CheckReport> =
         checks.iter().filter(|check| !expected::is_expected(schedule, check)).collect();
     let reasons = reasons(violation.as_ref(), &unexpected, &vacuous);

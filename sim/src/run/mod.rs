@@ -22,6 +22,7 @@ mod seeds;
 mod served;
 mod service;
 mod terms;
+mod witnesses;
 
 pub use execute::{Options, Outcome, execute};
 pub use folder::{FolderError, leave, left_report};

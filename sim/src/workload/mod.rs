@@ -24,7 +24,7 @@ use rand::RngExt;
 
 pub use service::Service;
 
-use crate::history::{Asker, Call, History, Hold, Outcome, Recorder, VirtualTime};
+use crate::history::{Asker, Call, History, Hold, Listener, Outcome, Recorder, VirtualTime};
 use crate::plan::{WorkloadKind, WorkloadSpec};
 use crate::rng::StreamRng;
 use names::Numbers;
@@ -52,6 +52,11 @@ impl Record {
     #[must_use]
     pub fn history(&self) -> History {
         self.with(|recorder| recorder.history().clone())
+    }
+
+    /// Tells `listener` of every operation from now on.
+    pub fn tell(&self, listener: Box<dyn Listener>) {
+        self.with(|recorder| recorder.tell(listener));
     }
 
     /// Whoever asked under this number is dead: what it has open is of unknown outcome for ever.

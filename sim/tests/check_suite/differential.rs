@@ -12,7 +12,7 @@ use stormglass_sim::check::linearizability::{
 use stormglass_sim::history::{Answer, Call, History, Outcome};
 use stormglass_sim::rng::{StreamRng, Streams};
 
-const SMALL: Shape =
+pub(crate) const SMALL: Shape =
     Shape { clients: 3, operations: 7, keys: 1, values: 3, unknown_percent: 25, duration_max: 6 };
 
 /// By search alone, without replay and without settling unknown outcomes.
@@ -122,9 +122,9 @@ fn every_mutant_that_is_not_linearizable_is_caught() {
     assert_eq!(table.len(), MUTATIONS.len());
 }
 
-type Mutation = fn(&mut StreamRng, &mut History) -> bool;
+pub(crate) type Mutation = fn(&mut StreamRng, &mut History) -> bool;
 
-const MUTATIONS: &[(&str, Mutation)] = &[
+pub(crate) const MUTATIONS: &[(&str, Mutation)] = &[
     ("drop a write", |rng, history| {
         let writes = positions(history, |answer| matches!(answer, Answer::Written { .. }));
         let Some(victim) = pick(rng, &writes) else { return false };

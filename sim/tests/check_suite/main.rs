@@ -20,6 +20,7 @@ mod lock_safety;
 mod lock_views;
 mod lock_wakeup;
 mod mutants;
+mod online;
 mod plain_models;
 mod planted;
 mod queue_accounts;

@@ -15,9 +15,10 @@ use tokio::sync::watch;
 use crate::history::VirtualTime;
 use crate::live::{Clock, LiveWorld};
 use crate::plan::Schedule;
-use crate::run::execute::{Witnesses, life_of_client, panic_message, select_bug};
+use crate::run::execute::{life_of_client, panic_message, select_bug};
 use crate::run::operator::{self, Desk};
 use crate::run::service::TrueTime;
+use crate::run::witnesses::Witnesses;
 
 /// Clients are not killed in live runs.
 const ONLY_LIFE: u64 = 0;

@@ -19,10 +19,10 @@ use thiserror::Error;
 
 use self::client::Crew;
 use super::execute::{
-    CLIENTS_POLL_US, Harvest, Options, Outcome, Witnesses, given_up_at, judge, needs_operator, panic_message,
-    select_bug,
+    CLIENTS_POLL_US, Harvest, Options, Outcome, given_up_at, judge, needs_operator, panic_message, select_bug,
 };
 use super::operator::Desk;
+use super::witnesses::Witnesses;
 use crate::history::VirtualTime;
 use crate::live::{Clock, Launch, LiveConfig, LiveWorld};
 use crate::nemesis::{self, Pacer, Timeline};

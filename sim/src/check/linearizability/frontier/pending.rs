@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::super::memo::Mixer;
 use super::super::{EntryOf, Model};
@@ -96,7 +96,7 @@ pub(super) struct Pending<M: Model> {
     numbers: BTreeMap<Likeness<M>, usize>,
     pub(super) usages: Usages,
     /// By state, as long as nothing new is available.
-    reached: HashMap<u32, Rc<[Reached]>, BuildHasherDefault<Mixer>>,
+    reached: HashMap<u32, Arc<[Reached]>, BuildHasherDefault<Mixer>>,
     /// Whether more in a row would have been possible than were tried.
     pub(super) clipped: bool,
     /// Whether there was too much to try.
@@ -158,9 +158,9 @@ impl<M: Model> Pending<M> {
         state: u32,
         counting: Counting,
         steps: &mut u64,
-    ) -> Rc<[Reached]> {
+    ) -> Arc<[Reached]> {
         if let Some(reached) = self.reached.get(&state) {
-            return Rc::clone(reached);
+            return Arc::clone(reached);
         }
         let mut found: Vec<Reached> = Vec::new();
         let mut next = 0;
@@ -185,8 +185,8 @@ impl<M: Model> Pending<M> {
             from = *reached;
             next += 1;
         }
-        let found: Rc<[Reached]> = found.into();
-        self.reached.insert(state, Rc::clone(&found));
+        let found: Arc<[Reached]> = found.into();
+        self.reached.insert(state, Arc::clone(&found));
         found
     }
 
