@@ -1,5 +1,6 @@
 //! The OpenAPI document: the handlers' own, and what is the same for all.
 
+use serde_json::{Value, json};
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, ResponseBuilder};
@@ -58,7 +59,47 @@ pub(crate) fn of_routes() -> OpenApi {
 
 /// The same as it is served.
 pub(crate) fn text() -> String {
-    of_routes().to_json().expect("the document is plain data")
+    let mut document = serde_json::to_value(of_routes()).expect("the document is plain data");
+    say_as_it_is_sent(&mut document);
+    document.to_string()
+}
+
+/// Says of what Rust's types stand for how it travels: a parameter that may be absent is never `null`, and the names
+/// of an object's fields are texts, though they be numbers. And names operations by their tags too: handlers are
+/// called what they do, which may be the same for several things.
+fn say_as_it_is_sent(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            let is_parameter = fields.contains_key("in");
+            if let Some(schema) = fields.get_mut("schema").filter(|_| is_parameter) {
+                without_null(schema);
+            }
+            if let (Some(tag), Some(Value::String(id))) = (
+                fields.get("tags").and_then(|tags| tags[0].as_str()).map(str::to_owned),
+                fields.get_mut("operationId"),
+            ) {
+                *id = format!("{tag}_{id}");
+            }
+            if let Some(names) = fields.get_mut("propertyNames").filter(|names| names["type"] == "integer") {
+                *names = json!({ "type": "string", "pattern": "^[0-9]+$" });
+            }
+            fields.values_mut().for_each(say_as_it_is_sent);
+        }
+        Value::Array(values) => values.iter_mut().for_each(say_as_it_is_sent),
+        _ => {}
+    }
+}
+
+/// The schema of what there is, where it may also be absent.
+fn without_null(schema: &mut Value) {
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|kind| kind != "null");
+    }
+    let Some(Value::Array(choices)) = schema.get_mut("oneOf") else { return };
+    choices.retain(|choice| choice["type"] != "null");
+    if choices.len() == 1 {
+        *schema = choices.remove(0);
+    }
 }
 
 /// The calls of the older system have errors of that system, beside those that come before they are looked at.
@@ -102,6 +143,36 @@ mod tests {
                 assert!(operation["summary"].is_string(), "{method} {path} has no summary");
                 assert!(operation["tags"].is_array(), "{method} {path} has no tag");
             }
+        }
+    }
+
+    #[test]
+    fn the_document_says_what_travels() {
+        let document: Value = serde_json::from_str(&super::text()).expect("it is JSON");
+        let (mut parameters, mut names) = (0, std::collections::BTreeSet::new());
+        each(&document, &mut |fields| {
+            if let Some(Value::String(id)) = fields.get("operationId") {
+                assert!(names.insert(id.clone()), "two operations are called {id}");
+            }
+            if fields.contains_key("in") {
+                parameters += 1;
+                assert!(!fields["schema"].to_string().contains("null"), "{fields:?}");
+            }
+            if let Some(names) = fields.get("propertyNames") {
+                assert_eq!(names["type"], "string", "{fields:?}");
+            }
+        });
+        assert!(parameters > 50 && names.len() > 40, "{parameters}, {names:?}");
+    }
+
+    fn each(value: &Value, look: &mut dyn FnMut(&serde_json::Map<String, Value>)) {
+        match value {
+            Value::Object(fields) => {
+                look(fields);
+                fields.values().for_each(|value| each(value, look));
+            }
+            Value::Array(values) => values.iter().for_each(|value| each(value, look)),
+            _ => {}
         }
     }
 

@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Path, Query, Req
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::bounded::Name;
 use super::calls::Refusal;
@@ -45,9 +46,30 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
 fn object<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
     // An array would pass for a struct otherwise, its elements for the fields.
     match text.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        Some(b'{') => serde_json::from_slice(text)
-            .map_err(|error| Problem::bad_request(format!("the body does not fit: {error}"))),
+        Some(b'{') => serde_json::from_slice(text).or_else(|error| {
+            let whole = || serde_json::from_value(with_integers(serde_json::from_slice(text).ok()?)).ok();
+            whole().ok_or_else(|| Problem::bad_request(format!("the body does not fit: {error}")))
+        }),
         _ => Err(Problem::bad_request("the body is not a JSON object")),
+    }
+}
+
+/// The same with every number that is an integer written as one: to JSON Schema, 2.0 is the integer 2.
+fn with_integers(value: Value) -> Value {
+    /// Beyond it, neighbouring integers are the same floating-point number.
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() <= EXACT_MAX => {
+                Value::from(float as i64)
+            }
+            _ => Value::Number(number),
+        },
+        Value::Array(values) => values.into_iter().map(with_integers).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, with_integers(value))).collect()
+        }
+        other => other,
     }
 }
 
@@ -117,5 +139,29 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for InQuery<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let query = Query::<T>::from_request_parts(parts, state).await;
         query.map(|Query(found)| Self(found)).map_err(|error| Problem::bad_request(error.body_text()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::object;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Wanted {
+        count: u64,
+        deltas: Vec<i64>,
+    }
+
+    #[test]
+    fn an_integer_may_be_written_with_a_fraction_of_nothing() {
+        let read = |text: &str| object::<Wanted>(text.as_bytes()).ok();
+        let wanted = Some(Wanted { count: 2, deltas: vec![-3, 4] });
+        assert_eq!(read(r#"{"count": 2, "deltas": [-3, 4]}"#), wanted);
+        assert_eq!(read(r#"{"count": 2.0, "deltas": [-3.0, 4e0]}"#), wanted);
+        for wrong in ["2.5", "-1.0", "1e300", "9007199254740994.0", "\"2\"", "[2.0]"] {
+            assert_eq!(read(&format!(r#"{{"count": {wrong}, "deltas": []}}"#)), None, "{wrong}");
+        }
     }
 }

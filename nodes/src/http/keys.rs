@@ -52,7 +52,8 @@ impl From<Numbers> for CommandName {
 /// The key of a request, if it has one.
 pub(crate) struct MaybeKey(pub(crate) Option<CommandName>);
 
-/// The key of a request that cannot do without: what it does belongs to a session.
+/// The key of a request that cannot do without: what it does belongs to a session. Without it the request is answered
+/// 400, as the draft of the header's standard has it.
 pub(crate) struct NeededKey(pub(crate) CommandName);
 
 /// A key, as it is written.
@@ -109,7 +110,7 @@ impl<S: Sync> FromRequestParts<S> for NeededKey {
         match MaybeKey::from_request_parts(parts, state).await? {
             MaybeKey(Some(numbers)) => Ok(Self(numbers)),
             MaybeKey(None) => Err(Problem::new(
-                axum::http::StatusCode::PRECONDITION_REQUIRED,
+                axum::http::StatusCode::BAD_REQUEST,
                 "key-needed",
                 "An Idempotency-Key is needed",
                 format!("what this does belongs to a session, which the Idempotency-Key names: {HOW_TO}"),

@@ -279,7 +279,6 @@ pub(crate) async fn show(
 ), responses(
     (status = 200, description = "It is held", body = Grant),
     (status = 409, description = "It was not to be had", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 428, description = "There is no key", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn acquire(
     State(app): State<Arc<App>>,
@@ -301,7 +300,6 @@ pub(crate) async fn acquire(
 ), responses(
     (status = 200, description = "They are held", body = Grants),
     (status = 409, description = "They were not to be had", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 428, description = "There is no key", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn acquire_all(
     State(app): State<Arc<App>>,
@@ -337,7 +335,6 @@ pub(crate) async fn acquire_all(
 ), responses(
     (status = 204, description = "It is given back"),
     (status = 409, description = "It is not held so", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 428, description = "There is no key", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn release(
     State(app): State<Arc<App>>,
@@ -359,7 +356,6 @@ pub(crate) async fn release(
 ), responses(
     (status = 200, description = "It is held exclusively", body = Grant),
     (status = 409, description = "It was not to be had", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 428, description = "There is no key", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn upgrade(
     State(app): State<Arc<App>>,
@@ -381,7 +377,6 @@ pub(crate) async fn upgrade(
 ), responses(
     (status = 200, description = "It is held shared, under a new token", body = Grant),
     (status = 409, description = "It is not held so", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 428, description = "There is no key", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn downgrade(
     State(app): State<Arc<App>>,

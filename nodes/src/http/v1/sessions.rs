@@ -174,7 +174,6 @@ pub(crate) async fn close(
 ), responses(
     (status = 204, description = "It waits no more"),
     (status = 409, description = "It does not wait", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 428, description = "There is no key", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn cancel(
     State(app): State<Arc<App>>,
