@@ -7,6 +7,9 @@ use super::{Call, History, Hold, Operation, Outcome, VirtualTime};
 /// The reason given for an operation that never returned.
 pub const OPEN_AT_END: &str = "open when the run ended";
 
+/// The reason given for an operation whose answer its client wanted no more, though it was served well.
+pub const WITHDRAWN: &str = "its client has no use for the answer any more";
+
 /// Records operations and holds of all clients of one run.
 ///
 /// An operation has an unknown outcome from its invocation on, until it is completed with a better one: a

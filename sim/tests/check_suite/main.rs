@@ -23,6 +23,7 @@ mod mutants;
 mod plain_models;
 mod planted;
 mod queue_accounts;
+mod queue_loops;
 mod queue_safety;
 mod queue_turns;
 mod support;
