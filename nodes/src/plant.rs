@@ -119,6 +119,10 @@ bugs! {
     FsyncSkipped = "fsync-skipped",
     /// What sessions remember of their commands is not in the snapshot.
     SnapshotForgetsSessions = "snapshot-forgets-sessions",
+    /// A consumer's handler goes on although the lease of its message is over.
+    ConsumerOutlivesLease = "consumer-outlives-lease",
+    /// A consumer acknowledges a message before it is handled.
+    ConsumerAcknowledgesFirst = "consumer-acknowledges-first",
     /// Of the testbed: the check of linearizability discards operations of unknown outcome.
     CheckerDropsPending = "checker-drops-pending",
     /// Of the testbed: a history in which nothing was answered passes the check of linearizability.

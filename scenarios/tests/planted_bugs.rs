@@ -124,4 +124,6 @@ each_is_found! {
     a_snapshot_without_outcomes_is_found: SnapshotForgetsSessions,
     a_check_that_forgets_what_may_have_been_done_is_found: CheckerDropsPending,
     a_write_that_waits_in_memory_is_found: WriteKeptInMemory,
+    a_handler_that_outlives_its_lease_is_found: ConsumerOutlivesLease,
+    an_acknowledgement_before_the_work_is_found: ConsumerAcknowledgesFirst,
 }

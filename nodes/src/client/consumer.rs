@@ -21,11 +21,15 @@
 //! Deliberately absent: threads. Handlers are tasks of the environment and do not block.
 
 mod hand;
+mod watch;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch as latest};
+
+pub use watch::{ConsumerAsk, ConsumerSettled, ConsumerTold, ConsumerWatch, HandlerEnd};
 
 use super::{Client, ClientError};
 use crate::env::Env;
@@ -100,9 +104,9 @@ pub struct ConsumerCounts {
 /// A consumer that runs. If it is dropped, it stops as by [`Consumer::stop`], in the background.
 #[derive(Debug)]
 pub struct Consumer {
-    stop: watch::Sender<bool>,
+    stop: latest::Sender<bool>,
     ended: oneshot::Receiver<()>,
-    counts: Arc<watch::Sender<ConsumerCounts>>,
+    counts: Arc<latest::Sender<ConsumerCounts>>,
 }
 
 impl Consumer {
@@ -117,12 +121,27 @@ impl Consumer {
         H: Fn(Delivery) -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), Retry>> + Send + 'static,
     {
+        Self::start_watched(client, config, (), handle)
+    }
+
+    /// The same, and tells somebody what it does.
+    ///
+    /// # Panics
+    /// If a bound of the configuration is broken.
+    pub fn start_watched<E, W, H, F>(client: Client<E>, config: ConsumerConfig, watch: W, handle: H) -> Self
+    where
+        E: Env,
+        W: ConsumerWatch,
+        H: Fn(Delivery) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), Retry>> + Send + 'static,
+    {
         config.check();
-        let (stop, stopping) = watch::channel(false);
+        let (stop, stopping) = latest::channel(false);
         let (end, ended) = oneshot::channel();
-        let counts = Arc::new(watch::Sender::new(ConsumerCounts::default()));
+        let counts = Arc::new(latest::Sender::new(ConsumerCounts::default()));
         let env = client.env.clone();
-        let works = Works { client, config: Arc::new(config), handle, counts: Arc::clone(&counts) };
+        let (config, watch) = (Arc::new(config), Arc::new(watch));
+        let works = Works { client, config, handle, watch, counts: Arc::clone(&counts) };
         env.spawn("consumer", async move {
             works.consume(stopping).await;
             // Nobody may wait for it.
@@ -148,20 +167,22 @@ impl Consumer {
 }
 
 /// The loop's side of a consumer.
-struct Works<E: Env, H> {
+struct Works<E: Env, W, H> {
     client: Client<E>,
     config: Arc<ConsumerConfig>,
     handle: H,
-    counts: Arc<watch::Sender<ConsumerCounts>>,
+    watch: Arc<W>,
+    counts: Arc<latest::Sender<ConsumerCounts>>,
 }
 
-impl<E, H, F> Works<E, H>
+impl<E, W, H, F> Works<E, W, H>
 where
     E: Env,
+    W: ConsumerWatch,
     H: Fn(Delivery) -> F + Send + Sync + 'static,
     F: Future<Output = Result<(), Retry>> + Send + 'static,
 {
-    async fn consume(self, mut stopping: watch::Receiver<bool>) {
+    async fn consume(self, mut stopping: latest::Receiver<bool>) {
         let hands = Arc::new(Semaphore::new(self.config.concurrency_max as usize));
         loop {
             let hand = tokio::select! {
@@ -171,7 +192,7 @@ where
             };
             // Only this loop takes, so there are no fewer later.
             let free = 1 + hands.available_permits();
-            match self.poll(free as u32).await {
+            match self.poll(free as u32, &stopping).await {
                 Ok((deliveries, asked_at)) => {
                     drop(hand);
                     for delivery in deliveries.into_iter().take(free) {
@@ -200,12 +221,25 @@ where
     }
 
     /// Messages, and when they were asked for.
-    async fn poll(&self, count_max: u32) -> Result<(Vec<Delivery>, LocalTime), ClientError> {
+    async fn poll(
+        &self,
+        count_max: u32,
+        stopping: &latest::Receiver<bool>,
+    ) -> Result<(Vec<Delivery>, LocalTime), ClientError> {
         self.client.ensure_session().await?;
         let asked_at = self.client.env.now();
+        if *stopping.borrow() {
+            return Ok((Vec::new(), asked_at));
+        }
         let ConsumerConfig { topic, visibility_us, poll_us, .. } = &*self.config;
-        let deliveries = self.client.dequeue(topic, count_max, *visibility_us, *poll_us).await?;
-        Ok((deliveries, asked_at))
+        let asked = self.watch.asks(ConsumerAsk::Messages(count_max));
+        let deliveries = self.client.dequeue(topic, count_max, *visibility_us, *poll_us).await;
+        let told = match &deliveries {
+            Ok(deliveries) => ConsumerTold::Messages(deliveries),
+            Err(error) => ConsumerTold::Failed(error),
+        };
+        self.watch.told(asked, told);
+        Ok((deliveries?, asked_at))
     }
 
     /// Begins to handle a delivery; the rest is for a task of its own.
@@ -213,13 +247,15 @@ where
         &self,
         delivery: Delivery,
         asked_at: LocalTime,
-    ) -> impl Future<Output = ()> + Send + use<E, H, F> {
+    ) -> impl Future<Output = ()> + Send + use<E, W, H, F> {
         self.counts.send_modify(|counts| counts.delivered += 1);
         let hand = Hand {
             client: self.client.clone(),
             config: Arc::clone(&self.config),
             receipt: (delivery.id, delivery.receipt),
             counts: Arc::clone(&self.counts),
+            watch: Arc::clone(&self.watch),
+            believed_until: AtomicU64::new(asked_at.0),
         };
         let handled = (self.handle)(delivery);
         hand.hold(handled, asked_at)

@@ -53,7 +53,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
 
 pub use config::{ClientConfig, ReadFrom};
-pub use consumer::{Consumer, ConsumerConfig, ConsumerCounts, Retry};
+pub use consumer::{
+    Consumer, ConsumerAsk, ConsumerConfig, ConsumerCounts, ConsumerSettled, ConsumerTold, ConsumerWatch,
+    HandlerEnd, Retry,
+};
 pub use error::ClientError;
 pub use locks::LockGuard;
 pub use queue::Enqueued;

@@ -40,6 +40,7 @@
 //! | installs an older snapshot | `stale_snapshot_does_not_take_the_log_back`, `snapshot_of_what_the_log_holds_replaces_nothing` |
 //! | ignores the members in a snapshot | `joining_node_learns_the_members_from_a_snapshot` |
 //! | mixes pieces, or goes on at the wrong place | `later_snapshot_supersedes_one_in_pieces`, `pieces_of_a_snapshot_out_of_order_are_not_taken`, `follower_that_restarts_within_a_snapshot_begins_anew` |
+//! | sends pieces again for each answer out of its turn | `late_answer_to_a_piece_of_a_snapshot_sends_nothing_again` |
 //! | forgets entries before the snapshot is durable | `snapshot_lets_the_log_be_forgotten`, `crash_before_a_snapshot_is_durable_loses_no_entry` |
 //! | waits for ever for a snapshot that was lost | `lost_piece_of_a_snapshot_is_sent_again` |
 //! | changes members before it has committed in its term | `change_is_refused_before_the_term_has_committed` |
@@ -127,6 +128,7 @@ transcripts! {
     joint_state_is_left_by_the_leader
     joint_state_needs_both_majorities
     late_and_doubled_votes_count_once
+    late_answer_to_a_piece_of_a_snapshot_sends_nothing_again
     late_answers_do_not_take_a_follower_back
     late_pre_votes_do_not_unseat_a_leader
     later_snapshot_supersedes_one_in_pieces

@@ -52,6 +52,8 @@ impl Subject {
             | Call::Acknowledge { .. }
             | Call::Reject { .. }
             | Call::Extend { .. }
+            | Call::Handle { .. }
+            | Call::StopConsumer { .. }
             | Call::TopicStats { .. } => Self::Queue,
             Call::CacheCompareAndSet { fence: Some(_), .. } => Self::Guarded,
             Call::CacheGet { .. }

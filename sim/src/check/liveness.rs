@@ -18,7 +18,7 @@
 use std::collections::BTreeMap;
 
 use super::{CheckReport, Verdict};
-use crate::history::{Asker, History, Operation, Outcome, VirtualTime};
+use crate::history::{Asker, History, Operation, Outcome, VirtualTime, WITHDRAWN};
 
 /// The times that liveness is judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +129,15 @@ fn shut_out(history: &History, times: &Times) -> Option<String> {
     idle_since.into_iter().find_map(|(client, since)| silent(client, since, end))
 }
 
+/// Whether its client had no use for the answer any more, so that nobody knows when it would have come.
+pub(crate) fn is_withdrawn(operation: &Operation) -> bool {
+    matches!(&operation.outcome, Outcome::Unknown { reason } if reason == WITHDRAWN)
+}
+
 fn judge(operation: &Operation, times: &Times) -> Finding {
+    if operation.call.is_own_work() || is_withdrawn(operation) {
+        return Finding::Nothing;
+    }
     let deadline = times.deadline(operation);
     let Some(returned) = operation.returned_ns else {
         return if deadline <= times.ended {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DeadlockStep, Delivery, TopicSeen};
+use super::{DeadlockStep, Delivery, TopicSeen, VirtualTime};
 
 /// What a client was answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +87,28 @@ pub enum Answer {
     Counts {
         /// The counts.
         seen: TopicSeen,
+    },
+    /// The work on a delivery is at an end.
+    Handled {
+        /// Of itself; or else the loop broke it off, because its lease was over.
+        finished: bool,
+        /// When, by the client's clock, in true time.
+        ended_ns: VirtualTime,
+        /// The end of the lease as the loop counts it, by the same clock.
+        believed_until_ns: VirtualTime,
+    },
+    /// A consumer loop has nothing in hand any more. What became of all that it was given:
+    Stopped {
+        /// Deliveries.
+        delivered: u64,
+        /// Acknowledged.
+        acknowledged: u64,
+        /// Given back.
+        rejected: u64,
+        /// Their leases were over before that.
+        lost: u64,
+        /// Nobody told whether it came through.
+        unsettled: u64,
     },
     /// What a key of the cache holds.
     Cached {

@@ -186,6 +186,24 @@ pub enum Call {
         /// The topic.
         topic: String,
     },
+    /// Work on a delivery that a consumer loop was given. Nobody is asked for anything.
+    Handle {
+        /// The topic.
+        topic: String,
+        /// The message.
+        message: u64,
+        /// The delivery.
+        receipt: u64,
+    },
+    /// Have a consumer loop ask for no more messages and finish what it has in hand.
+    StopConsumer {
+        /// The topic.
+        topic: String,
+        /// Who asked for its messages, as `client` of those operations names it.
+        asker: u64,
+        /// How long its poll and its handlers may take yet.
+        wait_us: u64,
+    },
     /// Read a key of the cache.
     CacheGet {
         /// The key.
@@ -286,6 +304,8 @@ impl Call {
             | Self::Acknowledge { topic, .. }
             | Self::Reject { topic, .. }
             | Self::Extend { topic, .. }
+            | Self::Handle { topic, .. }
+            | Self::StopConsumer { topic, .. }
             | Self::TopicStats { topic } => topic,
         }
     }
@@ -298,9 +318,16 @@ impl Call {
             | Self::AcquireAll { wait_us, .. }
             | Self::Upgrade { wait_us, .. }
             | Self::WatchLock { wait_us, .. }
-            | Self::Dequeue { wait_us, .. } => *wait_us,
+            | Self::Dequeue { wait_us, .. }
+            | Self::StopConsumer { wait_us, .. } => *wait_us,
             _ => 0,
         }
+    }
+
+    /// Whether it takes as long as the client likes, because it asks nobody.
+    #[must_use]
+    pub const fn is_own_work(&self) -> bool {
+        matches!(self, Self::Handle { .. })
     }
 
     /// The kind's name, as reports show it.
@@ -329,6 +356,8 @@ impl Call {
             Self::Reject { .. } => "reject",
             Self::Extend { .. } => "extend",
             Self::TopicStats { .. } => "topic-stats",
+            Self::Handle { .. } => "handle",
+            Self::StopConsumer { .. } => "stop-consumer",
             Self::CacheGet { .. } => "cache-get",
             Self::CacheGetWithin { .. } => "cache-get-within",
             Self::CacheConfigure { .. } => "cache-configure",

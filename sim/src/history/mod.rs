@@ -30,6 +30,6 @@ pub use lines::{FORMAT, HistoryError, VERSION, read_history, write_history};
 pub use locks::{DeadlockStep, Fence, LockMode, LockWant};
 pub use near::{LineMode, LineSeen};
 pub use queue::{Delivery, Message, NOBODYS_MESSAGE, TopicSeen};
-pub use recorder::{Listener, OPEN_AT_END, Recorder};
+pub use recorder::{Listener, OPEN_AT_END, Recorder, WITHDRAWN};
 pub use types::*;
 pub use verify::Malformed;

@@ -8,6 +8,9 @@ use super::{Call, History, Hold, Operation, Outcome, VirtualTime};
 /// The reason given for an operation that never returned.
 pub const OPEN_AT_END: &str = "open when the run ended";
 
+/// The reason given for an operation whose answer its client wanted no more, though it was served well.
+pub const WITHDRAWN: &str = "its client has no use for the answer any more";
+
 /// Hears of operations while they are recorded, in the order of their times.
 pub trait Listener: Debug + Send {
     /// An operation was invoked.

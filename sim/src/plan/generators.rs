@@ -17,7 +17,7 @@ fn target(kind: FaultKind) -> BoxedStrategy<Selector> {
     let clients = [Selector::OneClient, Selector::Clients, Selector::HalfOfClients, Selector::Client(1)];
     match kind {
         FaultKind::DisconnectClients => prop::sample::select(clients.to_vec()).boxed(),
-        FaultKind::Pause | FaultKind::ClockDrift | FaultKind::Degrade => {
+        FaultKind::Crash | FaultKind::Pause | FaultKind::ClockDrift | FaultKind::Degrade => {
             prop::sample::select([&nodes[..], &clients[..]].concat()).boxed()
         }
         _ => prop::sample::select(nodes.to_vec()).boxed(),
@@ -81,7 +81,7 @@ fn workload() -> impl Strategy<Value = WorkloadSpec> {
     let hold = span(0, 3_000);
     (turns, 1..100_u64, 0.5..100.0_f64, 100..5_000_u64, hold, 0.0..=1.0_f64, mix).prop_map(
         |((kind, parts, skew, think_ms), keys, rate_per_client_hz, lease_ms, hold_ms, share, mix)| {
-            let queue = QueueSpec { crash: share, groups: keys, ..QueueSpec::default() };
+            let queue = QueueSpec { crash: share, loops: share, groups: keys, ..QueueSpec::default() };
             let cache = CacheSpec {
                 near: share,
                 aged: share,

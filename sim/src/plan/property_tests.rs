@@ -152,6 +152,23 @@ fn a_swarm_leaves_a_quorum_of_disks_and_a_spare_for_every_change() {
 }
 
 #[test]
+fn a_swarm_crashes_nodes_and_clients() {
+    let (_, schedules) = swarm_use();
+    let crashes =
+        schedules.iter().flat_map(|schedule| &schedule.faults).filter_map(|fault| match &fault.action {
+            Action::Crash { target } => Some(target.has_clients()),
+            _ => None,
+        });
+    let (clients, nodes): (Vec<bool>, Vec<bool>) = crashes.partition(|of_clients| *of_clients);
+    assert!(
+        clients.len() > 20 && nodes.len() > clients.len(),
+        "{} of clients, {}",
+        clients.len(),
+        nodes.len()
+    );
+}
+
+#[test]
 fn a_swarm_without_spares_changes_no_members() {
     let scenario = Scenario { swarm: Some(SwarmSpec::default()), ..with_faults(Vec::new()) };
     let kinds: BTreeSet<FaultKind> =

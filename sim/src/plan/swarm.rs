@@ -173,7 +173,9 @@ fn draw_action(kind: FaultKind, nodes: u64, drift_ppm_max: u64, stream: &mut Str
         small[stream.random_range(0..small.len())].clone()
     };
     match kind {
-        FaultKind::Crash => Action::Crash { target: one_of(&[Any, Leader, Follower, Minority, Leader, All]) },
+        FaultKind::Crash => Action::Crash {
+            target: one_of(&[Any, Leader, Follower, Minority, Leader, All, OneClient, HalfOfClients]),
+        },
         FaultKind::PowerLoss => {
             Action::PowerLoss { target: one_of(&[Any, Leader, Follower, Minority, LeaderAndMinority, All]) }
         }

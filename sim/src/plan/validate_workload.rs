@@ -118,6 +118,8 @@ fn queue(queue: &QueueSpec) -> Judgement {
     chance("workload.queue.extend", queue.extend)?;
     chance("workload.queue.crash", queue.crash)?;
     chance("workload.queue.counts", queue.counts)?;
+    chance("workload.queue.loops", queue.loops)?;
+    span("workload.queue.loop_ms", queue.loop_ms, 0)?;
     within("workload.queue.attempts_max", queue.attempts_max, 1, ATTEMPTS_MAX)
 }
 

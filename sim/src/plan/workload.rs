@@ -144,6 +144,13 @@ impl WorkloadSpec {
         back_ms.saturating_mul(self.queue.attempts_max.saturating_add(1)).saturating_mul(2_000)
     }
 
+    /// How many ask in the name of one client process, each with a number of its own: as many as it has operations
+    /// open, and for a consumer loop one that asks for messages and two for each that it has in hand.
+    #[must_use]
+    pub const fn askers(&self) -> u64 {
+        if self.queue.loops > 0.0 { 2 + 2 * self.queue.batch_max } else { self.open_max }
+    }
+
     /// Longest pause between two operations of a client, in microseconds.
     #[must_use]
     pub fn pause_us_max(&self) -> u64 {
@@ -214,6 +221,11 @@ pub struct QueueSpec {
     pub crash: f64,
     /// Share of dequeues before which the consumer asks for a topic's counts, 0 to 1. Default 0.
     pub counts: f64,
+    /// Share of turns in which a consumer leaves a topic to a consumer loop for a while, which has up to `batch_max`
+    /// messages in hand at a time, extends their leases by itself, and is stopped in the end, 0 to 1. Default 0.
+    pub loops: f64,
+    /// How long a loop runs before it is stopped, in milliseconds. Default 300 to 2,000.
+    pub loop_ms: MsSpan,
     /// Deliveries of a message before it is given up, 1 to 10,000. Default 5.
     pub attempts_max: u64,
 }
@@ -236,6 +248,8 @@ impl Default for QueueSpec {
             extend: 0.1,
             crash: 0.05,
             counts: 0.0,
+            loops: 0.0,
+            loop_ms: MsSpan::between(300, 2_000),
             attempts_max: 5,
         }
     }

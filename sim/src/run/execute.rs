@@ -230,9 +230,9 @@ pub(super) fn life_of_client<E: Env, T: TrueTime>(
     schedule: &Schedule,
     record: &Record,
 ) -> impl Future<Output = ()> + Send + use<E, T> {
-    let open_max = schedule.workload.open_max;
-    let first = life * open_max;
-    let dead = first.saturating_sub(open_max)..first;
+    let (open_max, askers) = (schedule.workload.open_max, schedule.workload.askers());
+    let first = life * askers;
+    let dead = first.saturating_sub(askers)..first;
     dead.for_each(|among| record.bury(Asker { client, among }, time.now()));
     let service = Arc::new(NodesService::start(time, client, env, schedule));
     let thread = |among| {

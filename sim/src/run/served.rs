@@ -4,7 +4,7 @@
 //! same time. Operations whose time runs beyond the fault's end are not judged; nor is anything during a fault
 //! that had no effect.
 
-use crate::check::{CheckReport, Verdict};
+use crate::check::{CheckReport, Verdict, liveness};
 use crate::history::{History, Operation, Outcome, VirtualTime};
 use crate::nemesis::{FaultRecord, Timeline};
 use crate::plan::Schedule;
@@ -47,7 +47,9 @@ pub(super) fn check(schedule: &Schedule, timeline: &Timeline, history: &History)
 fn judge(operation: &Operation, fault: &FaultRecord, within_ns: u64) -> Option<bool> {
     let wait_ns = operation.call.wait_us().saturating_mul(1_000);
     let deadline = VirtualTime(operation.invoked_ns.0.saturating_add(within_ns).saturating_add(wait_ns));
-    let is_judged = operation.invoked_ns.0 >= fault.at.0.saturating_add(within_ns) && deadline <= fault.until;
+    let is_asked = !operation.call.is_own_work() && !liveness::is_withdrawn(operation);
+    let is_judged =
+        is_asked && operation.invoked_ns.0 >= fault.at.0.saturating_add(within_ns) && deadline <= fault.until;
     let is_served = matches!(operation.outcome, Outcome::Ok { .. })
         && operation.returned_ns.is_some_and(|returned| returned <= deadline);
     is_judged.then_some(is_served)

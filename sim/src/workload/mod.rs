@@ -10,6 +10,7 @@
 mod cache;
 mod guarded;
 mod lock;
+mod looped;
 mod names;
 mod onlooker;
 mod queue;
@@ -22,9 +23,10 @@ use std::sync::{Arc, Mutex};
 
 use rand::RngExt;
 
+pub use looped::{About, LoopCounts, LoopRecord, LoopTerms, Work};
 pub use service::Service;
 
-use crate::history::{Asker, Call, History, Hold, Listener, Outcome, Recorder, VirtualTime};
+use crate::history::{Asker, Call, History, Hold, Listener, Outcome, Recorder, VirtualTime, WITHDRAWN};
 use crate::plan::{WorkloadKind, WorkloadSpec};
 use crate::rng::StreamRng;
 use names::Numbers;
@@ -61,9 +63,18 @@ impl Record {
 
     /// Whoever asked under this number is dead: what it has open is of unknown outcome for ever.
     pub fn bury(&self, asker: Asker, at: VirtualTime) {
+        self.leave_unknown(asker.number(), KILLED, &|| at);
+    }
+
+    /// Whoever asked under this number has no use for the answer any more.
+    fn withdraw(&self, number: u64, now: &dyn Fn() -> VirtualTime) {
+        self.leave_unknown(number, WITHDRAWN, now);
+    }
+
+    fn leave_unknown(&self, number: u64, reason: &str, now: &dyn Fn() -> VirtualTime) {
         self.with(|recorder| {
-            if let Some(id) = recorder.open_operation(asker.number()) {
-                recorder.complete(id, Outcome::Unknown { reason: KILLED.to_owned() }, at);
+            if let Some(id) = recorder.open_operation(number) {
+                recorder.complete(id, Outcome::Unknown { reason: reason.to_owned() }, now());
             }
         });
     }

@@ -94,6 +94,10 @@ impl<S: Service> Worker<S> {
         if self.rng.random_range(0..LOOKS_AT_DEAD) == 0 {
             topic = dead_letter_of(&topic);
         }
+        let loops = self.spec.queue.loops;
+        if self.chance(loops) && self.consume_in_loop(topic.clone()).await {
+            return;
+        }
         let count_max = self.rng.random_range(1..=self.spec.queue.batch_max);
         let wait_us = self.spec.queue.poll_ms.draw_us(&mut self.rng);
         let counts = self.spec.queue.counts;

@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use crate::history::{Call, Outcome, VirtualTime};
+use super::looped::{LoopCounts, LoopRecord, Work};
+use crate::history::{Call, Delivery, Outcome, VirtualTime};
 
 /// One client process's access to a service.
 pub trait Service: Send + Sync + 'static {
@@ -22,6 +23,18 @@ pub trait Service: Send + Sync + 'static {
     /// Carries out one operation. An answer that leaves open whether it took effect is
     /// [`Outcome::Unknown`].
     fn call(&self, call: &Call) -> impl Future<Output = Outcome> + Send;
+
+    /// Has a consumer loop take messages until `stop` is ready, and then finish what it has in hand. All that it asks,
+    /// is answered and does is written down in `looped`; `plan` says how its handlers work. Returns what became of
+    /// the messages; `None`, at once, of a service that has no such loop.
+    fn consume(
+        &self,
+        _looped: LoopRecord,
+        _plan: impl FnMut(&Delivery) -> Work + Send + 'static,
+        _stop: impl Future<Output = ()> + Send,
+    ) -> impl Future<Output = Option<LoopCounts>> + Send {
+        std::future::ready(None)
+    }
 
     /// The true time at which the client's belief in what it holds ends or ended by its own clock, as far
     /// as it was renewed until now. `None` if it holds nothing any more.
@@ -55,6 +68,15 @@ impl<S: Service> Service for Arc<S> {
 
     fn call(&self, call: &Call) -> impl Future<Output = Outcome> + Send {
         (**self).call(call)
+    }
+
+    fn consume(
+        &self,
+        looped: LoopRecord,
+        plan: impl FnMut(&Delivery) -> Work + Send + 'static,
+        stop: impl Future<Output = ()> + Send,
+    ) -> impl Future<Output = Option<LoopCounts>> + Send {
+        (**self).consume(looped, plan, stop)
     }
 
     fn belief_ends(&self) -> Option<VirtualTime> {

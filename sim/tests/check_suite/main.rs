@@ -24,6 +24,7 @@ mod online;
 mod plain_models;
 mod planted;
 mod queue_accounts;
+mod queue_loops;
 mod queue_safety;
 mod queue_turns;
 mod support;

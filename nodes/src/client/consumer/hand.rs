@@ -2,15 +2,20 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
-use super::{ConsumerConfig, ConsumerCounts, Retry, pause};
+use super::{
+    ConsumerAsk, ConsumerConfig, ConsumerCounts, ConsumerSettled, ConsumerTold, ConsumerWatch, HandlerEnd,
+    Retry, pause,
+};
 use crate::client::{Client, ClientError};
 use crate::env::Env;
 use crate::ids::{LocalTime, MessageId, Receipt};
 use crate::machine::{Acknowledgement, DELAY_US_MAX, MachineError, QueueError};
 use crate::marks;
+use crate::plant::{self, Bug};
 
 /// Attempts to say what became of a message, each as long as an operation may take.
 const SETTLE_ATTEMPTS_MAX: u32 = 8;
@@ -19,11 +24,14 @@ const SETTLE_ATTEMPTS_MAX: u32 = 8;
 const EXTEND_AFTER_DIVISOR: u64 = 3;
 
 /// A delivery.
-pub(super) struct Hand<E: Env> {
+pub(super) struct Hand<E: Env, W> {
     pub(super) client: Client<E>,
     pub(super) config: Arc<ConsumerConfig>,
     pub(super) receipt: (MessageId, Receipt),
     pub(super) counts: Arc<watch::Sender<ConsumerCounts>>,
+    pub(super) watch: Arc<W>,
+    /// Until when, by this process's clock, the lease is believed in.
+    pub(super) believed_until: AtomicU64,
 }
 
 /// What an attempt to extend or settle says of the delivery.
@@ -38,23 +46,49 @@ enum Word<T> {
     NotDone,
 }
 
-impl<E: Env> Hand<E> {
+impl<E: Env, W: ConsumerWatch> Hand<E, W> {
     /// Runs the handler under a lease that was asked for at `asked_at`, and says what comes of it.
     pub(super) async fn hold(self, handled: impl Future<Output = Result<(), Retry>>, asked_at: LocalTime) {
+        if plant::is(Bug::ConsumerAcknowledgesFirst) {
+            let _ = self.acknowledge().await;
+        }
+        let lost = async {
+            self.keep(asked_at).await;
+            if plant::is(Bug::ConsumerOutlivesLease) {
+                std::future::pending::<()>().await;
+            }
+        };
         let result = tokio::select! {
             biased;
-            () = self.keep(asked_at) => None,
+            () = lost => None,
             result = handled => Some(result),
         };
-        let Some(result) = result else {
-            marks::hit("client.consumer_lost_a_delivery");
-            return self.count(|counts| counts.lost += 1);
+        let ended_at = self.client.env.now();
+        let believed_until = LocalTime(self.believed_until.load(Ordering::Relaxed));
+        self.watch
+            .handled(self.receipt, HandlerEnd { is_finished: result.is_some(), ended_at, believed_until });
+        let how = match result {
+            Some(result) => self.settled(result).await,
+            None => {
+                marks::hit("client.consumer_lost_a_delivery");
+                ConsumerSettled::Lost
+            }
         };
+        self.count(|counts| match how {
+            ConsumerSettled::Acknowledged => counts.acknowledged += 1,
+            ConsumerSettled::Rejected => counts.rejected += 1,
+            ConsumerSettled::Lost => counts.lost += 1,
+            ConsumerSettled::Unsettled => counts.unsettled += 1,
+        });
+        self.watch.settled(self.receipt, how);
+    }
+
+    async fn settled(&self, result: Result<(), Retry>) -> ConsumerSettled {
         match self.settle(result).await {
-            Word::Taken(()) if result.is_ok() => self.count(|counts| counts.acknowledged += 1),
-            Word::Taken(()) => self.count(|counts| counts.rejected += 1),
-            Word::Over => self.count(|counts| counts.lost += 1),
-            Word::Unknown | Word::NotDone => self.count(|counts| counts.unsettled += 1),
+            Word::Taken(()) if result.is_ok() => ConsumerSettled::Acknowledged,
+            Word::Taken(()) => ConsumerSettled::Rejected,
+            Word::Over => ConsumerSettled::Lost,
+            Word::Unknown | Word::NotDone => ConsumerSettled::Unsettled,
         }
     }
 
@@ -67,6 +101,7 @@ impl<E: Env> Hand<E> {
         let believed_us = self.client.config.belief_in_us(self.config.visibility_us);
         loop {
             let end = counted_from.plus_us(believed_us);
+            self.believed_until.store(end.0, Ordering::Relaxed);
             let env = &self.client.env;
             env.sleep_until(counted_from.plus_us(believed_us / EXTEND_AFTER_DIVISOR)).await;
             tokio::select! {
@@ -87,7 +122,8 @@ impl<E: Env> Hand<E> {
             let sent_at = self.client.env.now();
             let ConsumerConfig { topic, visibility_us, .. } = &*self.config;
             let extension = self.client.extend(topic, self.receipt, *visibility_us);
-            match self.in_session(extension).await {
+            let (id, receipt) = self.receipt;
+            match self.in_session(ConsumerAsk::Extend(id, receipt), extension).await {
                 Word::Taken(_) => {
                     self.count(|counts| counts.extended += 1);
                     return Some(sent_at);
@@ -124,38 +160,58 @@ impl<E: Env> Hand<E> {
     }
 
     async fn acknowledge(&self) -> Word<()> {
-        let topic = &self.config.topic;
-        match self.in_session(self.client.acknowledge(topic, vec![self.receipt])).await {
-            Word::Taken(results) if results == [Acknowledgement::Done] => Word::Taken(()),
-            Word::Taken(_) | Word::Over => Word::Over,
-            Word::Unknown => Word::Unknown,
-            Word::NotDone => Word::NotDone,
-        }
+        let (id, receipt) = self.receipt;
+        let acknowledged = async {
+            let results = self.client.acknowledge(&self.config.topic, vec![self.receipt]).await?;
+            match results.as_slice() {
+                [Acknowledgement::Done] => Ok(()),
+                _ => Err(ClientError::Refused(MachineError::Queue(QueueError::StaleReceipt))),
+            }
+        };
+        self.in_session(ConsumerAsk::Acknowledge(id, receipt), acknowledged).await
     }
 
     async fn reject(&self, delay_us: u64) -> Word<()> {
-        let topic = &self.config.topic;
-        let rejection = self.client.reject(topic, self.receipt, delay_us.min(DELAY_US_MAX));
-        match self.in_session(rejection).await {
-            Word::Taken(_) => Word::Taken(()),
-            Word::Over => Word::Over,
-            Word::Unknown => Word::Unknown,
-            Word::NotDone => Word::NotDone,
-        }
+        let ((id, receipt), delay_us) = (self.receipt, delay_us.min(DELAY_US_MAX));
+        let rejected = async {
+            let _is_dead = self.client.reject(&self.config.topic, self.receipt, delay_us).await?;
+            Ok(())
+        };
+        self.in_session(ConsumerAsk::Reject(id, receipt, delay_us), rejected).await
     }
 
     /// Does something in the client's session, or in a new one if that is lost.
-    async fn in_session<T>(&self, operation: impl Future<Output = Result<T, ClientError>>) -> Word<T> {
+    async fn in_session<T>(
+        &self,
+        ask: ConsumerAsk,
+        operation: impl Future<Output = Result<T, ClientError>>,
+    ) -> Word<T> {
         if self.client.ensure_session().await.is_err() {
             return Word::NotDone;
         }
-        match operation.await {
-            Ok(done) => Word::Taken(done),
-            Err(ClientError::Refused(MachineError::Queue(
-                QueueError::StaleReceipt | QueueError::UnknownMessage | QueueError::UnknownTopic,
-            ))) => Word::Over,
-            Err(error) if error.is_definite() => Word::NotDone,
-            Err(_) => Word::Unknown,
-        }
+        let asked = self.watch.asks(ask);
+        let (word, told) = match operation.await {
+            Ok(done) => (Word::Taken(done), None),
+            Err(error) if is_over(&error) => (Word::Over, None),
+            Err(error) if error.is_definite() => (Word::NotDone, Some(error)),
+            Err(error) => (Word::Unknown, Some(error)),
+        };
+        let told = match (&word, &told) {
+            (_, Some(error)) => ConsumerTold::Failed(error),
+            (Word::Over, None) => ConsumerTold::Over,
+            (_, None) => ConsumerTold::Done,
+        };
+        self.watch.told(asked, told);
+        word
     }
+}
+
+/// Whether an error says that the delivery is over.
+fn is_over(error: &ClientError) -> bool {
+    matches!(
+        error,
+        ClientError::Refused(MachineError::Queue(
+            QueueError::StaleReceipt | QueueError::UnknownMessage | QueueError::UnknownTopic,
+        ))
+    )
 }

@@ -19,6 +19,7 @@ pub(super) fn queues(history: &History) -> Vec<(&'static str, Tally)> {
         .collect();
     let (mut others, mut again) = (Tally::between_clients(), Tally::default());
     let (mut acknowledged, mut rejected) = (Tally::default(), 0_u64);
+    let (mut finished, mut of_use) = (Tally::default(), Tally::default());
     for operation in &history.operations {
         let Outcome::Ok { answer } = &operation.outcome else { continue };
         match (&operation.call, answer) {
@@ -30,15 +31,24 @@ pub(super) fn queues(history: &History) -> Vec<(&'static str, Tally)> {
             }
             (Call::Acknowledge { .. }, answer) => acknowledged.note(*answer == Answer::Settled),
             (Call::Reject { .. }, Answer::Settled) => rejected += 1,
+            (Call::Handle { .. }, Answer::Handled { finished: is_finished, .. }) => {
+                finished.note(*is_finished)
+            }
+            (Call::StopConsumer { .. }, Answer::Stopped { acknowledged, .. }) => {
+                of_use.note(*acknowledged > 0)
+            }
             _ => {}
         }
     }
     again.attempts = rejected;
-    vec![
+    let mut tallies = vec![
         ("deliveries of another client's message", others),
         ("deliveries acknowledged", acknowledged),
         ("deliveries made again after rejections", again),
-    ]
+    ];
+    let of_loops = [("handlers that finished", finished), ("loops that acknowledged something", of_use)];
+    tallies.extend(of_loops.into_iter().filter(|(_, tally)| tally.attempts > 0));
+    tallies
 }
 
 /// Reads that found what another client wrote, conditional writes of either outcome, near reads that asked

@@ -163,6 +163,13 @@ impl<'a> Journal<'a> {
         self.handed.get(place).filter(|handed| key(handed) == about)
     }
 
+    /// Whether something was asked about a delivery that found it stale.
+    pub(super) fn found_stale(&self, handed: &Handed<'_>) -> bool {
+        let key = (handed.delivery.message, handed.delivery.receipt);
+        let stale = self.topics.get(handed.topic).map_or(&[][..], |topic| topic.stale.as_slice());
+        stale.iter().any(|(_, about)| *about == key)
+    }
+
     /// What was asked about a delivery.
     pub(super) fn asked_about(&self, handed: &Handed<'_>) -> &[Asked<'a>] {
         let key = (handed.delivery.message, handed.delivery.receipt);

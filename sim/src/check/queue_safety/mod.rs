@@ -13,6 +13,8 @@
 //!   passed over by a later one of the same or a lower priority, and takes its old place when it comes back; nor
 //!   does a consumer hear that there is nothing while it is there, or before the end of its wait.
 //! * *Dead letters.* A topic gives up a message after all its attempts, and not earlier.
+//! * *Loops.* The handlers of a consumer loop work only under the lease of their delivery; only what was worked on to
+//!   the end is acknowledged or rejected; and a loop that was stopped has nothing in hand any more.
 //!
 //! **Accounts**: once the topics were seen to be empty, each message that was enqueued for sure has been
 //! acknowledged, as far as anybody knows, or had a time to live; the service's own counts add up, and agree
@@ -30,6 +32,7 @@ mod deliveries;
 mod free;
 mod journal;
 mod leases;
+mod loops;
 mod order;
 mod stale;
 
@@ -47,7 +50,8 @@ pub fn check(history: &History, drift: Drift, calm: Option<Calm>) -> CheckReport
         .or_else(|| leases::check(&journal, drift))
         .or_else(|| stale::check(&journal, drift, calm))
         .or_else(|| order::check(&journal, drift))
-        .or_else(|| dead::check(&journal));
+        .or_else(|| dead::check(&journal))
+        .or_else(|| loops::check(history, &journal));
     let verdict = match problem {
         Some(_) => Verdict::Invalid,
         None if deliveries == 0 => Verdict::Unknown,

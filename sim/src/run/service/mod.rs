@@ -2,6 +2,7 @@
 
 mod cache;
 mod locks;
+mod looped;
 mod queue;
 mod true_time;
 
@@ -12,9 +13,9 @@ use stormglass_nodes::client::{Client, ClientConfig, ClientError, LockGuard, Rea
 use stormglass_nodes::env::Env;
 use stormglass_nodes::ids::{ClientId, MessageId, NodeId, Receipt, SessionId};
 
-use crate::history::{Answer, Call, Outcome, VirtualTime};
+use crate::history::{Answer, Call, Delivery, Outcome, VirtualTime};
 use crate::plan::{ReadsAt, Schedule};
-use crate::workload::Service;
+use crate::workload::{LoopCounts, LoopRecord, Service, Work};
 
 pub(super) use true_time::{ProcessTime, TrueTime};
 
@@ -92,7 +93,19 @@ impl<E: Env, T: TrueTime> NodesService<E, T> {
             | Call::Reject { .. }
             | Call::Extend { .. }
             | Call::TopicStats { .. } => self.topic(call).await,
+            Call::Handle { .. } | Call::StopConsumer { .. } => {
+                Err(ClientError::NotDone("this is the work of a consumer loop"))
+            }
         }
+    }
+}
+
+/// What an operation came to, as histories have it.
+fn outcome_of(result: Result<Answer, ClientError>) -> Outcome {
+    match result {
+        Ok(answer) => Outcome::Ok { answer },
+        Err(error) if error.is_definite() => Outcome::Fail { reason: error.to_string() },
+        Err(error) => Outcome::Unknown { reason: error.to_string() },
     }
 }
 
@@ -121,11 +134,16 @@ impl<E: Env, T: TrueTime> Service for NodesService<E, T> {
     }
 
     async fn call(&self, call: &Call) -> Outcome {
-        match self.answer(call).await {
-            Ok(answer) => Outcome::Ok { answer },
-            Err(error) if error.is_definite() => Outcome::Fail { reason: error.to_string() },
-            Err(error) => Outcome::Unknown { reason: error.to_string() },
-        }
+        outcome_of(self.answer(call).await)
+    }
+
+    async fn consume(
+        &self,
+        looped: LoopRecord,
+        plan: impl FnMut(&Delivery) -> Work + Send + 'static,
+        stop: impl Future<Output = ()> + Send,
+    ) -> Option<LoopCounts> {
+        Some(self.run_loop(looped, plan, stop).await)
     }
 
     fn belief_ends(&self) -> Option<VirtualTime> {

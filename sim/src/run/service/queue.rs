@@ -63,23 +63,27 @@ impl<E: Env, T: TrueTime> NodesService<E, T> {
     }
 
     fn note(&self, topic: &str, delivery: &machine::Delivery) -> Delivery {
-        let payload = <[u8; 8]>::try_from(delivery.payload.as_ref());
-        let message = payload.map_or(NOBODYS_MESSAGE, u64::from_le_bytes);
-        let receipt = delivery.receipt.0;
-        let key = (topic.to_owned(), message, receipt);
+        let noted = delivery_of(delivery);
+        let key = (topic.to_owned(), noted.message, noted.receipt);
         self.memory().receipts.insert(key, (delivery.id, delivery.receipt));
-        Delivery {
-            message,
-            id: delivery.id.0,
-            receipt,
-            attempt: u64::from(delivery.attempt),
-            given_up: delivery.origin.is_some(),
-        }
+        noted
     }
 
     fn named(&self, topic: &str, message: u64, receipt: u64) -> Result<(MessageId, Receipt), ClientError> {
         let named = self.memory().receipts.get(&(topic.to_owned(), message, receipt)).copied();
         named.ok_or(ClientError::NotDone("the client knows of no such delivery"))
+    }
+}
+
+/// A delivery as histories have it.
+pub(super) fn delivery_of(delivery: &machine::Delivery) -> Delivery {
+    let payload = <[u8; 8]>::try_from(delivery.payload.as_ref());
+    Delivery {
+        message: payload.map_or(NOBODYS_MESSAGE, u64::from_le_bytes),
+        id: delivery.id.0,
+        receipt: delivery.receipt.0,
+        attempt: u64::from(delivery.attempt),
+        given_up: delivery.origin.is_some(),
     }
 }
 
