@@ -22,7 +22,7 @@ pub(crate) fn read(path: &str) -> String {
 /// All Rust files of the workspace, sorted by path.
 pub(crate) fn rust_sources() -> Vec<Source> {
     let mut paths = Vec::new();
-    for package in ["nodes", "sim", "reports", "scenarios"] {
+    for package in ["nodes", "sim", "reports", "scenarios", "peers"] {
         collect(&root().join(package), &mut paths);
     }
     paths.sort();

@@ -2,7 +2,8 @@
 //!
 //! The histories are made here, on a few objects, so that whatever does not grow with the logarithm shows: by small
 //! services that are correct, whose clients each have one operation open at a time (`clients`). Each is written to a
-//! file; a process of its own reads it, checks it, and tells what that took, so that no memory but its own counts.
+//! file; a process of its own reads it, checks it, and tells what CPU time and memory that took, so that nothing but
+//! its own counts.
 //!
 //! `cargo bench --bench checks` makes a million operations; `-- 100000` another number.
 #![expect(
@@ -19,8 +20,9 @@ mod queue;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use stormglass_sim::check::{CheckReport, Drift, Verdict, cache_safety, lock_safety, queue_safety};
 use stormglass_sim::history::{History, read_history, write_history};
 
@@ -102,10 +104,16 @@ fn check(service: &str, file: &Path) {
     );
 }
 
+/// What `work` returns, and the CPU time that it took: other work on the machine does not count.
 fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    let begun = Instant::now();
+    let begun = cpu_time();
     let result = work();
-    (result, begun.elapsed())
+    (result, cpu_time() - begun)
+}
+
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// A line of what Linux tells of this process's memory: `VmRSS` is what it has now, `VmHWM` the most it ever had.

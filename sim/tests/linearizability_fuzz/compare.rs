@@ -238,6 +238,17 @@ pub(crate) fn run_long<W: World>(name: &str, world: fn() -> W, bring: Bring<W>) 
     run(name, "long", world, bring, long_shape, long_count())
 }
 
+/// As [`run_long`], of objects of which a search can follow a few processes only.
+pub(crate) fn run_long_of_few<W: World>(name: &str, world: fn() -> W, bring: Bring<W>) -> Tally {
+    // One in four loses an operation or so: each may have taken any item, or put one at any time since.
+    let few = |rng: &mut StreamRng| Shape {
+        processes: 2 + below(rng, 3),
+        unanswered_percent: [0, 0, 0, 1][below(rng, 4) as usize],
+        ..long_shape(rng)
+    };
+    run(name, "long", world, bring, few, long_count())
+}
+
 /// Runs until so many histories were ruled on, or followed by the frontier if there is no rule.
 fn run<W: World>(
     name: &str,

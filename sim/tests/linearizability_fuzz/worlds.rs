@@ -174,11 +174,20 @@ impl World for Register {
 pub(crate) struct Fifo {
     items: VecDeque<u64>,
     last: u64,
+    /// Once it holds so many items, they are taken and none is put.
+    full: usize,
 }
 
 impl Fifo {
     pub(crate) const fn new() -> Self {
-        Self { items: VecDeque::new(), last: 0 }
+        Self { items: VecDeque::new(), last: 0, full: usize::MAX }
+    }
+
+    /// One that is never long. In what order two items lie there shows when they are taken, and until then a
+    /// search goes on with every order of those that were put at one time: the longer the queue, the more
+    /// orders at once.
+    pub(crate) const fn short() -> Self {
+        Self { items: VecDeque::new(), last: 0, full: 3 }
     }
 }
 
@@ -187,7 +196,7 @@ impl World for Fifo {
     type Answer = FifoAnswer;
 
     fn ask(&mut self, rng: &mut StreamRng, _process: u64) -> FifoOp {
-        if below(rng, 2) == 0 {
+        if self.items.len() >= self.full || below(rng, 2) == 0 {
             return FifoOp::Dequeue;
         }
         self.last += 1;

@@ -46,6 +46,7 @@ pub(super) struct Mixer(u64);
 impl Mixer {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 
+    #[inline]
     fn mix(&mut self, word: u64) {
         let mixed = (self.0 ^ word).wrapping_mul(Self::ODD);
         self.0 = mixed ^ (mixed >> 29);
@@ -53,6 +54,7 @@ impl Mixer {
 }
 
 impl Hasher for Mixer {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) {
         for chunk in bytes.chunks(8) {
             let mut word = [0; 8];
@@ -61,22 +63,27 @@ impl Hasher for Mixer {
         }
     }
 
+    #[inline]
     fn write_u8(&mut self, word: u8) {
         self.mix(u64::from(word));
     }
 
+    #[inline]
     fn write_u32(&mut self, word: u32) {
         self.mix(u64::from(word));
     }
 
+    #[inline]
     fn write_u64(&mut self, word: u64) {
         self.mix(word);
     }
 
+    #[inline]
     fn write_usize(&mut self, word: usize) {
         self.mix(word as u64);
     }
 
+    #[inline]
     fn finish(&self) -> u64 {
         self.0.wrapping_mul(Self::ODD).rotate_left(26)
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::line::SureWait;
+use super::tokens::ByToken;
 use super::uses::uses;
 use crate::history::{Answer, Call, DeadlockStep, History, Hold, LockMode, Operation, Outcome, VirtualTime};
 
@@ -36,7 +37,7 @@ struct Claims<'a> {
 impl<'a> Claims<'a> {
     fn of(history: &'a History) -> Self {
         // When each token was used up for certain.
-        let ended_ns: BTreeMap<(&str, u64), VirtualTime> = uses(history)
+        let ended_ns: ByToken<'_, VirtualTime> = uses(history)
             .filter_map(|used| Some(((used.resource, used.token), used.operation.returned_ns?)))
             .collect();
         let mut claims = Self { by_session: BTreeMap::new() };
@@ -58,7 +59,7 @@ impl<'a> Claims<'a> {
             for (place, resource) in resources.into_iter().enumerate() {
                 let held_until = tokens
                     .get(place)
-                    .map(|token| ended_ns.get(&(resource, *token)).copied().unwrap_or(VirtualTime(u64::MAX)));
+                    .map(|token| ended_ns.get(resource, *token).copied().unwrap_or(VirtualTime(u64::MAX)));
                 let end_ns = held_until.unwrap_or_default().max(returned(operation));
                 let list = claims.by_session.entry((session, resource)).or_default();
                 let before = list.last().map_or(VirtualTime(0), |claim: &Claim<'_>| claim.latest_end_ns);
@@ -108,6 +109,7 @@ fn overlap(one: &Operation, other: &Operation) -> bool {
 /// A named cycle that cannot have existed: it is none, it does not begin with who asked, or one of its
 /// sessions cannot have waited for what it is said to wait for, or had what the one before it waits for.
 pub(super) fn untrue(history: &History) -> Option<String> {
+    named(history).next()?;
     let claims = Claims::of(history);
     named(history).find_map(|(operation, cycle)| {
         let what = wrong_in(&claims, operation, cycle)?;
@@ -201,11 +203,11 @@ struct Holds<'a> {
 }
 
 /// The waits of a cycle through the last one to begin, if there is one at that moment.
-fn cycle_through<'a>(
-    wait: &'a SureWait<'a>,
-    active: &[&'a SureWait<'a>],
+fn cycle_through<'a, 'h>(
+    wait: &'a SureWait<'h>,
+    active: &[&'a SureWait<'h>],
     holds: &Holds<'_>,
-) -> Option<Vec<&'a SureWait<'a>>> {
+) -> Option<Vec<&'a SureWait<'h>>> {
     let at = wait.from_ns;
     let mut path = vec![wait];
     let mut open: Vec<Vec<u64>> = vec![holders(wait, at, holds)];
@@ -232,7 +234,7 @@ fn cycle_through<'a>(
 fn holders(wait: &SureWait<'_>, at: VirtualTime, holds: &Holds<'_>) -> Vec<u64> {
     let mut clients = Vec::new();
     for want in &wait.wants {
-        let resource = want.resource.as_str();
+        let resource = want.resource;
         let most = holds.permits.get(resource).copied().unwrap_or(u64::MAX);
         let excludes = |hold: &Hold| match want.mode {
             LockMode::Permits(wanted) => hold.permits > 0 && hold.permits.saturating_add(wanted) > most,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::grants::Grants;
+use super::tokens::ByToken;
 use super::uses::uses;
 use crate::history::{Call, History, Hold, LockMode, Outcome, VirtualTime};
 
@@ -22,13 +23,13 @@ pub(super) fn check(history: &History, grants: &Grants<'_>) -> Option<String> {
 }
 
 fn proved(history: &History, grants: &Grants<'_>) -> Vec<Hold> {
-    let mut ends: BTreeMap<(&str, u64), VirtualTime> = BTreeMap::new();
+    let mut ends: ByToken<'_, VirtualTime> = ByToken::default();
     for used in uses(history) {
-        ends.entry((used.resource, used.token)).or_insert(used.operation.invoked_ns);
+        ends.or_insert(used.resource, used.token, used.operation.invoked_ns);
     }
     let all = grants.by_resource.values().flatten();
     all.filter_map(|grant| {
-        let until_ns = *ends.get(&(grant.resource, grant.token))?;
+        let until_ns = *ends.get(grant.resource, grant.token)?;
         Some(Hold {
             client: grant.operation.client,
             operation: grant.operation.id,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::exclusion::describe;
 use crate::history::{Answer, Call, History, Hold, LockMode, LockWant, Operation, Outcome, VirtualTime};
 
@@ -86,18 +88,21 @@ impl<'a> Grants<'a> {
     }
 }
 
-/// What an answer grants: resource, mode and token of each.
-pub(super) fn granted<'a>(call: &'a Call, answer: &Answer) -> Vec<(&'a str, LockMode, u64)> {
+/// Resource, mode and token of each grant; nearly always there is one.
+pub(super) type Granted<'a> = SmallVec<[(&'a str, LockMode, u64); 1]>;
+
+/// What an answer grants.
+pub(super) fn granted<'a>(call: &'a Call, answer: &Answer) -> Granted<'a> {
     match (call, answer) {
         (Call::Acquire { resource, exclusive, .. }, Answer::Granted { token }) => {
             let mode = if *exclusive { LockMode::Exclusive } else { LockMode::Shared };
-            vec![(resource, mode, *token)]
+            smallvec![(resource.as_str(), mode, *token)]
         }
         (Call::Upgrade { resource, .. }, Answer::Granted { token }) => {
-            vec![(resource, LockMode::Exclusive, *token)]
+            smallvec![(resource.as_str(), LockMode::Exclusive, *token)]
         }
         (Call::Downgrade { resource, .. }, Answer::Granted { token }) => {
-            vec![(resource, LockMode::Shared, *token)]
+            smallvec![(resource.as_str(), LockMode::Shared, *token)]
         }
         (Call::AcquireAll { wants, .. }, Answer::GrantedAll { tokens }) => {
             let each = |(LockWant { resource, mode }, token): (&'a LockWant, &u64)| {
@@ -105,7 +110,7 @@ pub(super) fn granted<'a>(call: &'a Call, answer: &Answer) -> Vec<(&'a str, Lock
             };
             wants.iter().zip(tokens).map(each).collect()
         }
-        _ => Vec::new(),
+        _ => SmallVec::new(),
     }
 }
 

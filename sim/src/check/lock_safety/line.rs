@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::grants::Grants;
 use crate::check::drift::Drift;
 use crate::history::{Answer, Call, History, LockMode, LockWant, Operation, Outcome, VirtualTime};
@@ -12,10 +14,23 @@ use crate::history::{Answer, Call, History, LockMode, LockWant, Operation, Outco
 #[derive(Clone, Debug)]
 pub(super) struct SureWait<'a> {
     pub(super) operation: &'a Operation,
-    /// What it waited for. An upgrade waits for its resource alone.
-    pub(super) wants: Vec<LockWant>,
+    /// What it waited for, nearly always one. An upgrade waits for its resource alone.
+    pub(super) wants: SmallVec<[Want<'a>; 1]>,
     pub(super) from_ns: VirtualTime,
     pub(super) until_ns: VirtualTime,
+}
+
+/// One resource that is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Want<'a> {
+    pub(super) resource: &'a str,
+    pub(super) mode: LockMode,
+}
+
+impl<'a> From<&'a LockWant> for Want<'a> {
+    fn from(want: &'a LockWant) -> Self {
+        Self { resource: &want.resource, mode: want.mode }
+    }
 }
 
 impl SureWait<'_> {
@@ -45,17 +60,17 @@ fn in_vain(operation: &Operation, drift: Drift) -> Option<(u64, (VirtualTime, Vi
     Some((drift.least_ns(wait_us), (operation.invoked_ns, returned_ns)))
 }
 
-fn wanted(call: &Call) -> Vec<LockWant> {
+fn wanted(call: &Call) -> SmallVec<[Want<'_>; 1]> {
     match call {
         Call::Acquire { resource, exclusive, .. } => {
             let mode = if *exclusive { LockMode::Exclusive } else { LockMode::Shared };
-            vec![LockWant { resource: resource.clone(), mode }]
+            smallvec![Want { resource, mode }]
         }
-        Call::AcquireAll { wants, .. } => wants.clone(),
+        Call::AcquireAll { wants, .. } => wants.iter().map(Want::from).collect(),
         Call::Upgrade { resource, .. } => {
-            vec![LockWant { resource: resource.clone(), mode: LockMode::Exclusive }]
+            smallvec![Want { resource, mode: LockMode::Exclusive }]
         }
-        _ => Vec::new(),
+        _ => SmallVec::new(),
     }
 }
 
@@ -85,7 +100,7 @@ pub(super) fn overtaken(waits: &[SureWait<'_>], grants: &Grants<'_>) -> Option<S
     let mut by_resource: BTreeMap<&str, Vec<(&SureWait<'_>, LockMode)>> = BTreeMap::new();
     for wait in waits.iter().filter(|wait| wait.stood_in_line()) {
         for want in &wait.wants {
-            by_resource.entry(&want.resource).or_default().push((wait, want.mode));
+            by_resource.entry(want.resource).or_default().push((wait, want.mode));
         }
     }
     for (resource, mut waits) in by_resource {

@@ -21,6 +21,7 @@ mod exclusion;
 mod forced;
 mod grants;
 mod line;
+mod tokens;
 mod uses;
 mod views;
 mod wakeup;

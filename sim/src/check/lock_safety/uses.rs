@@ -1,8 +1,11 @@
 //! What succeeded under a token: releases, upgrades, downgrades. Each uses up a grant.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+
+use smallvec::{SmallVec, smallvec};
 
 use super::grants::{Grant, Grants};
+use super::tokens::ByToken;
 use crate::history::{Answer, Call, History, LockMode, Operation, Outcome, VirtualTime};
 
 /// A token used up.
@@ -16,37 +19,40 @@ pub(super) struct Use<'a> {
 /// All uses of tokens that were answered with success, in the order of the requests.
 pub(super) fn uses(history: &History) -> impl Iterator<Item = Use<'_>> {
     history.operations.iter().flat_map(|operation| {
-        let Outcome::Ok { answer } = &operation.outcome else { return Vec::new() };
+        let Outcome::Ok { answer } = &operation.outcome else { return SmallVec::new() };
         let of = |resource, token| Use { operation, resource, token };
-        match (&operation.call, answer) {
+        let all: SmallVec<[Use<'_>; 1]> = match (&operation.call, answer) {
             (
                 Call::Release { resource, token } | Call::ForceRelease { resource, token },
                 Answer::Released,
             )
             | (Call::Upgrade { resource, token, .. }, Answer::Granted { .. })
-            | (Call::Downgrade { resource, token, .. }, Answer::Granted { .. }) => vec![of(resource, *token)],
+            | (Call::Downgrade { resource, token, .. }, Answer::Granted { .. }) => {
+                smallvec![of(resource, *token)]
+            }
             (Call::ReleaseAll { grants }, Answer::Released) => {
                 grants.iter().map(|(resource, token)| of(resource, *token)).collect()
             }
-            _ => Vec::new(),
-        }
+            _ => SmallVec::new(),
+        };
+        all
     })
 }
 
 /// Finds a token that was used twice, that nobody was granted or had asked for, or that was used although a
 /// conflicting later grant had been answered.
 pub(super) fn check(history: &History, grants: &Grants<'_>) -> Option<String> {
-    let mut used = BTreeSet::new();
+    let mut used = ByToken::default();
     let answered: BTreeMap<&str, Vec<Answered<'_>>> =
         grants.by_resource.iter().map(|(resource, grants)| (*resource, by_return(grants))).collect();
-    let owners: BTreeMap<(&str, u64), &Grant<'_>> =
+    let owners: ByToken<'_, &Grant<'_>> =
         grants.by_resource.values().flatten().map(|grant| ((grant.resource, grant.token), grant)).collect();
     let uncertain = uncertain(history);
     for Use { operation, resource, token } in uses(history) {
-        if !used.insert((resource, token)) {
+        if used.insert(resource, token, ()).is_some() {
             return Some(format!("token {token} of {resource:?} was released twice\n"));
         }
-        let Some(own) = owners.get(&(resource, token)) else {
+        let Some(own) = owners.get(resource, token) else {
             let is_forced = matches!(operation.call, Call::ForceRelease { .. });
             let first = uncertain.get(&(if is_forced { ANYBODY } else { operation.client }, resource));
             if first.is_some_and(|first| *first < operation.id) {

@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 
 use super::grants::{Grant, Grants};
+use super::tokens::ByToken;
 use super::uses::uses;
 use crate::check::drift::{Calm, Drift};
 use crate::check::{CheckReport, Verdict};
@@ -37,9 +38,9 @@ enum Said<'a> {
 struct Facts<'a> {
     history: &'a History,
     grants: Grants<'a>,
-    by_token: BTreeMap<(&'a str, u64), Grant<'a>>,
+    by_token: ByToken<'a, Grant<'a>>,
     /// What used up each token for certain: the request and its answer.
-    ends: BTreeMap<(&'a str, u64), (VirtualTime, VirtualTime)>,
+    ends: ByToken<'a, (VirtualTime, VirtualTime)>,
 }
 
 /// Checks what those were told who look on; nothing if nobody did.
@@ -133,7 +134,7 @@ impl<'a> Facts<'a> {
     }
 
     fn not_granted(&self, view: &View<'_>, token: u64) -> Option<String> {
-        let known = self.by_token.get(&(view.resource, token));
+        let known = self.by_token.get(view.resource, token);
         let may_be_unheard = || {
             self.history.operations.iter().any(|operation| {
                 operation.invoked_ns <= view.returned_ns
@@ -149,12 +150,12 @@ impl<'a> Facts<'a> {
     }
 
     fn not_held(&self, view: &View<'_>, token: u64) -> Option<String> {
-        if let Some((_, ended_ns)) = self.ends.get(&(view.resource, token))
+        if let Some((_, ended_ns)) = self.ends.get(view.resource, token)
             && *ended_ns < view.operation.invoked_ns
         {
             return Some(format!("token {token} had been given back, or ended by force, at {ended_ns}"));
         }
-        let own = self.by_token.get(&(view.resource, token))?;
+        let own = self.by_token.get(view.resource, token)?;
         let rival = self.grants.on(view.resource).iter().find(|grant| {
             grant.token > token
                 && grant.returned_ns < view.operation.invoked_ns
@@ -165,8 +166,8 @@ impl<'a> Facts<'a> {
 
     /// A token that was in force for certain from before the question until after the answer.
     fn held_throughout(&self, view: &View<'_>, token: u64) -> Option<String> {
-        let grant = self.by_token.get(&(view.resource, token))?;
-        let (ended_ns, _) = self.ends.get(&(view.resource, token))?;
+        let grant = self.by_token.get(view.resource, token)?;
+        let (ended_ns, _) = self.ends.get(view.resource, token)?;
         let is_held = grant.returned_ns < view.operation.invoked_ns && *ended_ns > view.returned_ns;
         is_held.then(|| {
             format!(

@@ -11,8 +11,11 @@
 
 use std::collections::BTreeMap;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::grants::granted;
 use super::line::SureWait;
+use super::tokens::ByToken;
 use crate::check::drift::Calm;
 use crate::history::{Answer, Call, History, LockMode, LockWant, Operation, Outcome, VirtualTime};
 
@@ -25,13 +28,13 @@ pub(super) fn lost(history: &History, waits: &[SureWait<'_>], calm: Option<Calm>
     let mut judged = 0;
     let problem = waits.iter().find_map(|wait| {
         let [want] = wait.wants.as_slice() else { return None };
-        let most = permits.get(want.resource.as_str()).copied().unwrap_or(0);
+        let most = permits.get(want.resource).copied().unwrap_or(0);
         let is_possible = !matches!(want.mode, LockMode::Permits(wanted) if wanted > most);
         if !wait.stood_in_line() || !is_possible {
             return None;
         }
         judged += 1;
-        let spans = free.get(want.resource.as_str())?;
+        let spans = free.get(want.resource)?;
         // The first of them that is not over when the wait begins.
         let next = spans.partition_point(|(_, until)| *until <= wait.from_ns);
         let (from, until) = spans.get(next).filter(|(from, _)| *from < wait.until_ns)?;
@@ -97,19 +100,19 @@ fn free(history: &History, calm: Option<Calm>) -> BTreeMap<&str, Vec<(VirtualTim
 
 /// When what was granted under each token was given back for certain.
 struct Ends<'a> {
-    by_token: BTreeMap<(&'a str, u64), VirtualTime>,
+    by_token: ByToken<'a, VirtualTime>,
     permits: BTreeMap<&'a str, u64>,
     calm: Option<Calm>,
 }
 
 impl<'a> Ends<'a> {
     fn of(history: &'a History, calm: Option<Calm>) -> Self {
-        let mut ends = Self { by_token: BTreeMap::new(), permits: fewest_permits(history), calm };
+        let mut ends = Self { by_token: ByToken::default(), permits: fewest_permits(history), calm };
         for operation in &history.operations {
-            let used: Vec<(&str, u64)> = match &operation.call {
+            let used: SmallVec<[(&str, u64); 1]> = match &operation.call {
                 Call::Release { resource, token }
                 | Call::Upgrade { resource, token, .. }
-                | Call::Downgrade { resource, token, .. } => vec![(resource, *token)],
+                | Call::Downgrade { resource, token, .. } => smallvec![(resource.as_str(), *token)],
                 Call::ReleaseAll { grants } => {
                     grants.iter().map(|(resource, token)| (resource.as_str(), *token)).collect()
                 }
@@ -133,7 +136,7 @@ impl<'a> Ends<'a> {
     }
 
     fn note(&mut self, token: (&'a str, u64), end_ns: VirtualTime) {
-        let known = self.by_token.entry(token).or_insert(end_ns);
+        let known = self.by_token.or_insert(token.0, token.1, end_ns);
         *known = (*known).min(end_ns);
     }
 
@@ -143,17 +146,17 @@ impl<'a> Ends<'a> {
     }
 
     /// The claims that an operation may have brought about, and the end of each.
-    fn of_claims(&self, operation: &'a Operation) -> Vec<(&'a str, VirtualTime)> {
-        let resources: Vec<&str> = match &operation.call {
+    fn of_claims(&self, operation: &'a Operation) -> SmallVec<[(&'a str, VirtualTime); 1]> {
+        let resources: SmallVec<[&str; 1]> = match &operation.call {
             Call::Acquire { resource, .. }
             | Call::Upgrade { resource, .. }
-            | Call::Downgrade { resource, .. } => vec![resource],
+            | Call::Downgrade { resource, .. } => smallvec![resource.as_str()],
             Call::AcquireAll { wants, .. } => wants.iter().map(|want| want.resource.as_str()).collect(),
-            _ => return Vec::new(),
+            _ => return SmallVec::new(),
         };
         let returned_ns = operation.returned_ns.unwrap_or(NEVER);
         let answer = match &operation.outcome {
-            Outcome::Fail { .. } => return Vec::new(),
+            Outcome::Fail { .. } => return SmallVec::new(),
             Outcome::Unknown { .. } => {
                 let end_ns = self.of_session(returned_ns);
                 return resources.into_iter().map(|resource| (resource, end_ns)).collect();
@@ -171,13 +174,14 @@ impl<'a> Ends<'a> {
             _ => false,
         };
         if is_one_alone && *answer == Answer::NotGranted {
-            return Vec::new();
+            return SmallVec::new();
         }
         let granted = granted(&operation.call, answer);
         if granted.is_empty() {
             return resources.into_iter().map(|resource| (resource, returned_ns)).collect();
         }
-        let end_ns = |token| self.by_token.get(&token).copied().unwrap_or(NEVER).max(returned_ns);
-        granted.into_iter().map(|(resource, _, token)| (resource, end_ns((resource, token)))).collect()
+        let end_ns =
+            |resource, token| self.by_token.get(resource, token).copied().unwrap_or(NEVER).max(returned_ns);
+        granted.into_iter().map(|(resource, _, token)| (resource, end_ns(resource, token))).collect()
     }
 }

@@ -47,7 +47,7 @@ impl Known {
         }
         for (name, topic) in &journal.topics {
             let known = known.entry(name).or_default();
-            let all = topic.asked.values().flatten().filter(|asked| asked.ask == Ask::Acknowledge);
+            let all = topic.asked.iter().filter(|asked| asked.ask == Ask::Acknowledge);
             for asked in all {
                 known.acknowledged.extend(asked.operation.returned_ns.filter(|_| asked.is_sure));
                 known.acknowledging.push(asked.operation.invoked_ns);
@@ -148,10 +148,10 @@ fn lost(
         }
         let dead = into.and_then(|into| journal.topics.get(into));
         *judged += 1;
-        let acknowledged = [Some(topic), dead].into_iter().flatten().any(|topic| {
-            let of_message = topic.asked.range((*number, 0)..=(*number, u64::MAX));
-            of_message.flat_map(|(_, asked)| asked).any(|asked| asked.ask == Ask::Acknowledge)
-        });
+        let acknowledged = [Some(topic), dead]
+            .into_iter()
+            .flatten()
+            .any(|topic| topic.asked_of_message(*number).iter().any(|asked| asked.ask == Ask::Acknowledge));
         let may_be_over = story.message.ttl_us.is_some_and(|ttl_us| {
             seen_empty.returned_ns.is_none_or(|seen_ns| drift.earliest(story.asked_ns, ttl_us) <= seen_ns)
         });

@@ -41,6 +41,8 @@ pub(super) enum Ask {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'a> {
     pub(super) operation: &'a Operation,
+    /// About which delivery: its message and receipt.
+    pub(super) about: (u64, u64),
     pub(super) ask: Ask,
     /// Whether it was done for sure; if not, it may have been, or may yet be.
     pub(super) is_sure: bool,
@@ -57,8 +59,9 @@ pub(super) struct Topic<'a> {
     pub(super) unknown: Vec<&'a Operation>,
     /// Requests about a message's delivery that found it stale, by message and receipt.
     pub(super) stale: Vec<(&'a Operation, (u64, u64))>,
-    /// What was asked about each message's deliveries, by message and receipt.
-    pub(super) asked: BTreeMap<(u64, u64), Vec<Asked<'a>>>,
+    /// What was asked about messages' deliveries: by message and receipt, and for each delivery in the order of
+    /// the requests.
+    pub(super) asked: Vec<Asked<'a>>,
     /// Its counts, as they were stated.
     pub(super) counts: Vec<(&'a Operation, TopicSeen)>,
     /// Attempts after which it gives a message up, and into which topic; if it was declared.
@@ -83,8 +86,16 @@ impl<'a> Journal<'a> {
                 journal.note(operation);
             }
         }
-        let all = journal.topics.values().flat_map(|topic| &topic.deliveries);
-        journal.handed = all.copied().collect();
+        let mut deliveries = 0;
+        for topic in journal.topics.values_mut() {
+            topic.asked.sort_by_key(|asked| asked.about);
+            // Long histories are judged in little more memory than they take.
+            topic.asked.shrink_to_fit();
+            topic.deliveries.shrink_to_fit();
+            deliveries += topic.deliveries.len();
+        }
+        journal.handed.reserve_exact(deliveries);
+        journal.handed.extend(journal.topics.values().flat_map(|topic| &topic.deliveries).copied());
         journal.handed.sort_by_key(|handed| (handed.delivery.message, handed.delivery.receipt));
         journal
     }
@@ -173,7 +184,7 @@ impl<'a> Journal<'a> {
     /// What was asked about a delivery.
     pub(super) fn asked_about(&self, handed: &Handed<'_>) -> &[Asked<'a>] {
         let key = (handed.delivery.message, handed.delivery.receipt);
-        self.topics.get(handed.topic).and_then(|topic| topic.asked.get(&key)).map_or(&[], Vec::as_slice)
+        self.topics.get(handed.topic).map_or(&[], |topic| topic.asked_within(key, key))
     }
 }
 
@@ -203,7 +214,19 @@ impl<'a> Topic<'a> {
             Outcome::Ok { answer: Answer::Stale } => return self.stale.push((operation, about)),
             outcome => matches!(outcome, Outcome::Ok { .. }),
         };
-        self.asked.entry(about).or_default().push(Asked { operation, ask, is_sure });
+        self.asked.push(Asked { operation, about, ask, is_sure });
+    }
+
+    /// What was asked about deliveries from one to another, these included.
+    fn asked_within(&self, first: (u64, u64), last: (u64, u64)) -> &[Asked<'a>] {
+        let from = self.asked.partition_point(|asked| asked.about < first);
+        let rest = &self.asked[from..];
+        &rest[..rest.iter().take_while(|asked| asked.about <= last).count()]
+    }
+
+    /// What was asked about any delivery of a message.
+    pub(super) fn asked_of_message(&self, message: u64) -> &[Asked<'a>] {
+        self.asked_within((message, 0), (message, u64::MAX))
     }
 }
 

@@ -26,8 +26,9 @@ pub(super) fn check(journal: &Journal<'_>, drift: Drift, calm: Option<Calm>) -> 
 /// Something was done by a delivery that is in no answer, and that nobody can have got unanswered by then.
 fn made_up(journal: &Journal<'_>, name: &str, topic: &Topic<'_>) -> Option<String> {
     let first = topic.unknown.first().map(|dequeue| dequeue.invoked_ns);
-    topic.asked.iter().find_map(|(about, asked)| {
-        if journal.delivery(*about).is_some_and(|handed| handed.topic == name) {
+    topic.asked.chunk_by(|one, other| one.about == other.about).find_map(|asked| {
+        let about = asked.first()?.about;
+        if journal.delivery(about).is_some_and(|handed| handed.topic == name) {
             return None;
         }
         let is_wrong = |asked: &&Asked<'_>| {

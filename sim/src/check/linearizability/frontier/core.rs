@@ -2,12 +2,11 @@
 
 use super::super::{EntryOf, Model};
 use super::intern::Interner;
+use super::known::{Known, STATES_MAX};
 use super::mask::Mask;
 use super::pending::{Counting, NOTHING_USED, Pending};
 use super::seen::{Config, Seen};
 
-/// States below this number have their transitions remembered, per open operation.
-const TABLE_STATES_MAX: usize = 256;
 /// States and usages are numbered anew when more than so many are remembered, and more than that many
 /// times as many as are live.
 const REMEMBERED_MIN: usize = 1_024;
@@ -58,6 +57,7 @@ pub(super) struct Core<'m, M: Model, const W: usize> {
     counting: Counting,
     states: Interner<M::State>,
     slots: Vec<Option<Open<M, W>>>,
+    known: Known<W>,
     taken: Mask<W>,
     /// Open operations that only read.
     readers: Mask<W>,
@@ -89,6 +89,7 @@ impl<'m, M: Model, const W: usize> Core<'m, M, W> {
             counting,
             states: Interner::new(model.initial()),
             slots: Vec::new(),
+            known: Known::default(),
             taken: Mask::EMPTY,
             readers: Mask::EMPTY,
             ranked: Mask::EMPTY,
@@ -255,6 +256,7 @@ impl<'m, M: Model, const W: usize> Core<'m, M, W> {
                 self.frontier.push(config);
             }
         }
+        self.known.release(slot);
         self.taken.remove(slot);
         self.readers.remove(slot);
         self.ranked_over += u32::from(self.ranked.has(slot));
@@ -286,6 +288,7 @@ impl<'m, M: Model, const W: usize> Core<'m, M, W> {
         }
         self.states = states;
         self.slots.iter_mut().flatten().for_each(|open| open.table.clear());
+        self.known.clear();
         self.pending.forget(self.frontier.iter_mut().map(|config| &mut config.used));
     }
 
@@ -295,6 +298,9 @@ impl<'m, M: Model, const W: usize> Core<'m, M, W> {
         let mut tried = std::mem::take(&mut self.tried);
         tried.clear();
         let mut rest = self.taken.without(&config.done);
+        if self.pending.is_empty() {
+            rest = self.known.possible(config.state, &rest);
+        }
         while let Some(slot) = rest.pop() {
             if !self.may_be_next(slot, &config) {
                 continue;
@@ -389,6 +395,14 @@ impl<'m, M: Model, const W: usize> Core<'m, M, W> {
 
     /// Puts operations that only read in their place where they change nothing.
     fn place_reads(&mut self, config: &mut Config<W>) {
+        if self.tied == 0 && (config.state as usize) < STATES_MAX {
+            let mut untried = self.known.untried(config.state, &self.readers.without(&config.done));
+            while let Some(slot) = untried.pop() {
+                self.step(slot, config.state);
+            }
+            config.done.add_all(&self.known.keeping(config.state, &self.readers));
+            return;
+        }
         loop {
             let mut placed = false;
             let mut rest = self.readers.without(&config.done);
@@ -416,12 +430,13 @@ impl<'m, M: Model, const W: usize> Core<'m, M, W> {
         }
         let after = self.model.step(self.states.value(state), &open.op, open.answer.as_ref());
         let after = after.map(|after| self.states.number(after));
-        if at < TABLE_STATES_MAX {
+        if at < STATES_MAX {
             if at >= open.table.len() {
                 open.table.resize(at + 1, NOT_TRIED);
             }
             open.table[at] = after.unwrap_or(REFUSED);
         }
+        self.known.note(slot, state, after);
         after
     }
 }

@@ -32,6 +32,7 @@ impl<T: Clone + Eq + Hash> Interner<T> {
         number
     }
 
+    #[inline]
     pub(super) fn value(&self, number: u32) -> &T {
         &self.values[number as usize]
     }

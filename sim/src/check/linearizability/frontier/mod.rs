@@ -21,6 +21,7 @@
 
 mod core;
 mod intern;
+mod known;
 mod mask;
 mod online;
 mod pending;

@@ -1,0 +1,120 @@
+//! One checker on one shape, in a process of its own.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+use stormglass_sim::check::Verdict;
+
+use crate::shapes::{History, Shape};
+
+/// Longest time for one measurement, by the wall clock; as long as it takes to make the histories besides.
+pub(crate) const TIME_MAX: Duration = Duration::from_secs(60);
+/// Most memory for one measurement.
+pub(crate) const MEMORY_MAX_KIB: u64 = 8 * 1024 * 1024;
+/// Said to the process that measures, before the shape and the checker.
+pub(crate) const ONE: &str = "--one";
+/// A short check is repeated for so long, in CPU time, and the mean is taken.
+const REPEAT_FOR: Duration = Duration::from_millis(100);
+/// What a checker that calls itself may stack up.
+const STACK_BYTES: usize = 2 << 30;
+/// How often the parent looks whether it is done.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// What one measurement found.
+#[derive(Clone, Debug)]
+pub(crate) struct Measured {
+    /// Of each history.
+    pub(crate) verdicts: Vec<Verdict>,
+    /// CPU time of one check of all histories, in milliseconds.
+    pub(crate) ms: f64,
+    /// Peak memory, less what there was when the histories were in memory.
+    pub(crate) peak_kib: u64,
+}
+
+/// What became of a measurement.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    /// It finished.
+    Measured(Measured),
+    /// It was stopped after [`TIME_MAX`].
+    TooSlow,
+    /// It ended by itself, for want of memory.
+    Died,
+}
+
+/// Measures in a process of its own.
+pub(crate) fn apart(shape: &str, checker: &str) -> Outcome {
+    let program = std::env::current_exe().expect("a running program has a path");
+    let limited = format!("ulimit -v {MEMORY_MAX_KIB}; exec \"$0\" {ONE} \"$1\" \"$2\"");
+    let mut child = Command::new("sh")
+        .args(["-c", &limited])
+        .arg(program)
+        .args([shape, checker])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("there is a shell");
+    let begun = Instant::now();
+    while child.try_wait().expect("it is our child").is_none() {
+        if begun.elapsed() > TIME_MAX {
+            child.kill().expect("it is our child");
+            child.wait().expect("it is our child");
+            return Outcome::TooSlow;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    let mut text = String::new();
+    let mut output = child.stdout.take().expect("it was asked for");
+    output.read_to_string(&mut text).expect("it writes a text");
+    parse(&text).map_or(Outcome::Died, Outcome::Measured)
+}
+
+fn parse(text: &str) -> Option<Measured> {
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    let [verdicts, ms, peak_kib] = fields[..] else { return None };
+    let verdict = |letter| match letter {
+        'v' => Verdict::Valid,
+        'i' => Verdict::Invalid,
+        _ => Verdict::Unknown,
+    };
+    let verdicts = verdicts.chars().map(verdict).collect();
+    Some(Measured { verdicts, ms: ms.parse().ok()?, peak_kib: peak_kib.parse().ok()? })
+}
+
+/// The child's part: checks and prints what it found.
+pub(crate) fn here(shape: &Shape, check: fn(&History) -> Verdict) {
+    let histories = (shape.make)();
+    let work = move || {
+        let memory = peak_kib();
+        let begun = cpu_time();
+        let verdicts: Vec<Verdict> = histories.iter().map(check).collect();
+        let peak_kib = peak_kib() - memory;
+        let mut rounds = 1;
+        while cpu_time() - begun < REPEAT_FOR {
+            for history in &histories {
+                std::hint::black_box(check(history));
+            }
+            rounds += 1;
+        }
+        let ms = (cpu_time() - begun).as_secs_f64() * 1e3 / f64::from(rounds);
+        let letters: String = verdicts.iter().map(|verdict| verdict.to_string().remove(0)).collect();
+        println!("{letters} {ms} {peak_kib}");
+    };
+    let deep = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(work);
+    deep.expect("there is room for a stack").join().expect("it does not panic");
+}
+
+/// CPU time of this process, of all its threads.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// The most memory that this process has had so far.
+fn peak_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells a process's memory");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("and its peak");
+    line.trim().trim_end_matches(" kB").parse().expect("which is a number")
+}

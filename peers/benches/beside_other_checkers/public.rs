@@ -1,0 +1,124 @@
+//! The public histories with which such checkers are usually measured: 102 logs of a test of etcd, and those
+//! of a key-value store. They come with the source of `porcupine-rs`, where cargo has put it; where that is
+//! not to be found, they are left out.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use stormglass_sim::check::Verdict;
+use stormglass_sim::check::linearizability::{
+    Entry, Partition, PlainRegisterAnswer, PlainRegisterOp, TextAnswer, TextOp,
+};
+use stormglass_sim::history::foreign::{
+    ForeignRegisterAnswer, ForeignRegisterCall, Format, KvAnswer, KvCall, Recording, read_kv, read_registers,
+};
+
+use crate::shapes::{History, Objects, Shape};
+
+/// One key-value log, and what it is known to be.
+type KvLog = (&'static str, &'static str, Verdict);
+
+const KV_LOGS: [KvLog; 4] = [
+    ("public-kv-10-clients", "c10-ok.txt", Verdict::Valid),
+    ("public-kv-10-clients-wrong", "c10-bad.txt", Verdict::Invalid),
+    ("public-kv-50-clients", "c50-ok.txt", Verdict::Valid),
+    ("public-kv-50-clients-wrong", "c50-bad.txt", Verdict::Invalid),
+];
+
+/// The shapes of the public files.
+pub(crate) fn shapes() -> Vec<Shape> {
+    let mut shapes = vec![Shape::new("public-etcd", etcd)];
+    shapes
+        .extend(KV_LOGS.map(|(name, file, expected)| {
+            Shape::new(name, move || kv(file, expected).into_iter().collect())
+        }));
+    shapes
+}
+
+/// Where the files are.
+fn folder() -> Option<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let arguments = ["metadata", "--format-version", "1", "--offline", "--locked"];
+    let output = Command::new(cargo).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().ok()?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+    let packages = metadata.get("packages")?.as_array()?;
+    let porcupine = packages.iter().find(|package| package["name"] == "porcupine-rs")?;
+    let manifest = Path::new(porcupine["manifest_path"].as_str()?);
+    Some(manifest.parent()?.join("test_data")).filter(|folder| folder.is_dir())
+}
+
+fn etcd() -> Vec<History> {
+    let Some(folder) = folder().and_then(|folder| folder.join("jepsen").read_dir().ok()) else {
+        return Vec::new();
+    };
+    let mut files: Vec<PathBuf> = folder.flatten().map(|file| file.path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "log"));
+    files.sort();
+    let log = |file: &PathBuf| {
+        let bytes = std::fs::read(file).expect("a file that was found can be read");
+        let recording = read_registers(&bytes, Format::Jepsen).ok()?;
+        let objects = Objects::Registers(partitions(recording, register_op, register_answer));
+        Some(History { objects, expected: None })
+    };
+    files.iter().filter_map(log).collect()
+}
+
+fn kv(file: &str, expected: Verdict) -> Option<History> {
+    let bytes = std::fs::read(folder()?.join("kv").join(file)).ok()?;
+    let recording = read_kv(&bytes, Format::Edn).expect("it is a history of texts");
+    let objects = Objects::Texts(partitions(recording, text_op, text_answer));
+    Some(History { objects, expected: Some(expected) })
+}
+
+fn partitions<C, A, Op, Answer>(
+    recording: Recording<C, A>,
+    op: fn(C) -> Op,
+    answer: fn(A) -> Answer,
+) -> Vec<Partition<Op, Answer>> {
+    let named = |name| Partition { name, entries: Vec::new() };
+    let mut partitions: Vec<Partition<Op, Answer>> = recording.objects.into_iter().map(named).collect();
+    for operation in recording.operations {
+        let (invoked, process) = (operation.invoked, operation.process);
+        let entry = match operation.answer.zip(operation.returned) {
+            Some((given, returned)) => {
+                Entry::answered(invoked, process, (invoked, returned), op(operation.call), answer(given))
+            }
+            None => Entry::unanswered(invoked, process, invoked, op(operation.call)),
+        };
+        partitions[operation.object].entries.push(entry);
+    }
+    partitions
+}
+
+fn register_op(call: ForeignRegisterCall) -> PlainRegisterOp {
+    match call {
+        ForeignRegisterCall::Read => PlainRegisterOp::Read,
+        ForeignRegisterCall::Write(value) => PlainRegisterOp::Write(value),
+        ForeignRegisterCall::CompareAndSet { expected, value } => {
+            PlainRegisterOp::CompareAndSet { from: expected, to: value }
+        }
+    }
+}
+
+fn register_answer(answer: ForeignRegisterAnswer) -> PlainRegisterAnswer {
+    match answer {
+        ForeignRegisterAnswer::Value(value) => PlainRegisterAnswer::Value(value),
+        ForeignRegisterAnswer::Written => PlainRegisterAnswer::Done,
+        ForeignRegisterAnswer::Mismatch => PlainRegisterAnswer::Refused,
+    }
+}
+
+fn text_op(call: KvCall) -> TextOp {
+    match call {
+        KvCall::Get => TextOp::Get,
+        KvCall::Put(text) => TextOp::Put(text),
+        KvCall::Append(text) => TextOp::Append(text),
+    }
+}
+
+fn text_answer(answer: KvAnswer) -> TextAnswer {
+    match answer {
+        KvAnswer::Text(text) => TextAnswer::Value(text),
+        KvAnswer::Done => TextAnswer::Done,
+    }
+}
