@@ -124,4 +124,6 @@ each_is_found! {
     a_snapshot_without_outcomes_is_found: SnapshotForgetsSessions,
     a_check_that_forgets_what_may_have_been_done_is_found: CheckerDropsPending,
     a_write_that_waits_in_memory_is_found: WriteKeptInMemory,
+    entries_sent_apart_from_their_number_are_found: RedisMultiSplit,
+    an_emptied_redis_taken_for_a_new_one_is_found: RedisEmptyAccepted,
 }
