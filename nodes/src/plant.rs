@@ -131,6 +131,10 @@ bugs! {
     FaultInert = "fault-inert",
     /// Of the testbed: all processes read one clock.
     ClockShared = "clock-shared",
+    /// Term, vote and the number of a write go to the Redis in one command, its entries in another.
+    RedisMultiSplit = "redis-multi-split",
+    /// An emptied Redis is taken for that of a new node.
+    RedisEmptyAccepted = "redis-empty-accepted",
 }
 
 impl Bug {

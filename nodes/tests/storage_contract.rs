@@ -5,10 +5,11 @@ mod redis_support;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use redis_support::{RedisServer, server, synced_server};
+use redis_support::{RedisServer, SYNCED, server};
 use stormglass_nodes::ids::{Address, NodeId, Term};
 use stormglass_nodes::raft::{HardState, Recovered, StoreRequest, StoreToken};
 use stormglass_nodes::storage::conformance::{StoreUnderTest, run_contract_suite};
+use stormglass_nodes::storage::redis::Password;
 use stormglass_nodes::storage::{
     Durability, Identity, LogStore, RedisConfig, RedisStore, StorageError, StorageStatus, Wal, WalConfig,
 };
@@ -101,10 +102,10 @@ impl StoreUnderTest for InRedis {
 
 #[tokio::test]
 async fn a_redis_keeps_the_contract() {
-    let Some(first) = synced_server().await else { return };
+    let Some(first) = server(SYNCED).await else { return };
     drop(first);
     let fresh = || async {
-        let server = RefCell::new(synced_server().await.expect("it was there a moment ago"));
+        let server = RefCell::new(server(SYNCED).await.expect("it was there a moment ago"));
         InRedis { server, homes: RefCell::default(), folders: RefCell::default() }
     };
     let report = run_contract_suite(fresh).await.unwrap();
@@ -123,7 +124,7 @@ async fn open(home: &Home, config: RedisConfig) -> Result<(RedisStore<TokioEnv>,
 
 #[tokio::test]
 async fn a_store_goes_on_when_its_redis_was_killed_and_comes_back() {
-    let Some(mut server) = synced_server().await else { return };
+    let Some(mut server) = server(SYNCED).await else { return };
     let (home, status) = (home().await, StorageStatus::default());
     let opened = RedisStore::open(home.env.clone(), IDENTITY, server.config(), status.clone()).await;
     let (mut store, _) = opened.unwrap();
@@ -153,7 +154,7 @@ async fn a_store_goes_on_when_its_redis_was_killed_and_comes_back() {
 
 #[tokio::test]
 async fn an_emptied_redis_is_refused() {
-    let Some(mut server) = synced_server().await else { return };
+    let Some(mut server) = server(SYNCED).await else { return };
     let home = home().await;
     let (mut store, _) = open(&home, server.config()).await.unwrap();
     store.store(&vote(1)).await.unwrap();
@@ -168,7 +169,7 @@ async fn an_emptied_redis_is_refused() {
 
 #[tokio::test]
 async fn a_redis_that_went_back_in_time_is_refused() {
-    let Some(server) = synced_server().await else { return };
+    let Some(server) = server(SYNCED).await else { return };
     let home = home().await;
     let (mut store, _) = open(&home, server.config()).await.unwrap();
     store.store(&vote(1)).await.unwrap();
@@ -180,7 +181,7 @@ async fn a_redis_that_went_back_in_time_is_refused() {
 
 #[tokio::test]
 async fn what_was_altered_in_a_redis_is_refused() {
-    let Some(server) = synced_server().await else { return };
+    let Some(server) = server(SYNCED).await else { return };
     let home = home().await;
     let (mut store, _) = open(&home, server.config()).await.unwrap();
     store.store(&vote(1)).await.unwrap();
@@ -200,7 +201,7 @@ async fn what_was_altered_in_a_redis_is_refused() {
 
 #[tokio::test]
 async fn the_process_that_opened_last_is_the_one_that_writes() {
-    let Some(server) = synced_server().await else { return };
+    let Some(server) = server(SYNCED).await else { return };
     let home = home().await;
     let (mut first, _) = open(&home, server.config()).await.unwrap();
     first.store(&vote(1)).await.unwrap();
@@ -237,7 +238,7 @@ async fn a_redis_that_may_forget_is_used_only_if_that_is_allowed() {
 
 #[tokio::test]
 async fn nodes_of_several_clusters_share_a_redis() {
-    let Some(server) = synced_server().await else { return };
+    let Some(server) = server(SYNCED).await else { return };
     let mut homes = Vec::new();
     for (cluster, node) in [(1, 1), (1, 2), (2, 1), (11, 1)] {
         let identity = Identity { cluster, node: NodeId(node) };
@@ -267,4 +268,75 @@ async fn an_absent_redis_is_an_error_with_a_hint_once_patience_is_over() {
     let error = open(&home, config).await.err().expect("nobody is there");
     assert!(matches!(error, StorageError::Unreachable { .. }), "{error}");
     assert!(error.hint().contains("address"), "{}", error.hint());
+}
+
+#[tokio::test]
+async fn a_password_and_a_database_of_ones_own_are_used() {
+    let arguments = [SYNCED, &["--requirepass", "secret"]].concat();
+    let Some(server) = server(&arguments).await else { return };
+    let home = home().await;
+    for password in [None, Some("wrong")] {
+        let password = password.map(|password: &str| Password(password.to_owned()));
+        let config = RedisConfig { password, ..server.config() };
+        let error = open(&home, config).await.err().expect("nobody gets in without the password");
+        assert!(matches!(error, StorageError::Unreachable { .. }), "{error}");
+    }
+    let socket = server.socket();
+    let url = |database: u32| format!("unix://{}?db={database}&pass=secret", socket.display());
+    let config = RedisConfig::from_url(&url(3)).unwrap();
+    open(&home, config.clone()).await.unwrap().0.store(&vote(1)).await.unwrap();
+    let elsewhere = RedisConfig::from_url(&url(4)).unwrap();
+    let error = open(&home, elsewhere).await.err().expect("another database holds nothing of the node");
+    assert!(matches!(error, StorageError::Forgot { .. }), "{error}");
+    assert_eq!(open(&home, config).await.unwrap().1.hard_state.term, Term(1));
+}
+
+/// A certificate for `localhost` and its key, made by the machine's openssl.
+fn certificate(folder: &std::path::Path) -> std::io::Result<bool> {
+    let made = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .arg("-keyout")
+        .arg(folder.join("key.pem"))
+        .arg("-out")
+        .arg(folder.join("certificate.pem"))
+        .output()?;
+    Ok(made.status.success())
+}
+
+#[tokio::test]
+async fn a_redis_behind_tls_has_to_prove_who_it_is() {
+    let folder = TempDir::new().unwrap();
+    if !matches!(certificate(folder.path()), Ok(true)) {
+        println!("SKIPPED: there is no openssl on the PATH to make a certificate with");
+        return;
+    }
+    // A port that was free a moment ago.
+    let port = {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let (key, certificate) = (folder.path().join("key.pem"), folder.path().join("certificate.pem"));
+    let (port_text, key, authority) = (port.to_string(), key.display().to_string(), certificate.clone());
+    let certificate = certificate.display().to_string();
+    let tls = ["--tls-port", &port_text, "--tls-auth-clients", "no", "--tls-key-file", &key];
+    let tls = [SYNCED, &tls, &["--tls-cert-file", &certificate, "--tls-ca-cert-file", &certificate]].concat();
+    let Some(server) = server(&tls).await else { return };
+    let home = home().await;
+    let reach = |host: &str, authority: Option<std::path::PathBuf>| {
+        let url = format!("rediss://{host}:{port}");
+        let config = RedisConfig { open_within_us: 0, ..RedisConfig::from_url(&url).unwrap() };
+        authority.map_or(config.clone(), |file| config.trusting(file))
+    };
+    for (host, authority) in [("localhost", None), ("127.0.0.1", Some(authority.clone()))] {
+        let error = open(&home, reach(host, authority)).await.err().expect("it cannot prove who it is");
+        assert!(matches!(error, StorageError::Unreachable { .. }), "{error}");
+    }
+    let (mut store, _) = open(&home, reach("localhost", Some(authority.clone()))).await.unwrap();
+    store.store(&vote(1)).await.unwrap();
+    drop(store);
+    let (_, recovered) = open(&home, reach("localhost", Some(authority))).await.unwrap();
+    assert_eq!(recovered.hard_state.term, Term(1));
+    drop(server);
 }

@@ -126,4 +126,6 @@ each_is_found! {
     a_write_that_waits_in_memory_is_found: WriteKeptInMemory,
     a_handler_that_outlives_its_lease_is_found: ConsumerOutlivesLease,
     an_acknowledgement_before_the_work_is_found: ConsumerAcknowledgesFirst,
+    entries_sent_apart_from_their_number_are_found: RedisMultiSplit,
+    an_emptied_redis_taken_for_a_new_one_is_found: RedisEmptyAccepted,
 }

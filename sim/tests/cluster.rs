@@ -2,12 +2,15 @@
 
 use std::process::Stdio;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::process::{Child, ChildStdout, Command};
 
 /// A node that is about to end holds its folder for a moment longer.
 const ATTEMPTS_MAX: usize = 100;
+
+/// Looks at the status are repeated so often; each takes a request.
+const LOOKS_MAX: usize = 20_000;
 
 struct Started {
     child: Child,
@@ -17,9 +20,9 @@ struct Started {
 }
 
 /// A cluster of one node, and what it says; `None` if it ends at once.
-async fn try_start(folder: &std::path::Path) -> Option<Started> {
+async fn try_start(folder: &std::path::Path, arguments: &[&str]) -> Option<Started> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stormglass"));
-    command.args(["cluster", "1", "--data"]).arg(folder);
+    command.args(["cluster", "1", "--data"]).arg(folder).args(arguments);
     command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
     let mut child = command.spawn().expect("it can be started");
     let mut lines = BufReader::new(child.stdout.take().expect("it says something")).lines();
@@ -37,8 +40,12 @@ async fn try_start(folder: &std::path::Path) -> Option<Started> {
 
 /// The same, once the folder is free.
 async fn start(folder: &std::path::Path) -> Started {
+    start_with(folder, &[]).await
+}
+
+async fn start_with(folder: &std::path::Path, arguments: &[&str]) -> Started {
     for _ in 0..ATTEMPTS_MAX {
-        if let Some(started) = try_start(folder).await {
+        if let Some(started) = try_start(folder, arguments).await {
             return started;
         }
     }
@@ -78,4 +85,42 @@ async fn it_stops_in_order_when_it_is_asked_to() {
     assert!(started.child.wait().await.expect("it can be waited for").success(), "{said:?}");
     assert!(said.iter().any(|line| line == "stopping"), "{said:?}");
     assert!(TcpStream::connect(&started.http).await.is_err(), "no node is left");
+}
+
+/// Asks the node how it is, until it says this of itself.
+async fn until_it_says(http: &str, wanted: &str) -> String {
+    let mut said = String::new();
+    for _ in 0..LOOKS_MAX {
+        let mut connection = TcpStream::connect(http).await.expect("the node serves");
+        let request = format!("GET /status HTTP/1.1\r\nhost: {http}\r\nconnection: close\r\n\r\n");
+        connection.write_all(request.as_bytes()).await.expect("the node listens");
+        said.clear();
+        connection.read_to_string(&mut said).await.expect("the node answers");
+        if said.contains(wanted) {
+            return said;
+        }
+    }
+    panic!("it never says {wanted}: {said}");
+}
+
+#[tokio::test]
+async fn a_private_redis_keeps_the_logs_and_ends_with_the_program() {
+    if let Err(why) = stormglass_sim::live::redis_version() {
+        println!("SKIPPED: {why} (Debian: apt-get install redis-server)");
+        return;
+    }
+    let folder = tempfile::TempDir::new().expect("there is room for a folder");
+    let mut started = start_with(folder.path(), &["--redis", "spawn"]).await;
+    let said = until_it_says(&started.http, "\"role\":\"leader\"").await;
+    assert!(said.contains("\"redis at ") && said.contains("\"durability\":\"synced\""), "{said}");
+    let socket = folder.path().join("redis").join("redis.sock");
+    let connection = UnixStream::connect(&socket).await.expect("the Redis serves");
+    started.child.kill().await.expect("it can be killed");
+    let mut rest = Vec::new();
+    let mut connection = connection;
+    drop(connection.read_to_end(&mut rest).await);
+    assert!(UnixStream::connect(&socket).await.is_err(), "the Redis outlived the program");
+    // What it kept is there: another one goes on from it.
+    let again = start_with(folder.path(), &["--redis", "spawn"]).await;
+    until_it_says(&again.http, "\"role\":\"leader\"").await;
 }

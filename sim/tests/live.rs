@@ -53,6 +53,55 @@ at_ms = 4_200
 for_ms = 500
 "#;
 
+const STORM_ON_REDIS: &str = r#"claim = "Three processes outlive their Redis servers, and one does not outlive an emptied one."
+
+[cluster]
+nodes = 3
+clients = 3
+
+[storage]
+kind = "redis"
+
+[workload]
+kind = "register"
+keys = 2
+rate_per_client_hz = 40
+
+[timing]
+faults_from_ms = 2_000
+faults_until_ms = 10_000
+recover_within_ms = 4_000
+end_ms = 16_000
+
+[[faults]]
+kind = "redis"
+harm = "crash"
+target = "leader"
+at_ms = 2_000
+for_ms = 800
+
+[[faults]]
+kind = "redis"
+harm = "cut"
+target = "leader"
+at_ms = 3_800
+for_ms = 700
+
+[[faults]]
+kind = "redis"
+harm = "pause"
+target = "follower"
+at_ms = 5_200
+for_ms = 500
+
+[[faults]]
+kind = "redis"
+harm = "empty"
+target = "leader"
+at_ms = 6_500
+for_ms = 3_000
+"#;
+
 const IMPOSSIBLE: &str = r#"claim = "X."
 
 [[faults]]
@@ -80,15 +129,39 @@ fn program(place: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// How many processes were started with this folder in their arguments.
-fn processes_in(place: &Path) -> usize {
+/// How many processes of this kind were started with this folder in their arguments.
+fn processes_of(kind: &str, place: &Path) -> usize {
     let place = place.as_os_str().as_encoded_bytes();
     let is_ours = |process: &std::fs::DirEntry| {
         let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-        let is_node = arguments.windows(9).any(|word| word == b"live-node");
-        is_node && arguments.windows(place.len()).any(|part| part == place)
+        let is_one = arguments.windows(kind.len()).any(|word| word == kind.as_bytes());
+        is_one && arguments.windows(place.len()).any(|part| part == place)
     };
     std::fs::read_dir("/proc").expect("this is Linux").flatten().filter(is_ours).count()
+}
+
+/// How many nodes were started with this folder in their arguments.
+fn processes_in(place: &Path) -> usize {
+    processes_of("live-node", place)
+}
+
+/// Whether there is a redis-server to keep logs in; if there is none, that is said.
+fn has_redis() -> bool {
+    let found = stormglass_sim::live::redis_version();
+    if let Err(why) = &found {
+        println!("SKIPPED: {why} (Debian: apt-get install redis-server)");
+    }
+    found.is_ok()
+}
+
+/// Runs a scenario, and returns its report with what to show if it is not as it should be.
+fn report_of(place: &Path, arguments: &[&str]) -> (Report, String) {
+    let output = program(place, arguments).output().expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let report: Report =
+        from_json(&String::from_utf8_lossy(&output.stdout)).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let shown = format!("{:#?}\n{:#?}\n{said}", report.checks, report.faults);
+    (report, shown)
 }
 
 /// Kills the harness if a test fails.
@@ -104,13 +177,8 @@ impl Drop for Harness {
 #[test]
 fn a_scenario_runs_on_processes_and_every_check_judges_it() {
     let place = place("storm.toml", STORM);
-    let output = program(place.path(), &["live", "storm.toml", "--seed", "3", "--format", "json"]).output();
-    let output = output.expect("the program starts");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let report: Report =
-        from_json(&String::from_utf8_lossy(&output.stdout)).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let (report, shown) = report_of(place.path(), &["live", "storm.toml", "--seed", "3", "--format", "json"]);
     assert!(report.live);
-    let shown = format!("{:#?}\n{:#?}\n{said}", report.checks, report.faults);
     for check in report.checks.iter().filter(|check| !check.name.starts_with("liveness")) {
         assert_eq!(check.verdict, Verdict::Valid, "{}: {shown}", check.name);
     }
@@ -123,6 +191,41 @@ fn a_scenario_runs_on_processes_and_every_check_judges_it() {
     }
     assert!(report.statistics.syncs > 0 && report.statistics.leaders_elected > 1, "{shown}");
     assert_eq!(processes_in(place.path()), 0);
+}
+
+#[test]
+fn logs_in_private_redis_servers_outlive_what_befalls_the_servers() {
+    if !has_redis() {
+        return;
+    }
+    let place = place("storm.toml", STORM_ON_REDIS);
+    let (report, shown) = report_of(place.path(), &["live", "storm.toml", "--seed", "3", "--format", "json"]);
+    for check in report.checks.iter().filter(|check| !check.name.starts_with("liveness")) {
+        assert_eq!(check.verdict, Verdict::Valid, "{}: {shown}", check.name);
+    }
+    assert_eq!(report.faults.len(), 4);
+    for fault in &report.faults {
+        assert!(fault.had_effect, "{shown}");
+    }
+    assert!(report.cluster.disk.contains("a Redis for each log"), "{}", report.cluster.disk);
+    assert_eq!((processes_in(place.path()), processes_of("redis-server", place.path())), (0, 0));
+}
+
+#[test]
+fn any_scenario_runs_on_redis_servers_and_none_outlives_a_killed_harness() {
+    if !has_redis() {
+        return;
+    }
+    let place = place("storm.toml", STORM);
+    let child = program(place.path(), &["live", "storm.toml", "--storage", "redis"]).spawn();
+    let mut harness = Harness(child.expect("the program starts"));
+    while processes_in(place.path()) < 3 || processes_of("redis-server", place.path()) < 3 {
+        assert_eq!(harness.0.try_wait().expect("it can be asked"), None, "it ended by itself");
+    }
+    harness.0.kill().expect("it runs");
+    harness.0.wait().expect("it is dead");
+    let left = || processes_in(place.path()) + processes_of("redis-server", place.path());
+    assert!((0..LOOKS_MAX).any(|_| left() == 0), "processes outlived their harness");
 }
 
 #[test]

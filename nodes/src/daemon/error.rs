@@ -79,6 +79,16 @@ impl DaemonError {
             Self::Node(NodeError::Storage(StorageError::Failed { .. })) => {
                 "look at the disk and its space; once it is mended, start the node again: what it acknowledged is there"
             }
+            Self::Node(NodeError::Storage(StorageError::MayForget { .. })) => {
+                "set `appendonly yes` and `appendfsync always` there (from Redis 7.2 on `everysec` will do), or give \
+                 --allow-volatile-redis if losing data is all right"
+            }
+            Self::Node(NodeError::Storage(
+                error @ (StorageError::Unreachable { .. }
+                | StorageError::Forgot { .. }
+                | StorageError::TakenOver { .. }
+                | StorageError::OtherKind { .. }),
+            )) => error.hint(),
             Self::Node(_) => {
                 "keep a copy of the data folder; if it is damaged for good, remove the node from the cluster and add \
                  one with a new id and an empty folder"

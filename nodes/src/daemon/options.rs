@@ -48,9 +48,24 @@ pub struct Options {
     #[arg(long, env = "STORMGLASS_JOIN", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub join: Option<bool>,
 
-    /// The folder of the node's log and snapshots; it is created if need be
+    /// The node's folder, for its log and snapshots; it is created if need be. With --redis it holds no more than a mark
+    /// by which the node knows its Redis again, and has to outlive the node all the same
     #[arg(long, env = "STORMGLASS_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
+
+    /// Keep log and snapshots in this Redis instead: redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], rediss://… for
+    /// TLS, or unix:///PATH. It has to sync what it acknowledges: `appendonly yes`, `appendfsync always`
+    #[arg(long, env = "STORMGLASS_REDIS", value_name = "URL", hide_env_values = true)]
+    pub redis: Option<String>,
+
+    /// Certificates of the authorities that may vouch for a rediss:// Redis (PEM) [default: those of this machine]
+    #[arg(long, env = "STORMGLASS_REDIS_TLS_CA", value_name = "FILE")]
+    pub redis_tls_ca: Option<PathBuf>,
+
+    /// Take a Redis that may lose what it has acknowledged, to try things out: a node that forgot a vote can undo a
+    /// decision of the cluster
+    #[arg(long, env = "STORMGLASS_ALLOW_VOLATILE_REDIS", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub allow_volatile_redis: Option<bool>,
 
     /// Where to serve HTTP; without it the node does not
     #[arg(long, env = "STORMGLASS_HTTP", value_name = "HOST:PORT")]
@@ -164,6 +179,9 @@ impl Options {
             cluster_name: self.cluster_name.or(other.cluster_name),
             join: self.join.or(other.join),
             data: self.data.or(other.data),
+            redis: self.redis.or(other.redis),
+            redis_tls_ca: self.redis_tls_ca.or(other.redis_tls_ca),
+            allow_volatile_redis: self.allow_volatile_redis.or(other.allow_volatile_redis),
             http: self.http.or(other.http),
             http_requests_max: self.http_requests_max.or(other.http_requests_max),
             http_waits_max: self.http_waits_max.or(other.http_waits_max),
@@ -208,7 +226,7 @@ mod tests {
             | "http-requests-max"
             | "http-waits-max"
             | "http-connections-max" => "3",
-            "join" | "insecure-listen-beyond-loopback" | "stop-with-stdin" => "true",
+            "join" | "insecure-listen-beyond-loopback" | "stop-with-stdin" | "allow-volatile-redis" => "true",
             "log-format" => "\"json\"",
             _ => "\"x\"",
         }

@@ -21,6 +21,7 @@ use crate::http::{Http, HttpConfig, Metrics, Tokens, acceptor};
 use crate::ids::{Address, NodeId};
 use crate::raft::membership::Membership;
 use crate::server::{self, NodeConfig, NodeError};
+use crate::storage::StorageStatus;
 use crate::tokio_env::{NetLimits, Security, TokioConfig, TokioEnv};
 
 /// Threads that run tasks, at most: the node itself is one task, and HTTP has the others.
@@ -62,9 +63,12 @@ async fn live(settings: Settings) -> Result<(), DaemonError> {
     env.spawn("hang-up", stop::read_anew(settings.addresses_from.clone(), renew));
 
     let metrics = Arc::new(Metrics::new());
-    let (http, http_address) = start_http(&env, &settings, &metrics).await?.unzip();
-    let (stop_node, mut node_ended) = start_node(&env, &settings, metrics);
-    tracing::info!(id = settings.id.0, cluster = settings.cluster_name, %listen, data = %settings.data.display(), "the node runs");
+    let config = node_config(&settings);
+    let storage = config.storage();
+    let status = config.storage_status.clone();
+    let (http, http_address) = start_http(&env, &settings, &metrics, status).await?.unzip();
+    let (stop_node, mut node_ended) = start_node(&env, config, metrics);
+    tracing::info!(id = settings.id.0, cluster = settings.cluster_name, %listen, data = %settings.data.display(), %storage, "the node runs");
     announce(&settings, env.listening_on().unwrap_or(listen), http_address);
     let reason = tokio::select! {
         biased;
@@ -109,12 +113,11 @@ fn announce(settings: &Settings, listen: SocketAddr, http: Option<SocketAddr>) {
 type Ended = oneshot::Receiver<Result<(), NodeError>>;
 
 /// Starts the node; it stops once the sender is used or gone, and tells how it ended.
-fn start_node(env: &TokioEnv, settings: &Settings, metrics: Arc<Metrics>) -> (oneshot::Sender<()>, Ended) {
+fn start_node(env: &TokioEnv, config: NodeConfig, metrics: Arc<Metrics>) -> (oneshot::Sender<()>, Ended) {
     let (stop_node, stopped) = oneshot::channel();
     let (end, ended) = oneshot::channel();
     let stop = async move { drop(stopped.await) };
-    let node =
-        server::run_until(env.clone(), node_config(settings), Counting::new(env.clone(), metrics), stop);
+    let node = server::run_until(env.clone(), config, Counting::new(env.clone(), metrics), stop);
     env.spawn("node", async move { drop(end.send(node.await)) });
     (stop_node, ended)
 }
@@ -139,6 +142,7 @@ async fn start_http(
     env: &TokioEnv,
     settings: &Settings,
     metrics: &Arc<Metrics>,
+    storage: StorageStatus,
 ) -> Result<Option<(Http, SocketAddr)>, DaemonError> {
     let Some(address) = &settings.http else { return Ok(None) };
     let address = book::must_find("--http", address).await?;
@@ -155,6 +159,8 @@ async fn start_http(
         id: settings.id,
         cluster_name: settings.cluster_name.clone(),
         addresses: settings.addresses.clone(),
+        storage,
+        events: settings.redis.as_ref().map(|_| server::channels(settings.cluster)),
         requests_max: settings.http_requests_max,
         waits_max: settings.http_waits_max,
         connections_max: settings.http_connections_max,
@@ -190,6 +196,7 @@ fn failure(ended: Result<Result<(), NodeError>, oneshot::error::RecvError>) -> D
 fn node_config(settings: &Settings) -> NodeConfig {
     let voters = if settings.joins { Vec::new() } else { settings.addresses.keys().copied().collect() };
     let mut config = NodeConfig::new(settings.cluster, settings.id, voters);
+    config.redis.clone_from(&settings.redis);
     let timeout_us = u64::try_from(settings.election_timeout.as_micros()).unwrap_or(u64::MAX);
     config.raft.election_timeout_us = timeout_us;
     config.raft.election_timeout_us_max = timeout_us.saturating_mul(2);

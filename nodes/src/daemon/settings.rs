@@ -10,7 +10,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::error::DaemonError;
 use super::options::Options;
+use crate::env::StreamAddress;
 use crate::ids::NodeId;
+use crate::storage::RedisConfig;
 
 /// What logs look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -38,8 +40,10 @@ pub struct Settings {
     pub addresses_from: Option<PathBuf>,
     /// Whether the node waits to be added to a cluster that exists.
     pub joins: bool,
-    /// The folder of its log.
+    /// The folder of its log, or of the mark by which it knows its Redis again.
     pub data: PathBuf,
+    /// The Redis that it keeps its log in, if it does.
+    pub redis: Option<RedisConfig>,
     /// Where it listens for nodes and clients.
     pub listen: String,
     /// Where it serves HTTP, if it does.
@@ -73,6 +77,10 @@ pub struct Settings {
 /// Election timeouts: below, no disk and no network would keep up; above, nobody wants to wait.
 const ELECTION_TIMEOUT_MS: std::ops::RangeInclusive<u64> = 20..=60_000;
 
+const FOLDER: &str = "--data /var/lib/stormglass, a folder of this node alone";
+
+const FOLDER_OF_MARK: &str = "--data /var/lib/stormglass: with --redis it holds the mark by which a Redis that was emptied is told from a new one";
+
 const HOW_TO_CLUSTER: &str = "name every node with the address at which the others reach it: --cluster 1=10.0.0.1:7000,2=10.0.0.2:7000";
 
 impl Settings {
@@ -99,7 +107,8 @@ impl Settings {
         };
         let data = options
             .data
-            .ok_or_else(|| missing("data", "--data /var/lib/stormglass, a folder of this node alone"))?;
+            .ok_or_else(|| missing("data", if options.redis.is_some() { FOLDER_OF_MARK } else { FOLDER }))?;
+        let redis = redis_of(options.redis.as_deref(), options.redis_tls_ca, options.allow_volatile_redis)?;
         let cluster_name = options.cluster_name.unwrap_or_else(|| "stormglass".to_owned());
         let peer_tls = [options.peer_tls_ca, options.peer_tls_cert, options.peer_tls_key];
         let http_tls = [options.http_tls_cert, options.http_tls_key];
@@ -123,6 +132,7 @@ impl Settings {
             http_connections_max: options.http_connections_max.unwrap_or(8_192),
             joins: options.join.unwrap_or(false),
             data,
+            redis,
             is_insecure_beyond_loopback: options.insecure_listen_beyond_loopback.unwrap_or(false),
             peer_tls: all_or_none("peer-tls-ca, --peer-tls-cert and --peer-tls-key", peer_tls)?,
             http_tls: all_or_none("http-tls-cert and --http-tls-key", http_tls)?,
@@ -134,6 +144,40 @@ impl Settings {
             stops_with_stdin: options.stop_with_stdin.unwrap_or(false),
         })
     }
+}
+
+/// The Redis of a URL, and what is said besides of it.
+fn redis_of(
+    url: Option<&str>,
+    authorities: Option<PathBuf>,
+    allow_volatile: Option<bool>,
+) -> Result<Option<RedisConfig>, DaemonError> {
+    let Some(url) = url else {
+        let stray =
+            [(authorities.is_some(), "redis-tls-ca"), (allow_volatile == Some(true), "allow-volatile-redis")];
+        return match stray.iter().find(|(is_given, _)| *is_given) {
+            Some((_, name)) => Err(DaemonError::usage(
+                format!("--{name} is given without --redis"),
+                "name the Redis, or leave it out: the log is kept in files of --data",
+            )),
+            None => Ok(None),
+        };
+    };
+    let config = RedisConfig::from_url(url).map_err(|error| {
+        DaemonError::usage(format!("--redis: {error}"), "for example --redis redis://127.0.0.1:6379/0")
+    })?;
+    let is_tls = matches!(config.address, StreamAddress::Tls { .. });
+    let config = match authorities {
+        Some(_) if !is_tls => {
+            return Err(DaemonError::usage(
+                "--redis-tls-ca is given, and --redis does not say rediss://",
+                "write rediss:// to reach the Redis by TLS, or leave the certificates out",
+            ));
+        }
+        Some(file) => config.trusting(file),
+        None => config,
+    };
+    Ok(Some(RedisConfig { allow_volatile: allow_volatile.unwrap_or(false), ..config }))
 }
 
 /// Files that are of use together only.
@@ -184,7 +228,7 @@ pub(super) fn addresses_of(text: &str) -> Result<BTreeMap<NodeId, String>, Daemo
 mod tests {
     use clap::Parser;
 
-    use super::{Options, Settings};
+    use super::{Options, Settings, StreamAddress};
 
     fn judge(arguments: &str) -> Result<Settings, String> {
         let arguments = std::iter::once("stormglassd").chain(arguments.split_whitespace());
@@ -207,6 +251,11 @@ mod tests {
             ("--id 1 --cluster 1=a:1,1=b:1", "named twice"),
             ("--id 1 --cluster 2=a:1", "does not say where this node, 1, is"),
             ("--id 1 --cluster 1=a:1", "--data is missing"),
+            ("--id 1 --cluster 1=a:1 --redis redis://h", "emptied"),
+            ("--id 1 --cluster 1=a:1 --data d --redis http://h", "`http://`"),
+            ("--id 1 --cluster 1=a:1 --data d --redis redis://h --redis-tls-ca f", "rediss://"),
+            ("--id 1 --cluster 1=a:1 --data d --redis-tls-ca f", "without --redis"),
+            ("--id 1 --cluster 1=a:1 --data d --allow-volatile-redis", "without --redis"),
             ("--id 1 --cluster 1=a:1 --data d --http-tls-key k", "go together"),
             ("--id 1 --cluster 1=a:1 --data d --election-timeout-ms 1", "20..=60000"),
         ] {
@@ -221,6 +270,19 @@ mod tests {
         assert_eq!(judge(base).map(|settings| settings.listen), Ok("b:2".to_owned()));
         let other = judge(&format!("{base} --listen 0.0.0.0:9")).map(|settings| settings.listen);
         assert_eq!(other, Ok("0.0.0.0:9".to_owned()));
+    }
+
+    #[test]
+    fn a_redis_is_taken_with_what_is_said_of_it() {
+        let base = "--id 1 --cluster 1=a:1 --data d --redis rediss://:secret@h:7000/2";
+        let redis = |more: &str| {
+            judge(&format!("{base} {more}")).expect("it is complete").redis.expect("there is one")
+        };
+        assert!(!redis("").allow_volatile);
+        let redis = redis("--allow-volatile-redis --redis-tls-ca ca.pem");
+        assert!(redis.allow_volatile && redis.database == 2);
+        let authorities = Some("ca.pem".into());
+        assert_eq!(redis.address, StreamAddress::Tls { host: "h".to_owned(), port: 7_000, authorities });
     }
 
     #[test]

@@ -69,6 +69,7 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
         }
         app.metrics.take_status(&status);
     }
+    app.metrics.take_storage(&app.storage.report());
     app.metrics.take_net(app.gateway.env().net().counts());
     ([("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")], app.metrics.text())
 }

@@ -18,6 +18,7 @@ use super::problem::{Conclusion, Problem};
 use crate::api::NodeStatus;
 use crate::machine::CacheStats;
 use crate::raft::Role;
+use crate::storage::{Durability, StorageReport};
 use crate::tokio_env::NetCounts;
 
 /// From 50 us, doubling, up to 26 s.
@@ -95,6 +96,8 @@ const NUMBERS: &[(&str, &str)] = &[
     ("raft_snapshot_index", "The last entry that its latest snapshot covers"),
     ("raft_voters", "Voters of the members in force"),
     ("raft_learners", "Learners of the members in force"),
+    ("storage_is_available", "1 while the store of the log takes writes"),
+    ("storage_is_volatile", "1 where it may lose what it has acknowledged, as the operator allowed"),
     ("near_lines_out", "Lines of near-caches out at the moment, at the leader"),
     ("near_writes_under_way", "Writes taken and not applied, at the leader"),
     ("cache_entries", "Keys of the cache"),
@@ -106,6 +109,7 @@ const TOTALS: &[(&str, &str)] = &[
     ("queue_enqueued", "Messages taken, as clients were told by this node"),
     ("queue_delivered", "Messages handed out, as clients were told by this node"),
     ("queue_acknowledged", "Messages done with, as clients were told by this node"),
+    ("storage_reconnects", "Times that a lost connection to a Redis was found again"),
     ("near_hits", "Reads answered from a line of this node at once"),
     ("near_misses", "Reads that found no line"),
     ("near_invalidations", "Invalidations received"),
@@ -289,6 +293,12 @@ impl Metrics {
         self.raise("near_hits", status.near.hits);
         self.raise("near_misses", status.near.misses);
         self.raise("near_invalidations", status.near.invalidations);
+    }
+
+    pub(super) fn take_storage(&self, report: &StorageReport) {
+        self.set("storage_is_available", u64::from(report.is_available));
+        self.set("storage_is_volatile", u64::from(matches!(report.durability, Durability::Volatile { .. })));
+        self.raise("storage_reconnects", report.reconnects);
     }
 
     pub(super) fn take_cache(&self, stats: &CacheStats) {

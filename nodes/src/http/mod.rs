@@ -45,6 +45,7 @@ use utoipa_axum::routes;
 
 use crate::env::Env;
 use crate::ids::NodeId;
+use crate::storage::StorageStatus;
 use crate::tokio_env::TokioEnv;
 pub use access::{Tokens, acceptor};
 use gateway::Gateway;
@@ -62,6 +63,10 @@ pub struct HttpConfig {
     pub cluster_name: String,
     /// Where the nodes are, as the operator says.
     pub addresses: BTreeMap<NodeId, String>,
+    /// How the node's store is.
+    pub storage: StorageStatus,
+    /// The channels on which it publishes events, if it does.
+    pub events: Option<String>,
     /// Requests under way that do not wait, at most.
     pub requests_max: usize,
     /// Requests that wait for something, at most.
@@ -83,6 +88,8 @@ pub(crate) struct App {
     id: NodeId,
     cluster_name: String,
     addresses: BTreeMap<NodeId, String>,
+    storage: StorageStatus,
+    events: Option<String>,
     tokens: Tokens,
 }
 
@@ -117,6 +124,8 @@ impl Http {
             id: config.id,
             cluster_name: config.cluster_name,
             addresses: config.addresses,
+            storage: config.storage,
+            events: config.events,
             tokens: config.tokens,
         });
         let (keep_open, open) = mpsc::channel(1);

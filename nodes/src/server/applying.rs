@@ -105,6 +105,9 @@ impl<E: Env, P: Probe> Replica<E, P> {
             }
         }
         self.near_applied(entry.index, entry.term);
+        if self.events.is_wanted() && self.leads() {
+            self.events.announce(entry.index, &events);
+        }
         if P::WATCHING {
             self.state_hash = self.hash_after(entry.index, &outcome, &events);
             self.probe.observe(Observed::Applied { entry, state: self.state_hash });

@@ -21,6 +21,7 @@
 mod applying;
 mod config;
 mod driver;
+mod events;
 mod freshness;
 mod guard;
 mod near;
@@ -42,5 +43,6 @@ mod watching;
 
 pub use config::{NodeConfig, NodeError};
 pub use driver::{run, run_until};
+pub use events::channels;
 pub use guard::DurabilityGuard;
 pub use probe::{Observed, Probe, Silent};

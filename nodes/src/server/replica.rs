@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::applying::restore;
+use super::events::Events;
 use super::freshness::Freshness;
 use super::guard::DurabilityGuard;
 use super::near::Near;
@@ -59,6 +60,8 @@ pub(super) struct Replica<E: Env, P: Probe> {
     pub(super) freshness: Freshness,
     /// Clients that watch locks.
     pub(super) watches: Watches,
+    /// Where events are announced.
+    pub(super) events: Events,
     /// Why this node cannot go on.
     pub(super) failed: Option<NodeError>,
 }
@@ -90,6 +93,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
         near.set_members(core.membership(), env.now());
         near.check_terms(&machine)?;
         let traffic = Traffic::new(env.now());
+        let events = Events::start(&env, config);
         Ok(Self {
             env,
             probe,
@@ -113,6 +117,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
             near,
             freshness: Freshness::default(),
             watches: Watches::default(),
+            events,
             failed: None,
         })
     }

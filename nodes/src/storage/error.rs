@@ -89,6 +89,15 @@ pub enum StorageError {
         /// What is missing.
         reason: String,
     },
+    /// The folder shows that the node keeps its log in a store of the other kind. In this one it would have forgotten
+    /// votes and entries.
+    #[error("the folder is that of a node which keeps its log {found}, not {expected}")]
+    OtherKind {
+        /// Where the log is to be now.
+        expected: &'static str,
+        /// Where it was.
+        found: &'static str,
+    },
     /// Another process has opened the store meanwhile.
     #[error("another process has taken over the store in the Redis at {at}")]
     TakenOver {
@@ -124,6 +133,9 @@ impl StorageError {
             Self::Forgot { .. } => {
                 "restore the Redis's own files; if they are gone, remove the node from the cluster and add a new one under a new id"
             }
+            Self::OtherKind { .. } => {
+                "start it with the store that it has; to change that, remove the node from the cluster and add a new one under a new id"
+            }
             Self::TakenOver { .. } => "stop one of the two: a node runs once",
             Self::Failed { .. } => "look at the disk and its free space, then start the node again",
         }
@@ -135,3 +147,8 @@ impl From<DiskError> for StorageError {
         Self::Failed { reason: error.to_string() }
     }
 }
+
+/// Where a log is kept, in the words of [`StorageError::OtherKind`].
+pub(super) const IN_FILES: &str = "in files";
+/// The same.
+pub(super) const IN_A_REDIS: &str = "in a Redis";

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser};
 use stormglass_nodes::daemon::{Options, Settings};
+use stormglass_nodes::env::StreamAddress;
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(name)
@@ -57,6 +58,9 @@ fn compose_starts_three_nodes_of_one_cluster() {
         let settings = settings_of(&variables);
         assert_eq!(settings.addresses.len(), 3);
         assert!(settings.is_insecure_beyond_loopback && settings.http.as_deref() == Some("0.0.0.0:6000"));
+        let redis = settings.redis.as_ref().expect("the logs are kept in a Redis, as in the older system");
+        assert_eq!(redis.address, StreamAddress::Tcp { host: "redis".to_owned(), port: 6_379 });
+        assert!(!redis.allow_volatile && redis.database == 0);
         assert_eq!(
             settings.addresses[&settings.id],
             format!("node{}:7000", settings.id.0),
@@ -69,6 +73,23 @@ fn compose_starts_three_nodes_of_one_cluster() {
     for port in ["7000", "6000"] {
         assert!(image.lines().any(|line| line.starts_with("EXPOSE") && line.contains(port)), "{port}");
     }
+}
+
+#[test]
+fn the_redis_of_compose_keeps_what_it_acknowledges() {
+    let compose = text("compose.yaml");
+    let (_, service) = compose.split_once("\n  redis:\n").expect("the service is called as the nodes say");
+    let (service, _) = service.split_once("\n  node1:\n").expect("it stands before the nodes");
+    let command = service.lines().find_map(|line| line.trim().strip_prefix("command: ")).expect("it has one");
+    let command: Vec<String> = serde_json::from_str(command).expect("a list of words");
+    for (setting, value) in [("--appendonly", "yes"), ("--appendfsync", "always")] {
+        assert!(command.windows(2).any(|pair| pair == [setting, value]), "{setting} {value}: {command:?}");
+    }
+    // What it has written, and the nodes' marks, are on volumes: both outlive their containers.
+    for volume in ["redis:/data", "node1:/data", "node2:/data", "node3:/data"] {
+        assert!(compose.contains(&format!("volumes: [\"{volume}\"]")), "{volume}");
+    }
+    assert_eq!(compose.matches("depends_on: [redis").count(), 3);
 }
 
 #[test]

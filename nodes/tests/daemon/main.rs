@@ -4,7 +4,10 @@ mod bad_input;
 mod calls;
 mod deploy;
 mod failover;
+mod on_redis;
 mod options;
+#[path = "../redis_support/mod.rs"]
+mod redis_support;
 mod secure;
 mod support;
 mod v1;

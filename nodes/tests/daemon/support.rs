@@ -107,6 +107,14 @@ impl Daemons {
         value.unwrap_or_else(|| panic!("there is no {name} in\n{text}"))
     }
 
+    /// What a daemon said that ends by itself.
+    pub(crate) async fn last_words(&mut self, id: u64) -> String {
+        while !self.cluster.has_failed(id) {
+            tokio::task::yield_now().await;
+        }
+        self.logs()
+    }
+
     fn logs(&self) -> String {
         let mut all = String::new();
         for node in self.cluster.nodes() {

@@ -22,12 +22,7 @@ pub(crate) struct RedisServer {
     child: Option<Child>,
 }
 
-/// A server that syncs each write, or `None`, with a plain statement, where there is no redis-server.
-pub(crate) async fn synced_server() -> Option<RedisServer> {
-    server(SYNCED).await
-}
-
-/// A server with these arguments.
+/// A server with these arguments, or `None`, with a plain statement, where there is no redis-server.
 pub(crate) async fn server(arguments: &[&str]) -> Option<RedisServer> {
     let mut server = RedisServer {
         folder: TempDir::new().expect("a temporary folder"),

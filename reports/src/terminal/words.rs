@@ -8,12 +8,14 @@ const NAMED_SINGLY_MAX: usize = 2;
 
 /// The counters that are known here, in the order in which they are told: what was done
 /// first, then harm, then elections, and last how long they were felt.
-const KNOWN: [&str; 24] = [
+const KNOWN: [&str; 26] = [
     "orders_done",
     "leaders_replaced",
     "members_changes",
     "disks_lost",
     "voters_replaced",
+    "redis_uses_held",
+    "stores_refused",
     "nodes_upgraded",
     "version_raised_to",
     "processes_killed",
@@ -69,6 +71,8 @@ fn effect(name: &str, value: u64) -> String {
         "members_changes" => format!("members changed {}", counted(value, "time")),
         "disks_lost" => format!("{} lost", counted(value, "disk")),
         "voters_replaced" => format!("{} replaced", counted(value, "voter")),
+        "redis_uses_held" => format!("{} of a Redis held up", counted(value, "use")),
+        "stores_refused" => format!("{} refused", counted(value, "emptied store")),
         "nodes_upgraded" => format!("{} upgraded", counted(value, "node")),
         "version_raised_to" => format!("version raised to {value}"),
         "leaderless_us" => format!("no leader for {}", short_duration(value)),

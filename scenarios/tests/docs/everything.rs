@@ -4,7 +4,8 @@
 use stormglass_sim::nemesis::Effect;
 use stormglass_sim::plan::{
     CacheSpec, ClusterSpec, ElectionSpec, ExpectSpec, FaultKind, FaultSpec, MsSpan, ReadsAt, ReadsSpec,
-    Repeat, Scenario, Selector, SnapshotSpec, SwarmSpec, WorkloadKind, WorkloadSpec,
+    RedisHarm, Repeat, Scenario, Selector, SnapshotSpec, StorageKind, StorageSpec, SwarmSpec, WorkloadKind,
+    WorkloadSpec,
 };
 
 /// A fault with every setting that any kind takes.
@@ -29,6 +30,7 @@ pub(crate) fn overfull_fault() -> FaultSpec {
         learner: Some(false),
         once_caught_up: Some(true),
         joint: Some(true),
+        harm: Some(RedisHarm::Crash),
         serves_within_ms: Some(100),
         repeat: Some(Repeat { times: 2, every_ms: 3_000 }),
     }
@@ -60,6 +62,7 @@ fn full_fault(kind: FaultKind) -> FaultSpec {
         learner: all.learner.filter(|_| takes("learner")),
         once_caught_up: all.once_caught_up.filter(|_| takes("once_caught_up")),
         joint: all.joint.filter(|_| takes("joint")),
+        harm: all.harm.filter(|_| takes("harm")),
         ..all
     }
 }
@@ -85,6 +88,7 @@ pub(crate) fn scenario() -> Scenario {
             near_lease_ms: Some(100),
             near_lines_max: Some(2),
         },
+        storage: StorageSpec { kind: StorageKind::Redis, ..StorageSpec::default() },
         workload: WorkloadSpec {
             kind: WorkloadKind::Mixed,
             think_ms: Some(MsSpan::exactly(5)),
@@ -166,6 +170,8 @@ pub(crate) const fn every_effect() -> Effect {
         members_changes: 1,
         disks_lost: 1,
         voters_replaced: 1,
+        redis_uses_held: 1,
+        stores_refused: 1,
         nodes_upgraded: 1,
         version_raised_to: 1,
         leaderless_us: 1,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use stormglass_sim::plan::{FaultKind, Scenario, SwarmSpec, expand, parse_schedule};
+use stormglass_sim::plan::{FaultKind, RedisHarm, Scenario, SwarmSpec, expand, parse_schedule};
 
 use super::everything::{every_effect, overfull_fault, scenario, targets};
 use super::{assert_names_all, document, section};
@@ -84,6 +84,11 @@ fn every_kind_of_fault_has_a_part_that_says_what_it_is() {
         for setting in kind.settings() {
             assert!(settings.contains(&format!("`{setting}`")), "{} has no {setting}", kind.name());
         }
+    }
+    let legal = section(&text, "## `redis`").lines().find(|line| line.starts_with("**Legal:**"));
+    let legal = legal.expect("the part has one");
+    for harm in RedisHarm::ALL {
+        assert!(legal.contains(&format!("`{}`:", harm.name())), "nothing is said of {}", harm.name());
     }
 }
 

@@ -44,7 +44,8 @@ const MODULES: &[(&str, &str, &[&str])] = &[
         ],
     ),
     ("nodes", "tokio_env", &["ids", "marks", "env"]),
-    ("nodes", "http", &["ids", "raft", "machine", "api", "env", "client", "tokio_env"]),
+    // Of storage it tells how it is.
+    ("nodes", "http", &["ids", "raft", "machine", "api", "env", "storage", "client", "tokio_env"]),
     ("nodes", "daemon", &["ids", "raft", "env", "server", "storage", "tokio_env", "http"]),
     ("sim", "rng", &[]),
     ("sim", "plan", &["rng"]),

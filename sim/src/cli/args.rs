@@ -41,6 +41,9 @@ pub(super) enum Command {
     /// A node of a live run
     #[command(hide = true)]
     LiveNode(LiveNode),
+    /// A redis-server that ends with whoever started it
+    #[command(hide = true)]
+    LiveRedis(LiveRedis),
     /// Run a scenario over many seeds and show how long nobody led and nobody was served
     Measure(Measure),
     /// Prove that runs repeat: the same seeds twice in this process and once more in another
@@ -59,6 +62,9 @@ pub(super) struct Cluster {
     /// Where their data is kept; without it, in a folder that goes when they stop
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
+    /// Keep their logs in a Redis: its URL, or `spawn` to start a private redis-server from the PATH
+    #[arg(long, value_name = "URL|spawn")]
+    pub(super) redis: Option<String>,
     /// Options for every node, after `--`: `stormglass daemon --help` explains them
     #[arg(last = true, value_name = "OPTION")]
     pub(super) daemon: Vec<String>,
@@ -151,6 +157,15 @@ pub(super) struct Replay {
     pub(super) output: Output,
 }
 
+/// What nodes keep their logs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Storage {
+    /// Files
+    Wal,
+    /// A Redis: one for each node, or one for all where the scenario says so
+    Redis,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Live {
     /// Name from the catalogue, or path of a scenario file
@@ -162,6 +177,9 @@ pub(super) struct Live {
     /// Many seeds, first to last, both included, one after the other: 1..5
     #[arg(long, value_name = "A..B", conflicts_with = "seed")]
     pub(super) seeds: Option<SeedRange>,
+    /// What the nodes keep their logs in, whatever the scenario says: files, or a private redis-server from the PATH
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub(super) storage: Option<Storage>,
     /// Plant this bug in the nodes and see whether it is found (`stormglass bugs` lists them)
     #[arg(long, value_name = "BUG")]
     pub(super) plant: Option<String>,
@@ -190,7 +208,17 @@ pub(super) struct LiveNode {
     #[arg(long)]
     pub(super) speaks: Option<u16>,
     #[arg(long)]
+    pub(super) redis: Option<PathBuf>,
+    #[arg(long)]
     pub(super) plant: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LiveRedis {
+    #[arg(long)]
+    pub(super) harness: u32,
+    #[arg(last = true, allow_hyphen_values = true)]
+    pub(super) arguments: Vec<String>,
 }
 
 fn peer(text: &str) -> Result<(u64, SocketAddr), String> {

@@ -16,9 +16,14 @@ use stormglass_nodes::daemon::local::{LocalCluster, LocalConfig};
 
 use super::UsageError;
 use super::args;
+use crate::live::{RedisHome, RedisProcess, redis_version};
+use crate::plan::Appendfsync;
 
 /// The first argument that makes this program the daemon.
 pub(super) const DAEMON: &str = "daemon";
+
+/// What is said in the place of a URL to have a Redis started.
+const SPAWN: &str = "spawn";
 
 /// How often the nodes are asked how they are.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -39,11 +44,15 @@ async fn run(arguments: &args::Cluster) -> Result<ExitCode, UsageError> {
         Some(folder) => (folder.clone(), false),
         None => (std::env::temp_dir().join(format!("stormglass-cluster-{}", std::process::id())), true),
     };
+    // It is let go of last: nodes that stop hand over and write until then.
+    let mut redis = start_redis(arguments, &program, &folder)?;
+    let mut options = arguments.daemon.clone();
+    options.extend(redis.iter().flat_map(|redis| ["--redis".to_owned(), redis.url.clone()]));
     let config = LocalConfig {
         program: vec![program.into(), DAEMON.into()],
         count: arguments.nodes,
         folder: folder.clone(),
-        arguments: arguments.daemon.clone(),
+        arguments: options,
         own_arguments: BTreeMap::new(),
     };
     let started = tokio::select! {
@@ -57,14 +66,15 @@ async fn run(arguments: &args::Cluster) -> Result<ExitCode, UsageError> {
             "what follows `--` goes to the nodes: `stormglass daemon --help` explains it",
         )
     })?;
-    introduce(&cluster, &folder, is_ours);
+    introduce(&cluster, &folder, is_ours, redis.as_ref());
     let is_well = tokio::select! {
         biased;
         () = interrupted() => true,
-        () = watch(&mut cluster) => false,
+        () = watch(&mut cluster, redis.as_mut()) => false,
     };
     println!("\nstopping");
     let in_order = cluster.stop_all().await.unwrap_or(false);
+    drop(redis);
     if is_ours && in_order && is_well {
         drop(std::fs::remove_dir_all(&folder));
     } else if is_ours {
@@ -73,11 +83,47 @@ async fn run(arguments: &args::Cluster) -> Result<ExitCode, UsageError> {
     Ok(if in_order && is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn introduce(cluster: &LocalCluster, folder: &Path, is_ours: bool) {
+/// The Redis in which the nodes keep their logs.
+struct Redis {
+    url: String,
+    /// The server, if it is a private one.
+    private: Option<RedisProcess>,
+}
+
+/// The Redis that was asked for, if any was; a private one is started in a folder beside those of the nodes.
+fn start_redis(
+    arguments: &args::Cluster,
+    program: &Path,
+    folder: &Path,
+) -> Result<Option<Redis>, UsageError> {
+    let Some(wanted) = &arguments.redis else { return Ok(None) };
+    if wanted != SPAWN {
+        return Ok(Some(Redis { url: wanted.clone(), private: None }));
+    }
+    let hint = "install redis-server (Debian: `apt-get install redis-server`), or name a Redis that runs: --redis redis://HOST";
+    redis_version().map_err(|why| UsageError::new(format!("--redis {SPAWN}: {why}"), hint))?;
+    // It goes by absolute paths: a server changes into its folder.
+    let home = std::path::absolute(folder.join("redis"))
+        .map(|folder| RedisHome::new(folder, Appendfsync::Always))
+        .and_then(|home| std::fs::create_dir_all(home.folder()).map(|()| home));
+    let started = home.and_then(|home| Ok((RedisProcess::start(program, &home)?, home)));
+    let (process, home) = started.map_err(|error| {
+        UsageError::new(format!("--redis {SPAWN}: {error}"), "look at the folder, which --data names")
+    })?;
+    Ok(Some(Redis { url: format!("unix://{}", home.socket().display()), private: Some(process) }))
+}
+
+fn introduce(cluster: &LocalCluster, folder: &Path, is_ours: bool, redis: Option<&Redis>) {
     let urls: Vec<String> =
         cluster.nodes().iter().filter_map(|node| node.http).map(|http| format!("http://{http}")).collect();
     let goes = if is_ours { ", which goes when they stop" } else { "" };
     println!("{} nodes; data and logs in {}{goes}", urls.len(), folder.display());
+    if let Some(redis) = redis {
+        match &redis.private {
+            Some(_) => println!("  a private redis-server keeps the logs: {}", redis.url),
+            None => println!("  the logs are in the Redis that you named, and stay there"),
+        }
+    }
     for (node, url) in cluster.nodes().iter().zip(&urls) {
         println!("  node {}  {url}  (nodes talk at {})", node.id, node.address);
     }
@@ -91,8 +137,8 @@ fn introduce(cluster: &LocalCluster, folder: &Path, is_ours: bool) {
     );
 }
 
-/// Shows how the nodes are, until one of them fails.
-async fn watch(cluster: &mut LocalCluster) {
+/// Shows how the nodes are, until one of them fails, or their private Redis.
+async fn watch(cluster: &mut LocalCluster, mut redis: Option<&mut Redis>) {
     let began = Instant::now();
     let is_terminal = std::io::stdout().is_terminal();
     let mut ticks = tokio::time::interval(LOOK_EVERY);
@@ -103,6 +149,12 @@ async fn watch(cluster: &mut LocalCluster) {
         if let Some(failed) = ids.iter().find(|id| cluster.has_failed(**id)) {
             let log = cluster.folder_of(*failed).with_extension("log");
             println!("\nnode {failed} has ended; {} says why", log.display());
+            return;
+        }
+        if let Some(process) = redis.as_mut().and_then(|redis| redis.private.as_mut())
+            && !matches!(process.ended(), Ok(None))
+        {
+            println!("\nthe private redis-server has ended; redis.log beside the nodes' says why");
             return;
         }
         let asked = ids.iter().map(async |id| cluster.request(*id, "GET", "/status", "", b"").await);

@@ -7,8 +7,8 @@ use stormglass_reports::{Report, SweepReport};
 
 use super::args::SeedRange;
 use super::{Stopwatch, UsageError, args, bugs, output};
-use crate::live::refusals;
-use crate::plan::{Scenario, Schedule, expand};
+use crate::live::{redis_is_wanting, refusals, serve_under};
+use crate::plan::{Scenario, Schedule, StorageKind, StorageSpec, expand};
 use crate::run::{LiveOptions, NodeArguments, Outcome, execute_live, live_report, node_main};
 
 /// Runs one seed, or several one after the other: side by side they would take the machine from each other.
@@ -17,7 +17,7 @@ pub(super) fn live(arguments: &args::Live) -> Result<ExitCode, UsageError> {
     let options = LiveOptions { plant, data: arguments.data.clone() };
     let scenario = super::load_named(&arguments.scenario, &arguments.catalog)?;
     let seeds = arguments.seeds.unwrap_or(SeedRange::only(arguments.seed));
-    seeds.seeds().try_for_each(|seed| accept(arguments, &expand(&scenario, seed)))?;
+    seeds.seeds().try_for_each(|seed| accept(arguments, &planned(&scenario, seed, arguments)))?;
     let watch = Stopwatch::start();
     if arguments.seeds.is_none() {
         let report = run_one(&scenario, arguments.seed, arguments, &options)?;
@@ -35,8 +35,25 @@ pub(super) fn live(arguments: &args::Live) -> Result<ExitCode, UsageError> {
     Ok(ExitCode::from(summary.verdict().exit_code()))
 }
 
+/// The schedule that the seed makes of the scenario, with the storage that was asked for.
+fn planned(scenario: &Scenario, seed: u64, arguments: &args::Live) -> Schedule {
+    let mut schedule = expand(scenario, seed);
+    match arguments.storage {
+        None => {}
+        Some(args::Storage::Wal) => schedule.storage = StorageSpec::default(),
+        Some(args::Storage::Redis) => schedule.storage.kind = StorageKind::Redis,
+    }
+    schedule
+}
+
 /// Whether real processes can be given all that the schedule asks for.
 fn accept(arguments: &args::Live, schedule: &Schedule) -> Result<(), UsageError> {
+    if let Some(wanting) = redis_is_wanting(&schedule.storage) {
+        return Err(UsageError::new(
+            format!("{} keeps its logs in a Redis: {wanting}", schedule.scenario),
+            "install redis-server (Debian: `apt-get install redis-server`), or give --storage wal",
+        ));
+    }
     let refusals = refusals(schedule);
     if refusals.is_empty() {
         return Ok(());
@@ -58,7 +75,7 @@ fn run_one(
     arguments: &args::Live,
     options: &LiveOptions,
 ) -> Result<Report, UsageError> {
-    let schedule = expand(scenario, seed);
+    let schedule = planned(scenario, seed, arguments);
     let outcome: Outcome = execute_live(&schedule, options).map_err(|error| {
         UsageError::new(
             error.to_string(),
@@ -74,8 +91,13 @@ fn again(seed: u64, arguments: &args::Live) -> String {
     let catalog = arguments.catalog.folder.as_ref();
     let catalog = catalog.map_or_else(String::new, |folder| format!(" --catalog {}", output::shown(folder)));
     let plant = arguments.plant.as_ref().map_or_else(String::new, |bug| format!(" --plant {bug}"));
+    let storage = match arguments.storage {
+        None => "",
+        Some(args::Storage::Wal) => " --storage wal",
+        Some(args::Storage::Redis) => " --storage redis",
+    };
     let scenario = output::shown(arguments.scenario.as_ref());
-    format!("stormglass live {scenario} --seed {seed}{plant}{catalog}")
+    format!("stormglass live {scenario} --seed {seed}{storage}{plant}{catalog}")
 }
 
 /// A live run takes its time: each is told of when it is over.
@@ -96,6 +118,14 @@ pub(super) fn node(arguments: args::LiveNode) -> Result<ExitCode, UsageError> {
         harness: arguments.harness,
         peers: arguments.peers,
         speaks: arguments.speaks,
+        redis: arguments.redis,
         plant,
     }))
+}
+
+/// A redis-server, started by [`live`] or by `stormglass cluster`.
+pub(super) fn redis(arguments: &args::LiveRedis) -> ExitCode {
+    let error = serve_under(arguments.harness, &arguments.arguments);
+    eprintln!("redis-server cannot be started: {error}");
+    ExitCode::FAILURE
 }

@@ -81,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check::check(&check),
         Command::Live(live) => live::live(&live),
         Command::LiveNode(node) => live::node(node),
+        Command::LiveRedis(redis) => Ok(live::redis(&redis)),
         Command::Measure(measure) => measure::measure(&measure),
         Command::Meta(meta) => meta::meta(&meta),
         Command::Bugs(bugs) if bugs.sweep => bugs::sweep(&bugs),

@@ -10,6 +10,7 @@
 //! | `processes` | the lives of the nodes |
 //! | `words` | what nodes tell the harness, in an order in which it can have happened |
 //! | `proxy` | the links |
+//! | `redis` | the Redis servers in which nodes keep their logs, if they do |
 //! | `gate` | clients that stand still |
 //! | `clock` | true time |
 //! | `surface` | the nemesis's levers |
@@ -25,11 +26,12 @@ mod clock;
 mod gate;
 mod processes;
 mod proxy;
+mod redis;
 mod refuse;
 mod surface;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, PipeReader, PipeWriter, Read};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -43,16 +45,18 @@ use tokio::sync::Notify;
 
 use self::processes::NodeProcess;
 use self::proxy::Proxies;
+use self::redis::RedisServers;
 use self::words::Listener;
 use crate::history::{NodeEvent, VirtualTime};
 use crate::nemesis::{Process, View};
-use crate::plan::NetworkProfile;
+use crate::plan::{NetworkProfile, StorageSpec};
 use crate::rng::Streams;
 
 pub use self::clock::Clock;
 pub use self::gate::Gate;
-pub use self::processes::{STOP, die_with_parent};
+pub use self::processes::{FORGOT, STOP, die_with_parent};
 pub use self::proxy::FrameCounts;
+pub use self::redis::{RedisHome, RedisProcess, redis_is_wanting, redis_version, serve_under};
 pub use self::refuse::{LATENCY_US_MIN, refusals};
 pub use self::words::{Teller, Word};
 
@@ -78,7 +82,11 @@ pub struct LiveConfig {
     pub operators: u64,
     /// What the proxies make of the links when nothing is wrong.
     pub network: NetworkProfile,
-    /// Where the nodes keep their folders, one for each.
+    /// What the nodes keep their logs in.
+    pub storage: StorageSpec,
+    /// This program: it becomes a Redis server when it is told to.
+    pub program: PathBuf,
+    /// Where the nodes keep their folders, one for each, and their Redis servers theirs.
     pub folder: PathBuf,
 }
 
@@ -112,6 +120,7 @@ struct Shared {
     clock: Clock,
     launch: Launch,
     proxies: Proxies,
+    redis: RedisServers,
     processes: Mutex<Processes>,
     /// Locked by who listens to the nodes: whoever holds it writes nothing into the pipe.
     heard: Arc<Mutex<Heard>>,
@@ -125,6 +134,8 @@ struct Processes {
     /// Its clones are the nodes' ends; what happens to them is told into this one.
     pipe: Option<PipeWriter>,
     listening: Option<JoinHandle<()>>,
+    /// Nodes that refused to start on a Redis which had been emptied.
+    refused: BTreeSet<u64>,
     starts: u64,
     stops: u64,
 }
@@ -147,19 +158,28 @@ impl LiveWorld {
             (1..=config.nodes).map(Process::Node).chain((1..=clients).map(Process::Client)).collect();
         let streams = Streams::new(config.seed);
         let proxies = Proxies::open(&everyone, config.nodes, streams, config.network).await?;
+        let redis =
+            RedisServers::open(config.program.clone(), &config.folder, config.nodes, &config.storage)?;
         let (reader, writer) = io::pipe()?;
         // A smaller pipe does as well.
         let _ = rustix::pipe::fcntl_setpipe_size(&writer, PIPE_BYTES);
         let view = View::new(config.nodes, config.spares);
         let heard = Arc::new(Mutex::new(Heard { view, observer, node_events: 0, syncs: 0 }));
-        let processes =
-            Processes { running: BTreeMap::new(), pipe: Some(writer), listening: None, starts: 0, stops: 0 };
+        let processes = Processes {
+            running: BTreeMap::new(),
+            pipe: Some(writer),
+            listening: None,
+            refused: BTreeSet::new(),
+            starts: 0,
+            stops: 0,
+        };
         let gates = (1..=clients).map(|client| (client, Gate::default())).collect();
         let shared = Arc::new(Shared {
             config,
             clock: Clock::start(),
             launch,
             proxies,
+            redis,
             processes: Mutex::new(processes),
             heard,
             gates,
@@ -168,6 +188,9 @@ impl LiveWorld {
         });
         let world = Self { shared };
         world.listen(reader)?;
+        for server in world.shared.redis.numbers() {
+            world.shared.redis.start(server)?;
+        }
         Ok(world)
     }
 
@@ -200,7 +223,10 @@ impl LiveWorld {
     pub fn start(&self, node: u64) -> io::Result<bool> {
         self.look();
         let book = self.shared.proxies.book_of(Process::Node(node));
-        let command = (self.shared.launch)(node, &book);
+        let mut command = (self.shared.launch)(node, &book);
+        if let Some(socket) = self.shared.redis.socket_of(node) {
+            command.arg("--redis").arg(socket);
+        }
         let mut processes = self.shared.processes();
         if processes.running.contains_key(&node) {
             return Ok(false);
@@ -283,26 +309,38 @@ impl LiveWorld {
                 match process.ended() {
                     Ok(None) => {}
                     Ok(Some((status, was_told))) => {
-                        ended.push((*node, status.to_string(), was_told && status.success()))
+                        // It must: this is what an emptied Redis is for.
+                        let refuses =
+                            status.code() == Some(i32::from(FORGOT)) && self.shared.redis.was_emptied(*node);
+                        ended.push((*node, status.to_string(), was_told && status.success(), refuses));
                     }
-                    Err(error) => ended.push((*node, error.to_string(), false)),
+                    Err(error) => ended.push((*node, error.to_string(), false, false)),
                 }
             }
-            for (node, ..) in &ended {
+            for (node, .., refuses) in &ended {
+                if *refuses {
+                    processes.refused.insert(*node);
+                }
                 processes.bury(*node, &self.shared.proxies);
             }
         }
-        for (node, status, is_right) in ended {
-            if !is_right {
+        for (server, status) in self.shared.redis.ended() {
+            self.shared.fail(format!("redis {server} ended of its own: {status}"));
+        }
+        for (node, status, is_right, refuses) in ended {
+            if !is_right && !refuses {
                 self.shared.fail(format!("node {node} ended of its own: {status}"));
             }
         }
     }
 
-    /// Kills all nodes and hears their last words.
+    /// Kills all nodes and their servers, and hears the nodes' last words.
     pub fn end(&self) {
         for node in 1..=self.shared.config.nodes {
             self.shared.kill(node);
+        }
+        for server in self.shared.redis.numbers() {
+            self.shared.redis.kill(server);
         }
         let listening = {
             let mut processes = self.shared.processes();

@@ -1,4 +1,4 @@
-//! The node processes: started, stopped where they stand, killed, and never left behind.
+//! The processes of nodes: started, stopped where they stand, killed, and never left behind.
 //!
 //! Signals go to the process that this one started and has not waited for yet, so to nobody else's. Whoever
 //! drops a [`NodeProcess`] kills it, be it by a panic; and should this process be killed itself, the system
@@ -11,6 +11,9 @@ use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_dea
 
 /// What tells a node to stop by itself, on its standard input.
 pub const STOP: &str = "stop";
+
+/// How a node ends that refuses to start on a store which has forgotten what it acknowledged.
+pub const FORGOT: u8 = 70;
 
 /// A process that was started and not waited for.
 #[derive(Debug)]
@@ -44,12 +47,12 @@ impl NodeProcess {
 
     /// Makes it stand still.
     pub(super) fn stand_still(&self) {
-        self.signal(Signal::STOP);
+        signal(&self.child, Signal::STOP);
     }
 
     /// Lets it go on.
     pub(super) fn go_on(&self) {
-        self.signal(Signal::CONT);
+        signal(&self.child, Signal::CONT);
     }
 
     /// Kills it and waits until it is dead: nothing that it wrote comes after that.
@@ -58,13 +61,14 @@ impl NodeProcess {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
 
-    fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            // A process that has just ended of its own is found by whoever asks how it ended.
-            let _ = kill_process(pid, signal);
-        }
+/// Sends a signal to a process that was not waited for yet.
+pub(super) fn signal(child: &Child, signal: Signal) {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    if let Some(pid) = pid {
+        // A process that has just ended of its own is found by whoever asks how it ended.
+        let _ = kill_process(pid, signal);
     }
 }
 
@@ -74,7 +78,7 @@ impl Drop for NodeProcess {
     }
 }
 
-/// For a node: has the system kill this process as soon as the harness's is gone, even while it stands still.
+/// For a node or a server: has the system kill this process as soon as the harness's is gone, even while it stands still.
 ///
 /// # Errors
 /// If the system cannot do that, or the harness is gone already.
@@ -84,5 +88,5 @@ pub fn die_with_parent(harness: u32) -> io::Result<()> {
     if parent == Some(harness) {
         return Ok(());
     }
-    Err(io::Error::other("the harness that started this node is gone"))
+    Err(io::Error::other("the harness that started this process is gone"))
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::plan::{Action, ClockProfile, DiskProfile, FaultKind, NetworkProfile, Schedule};
+use crate::plan::{
+    Action, ClockProfile, DiskProfile, FaultKind, NetworkProfile, RedisHarm, Schedule, StorageKind,
+};
 
 /// The shortest delay that a proxy can add: timers of the runtime go by the millisecond.
 pub const LATENCY_US_MIN: u64 = 1_000;
@@ -18,8 +20,23 @@ pub fn refusals(schedule: &Schedule) -> Vec<String> {
     }
     for (kind, count) in kinds {
         if let Some(why) = why_not(kind) {
-            let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
-            refusals.push(format!("fault `{}` ({times}): {why}", kind.name()));
+            refusals.push(format!("fault `{}` ({}): {why}", kind.name(), times(count)));
+        }
+    }
+    let mut harms: BTreeMap<RedisHarm, u64> = BTreeMap::new();
+    for fault in &schedule.faults {
+        if let Action::Redis { harm, .. } = fault.action {
+            *harms.entry(harm).or_default() += 1;
+        }
+    }
+    for (harm, count) in harms {
+        let why = if schedule.storage.kind == StorageKind::Redis {
+            why_not_to_a_redis(harm)
+        } else {
+            Some("the nodes keep their logs in files")
+        };
+        if let Some(why) = why {
+            refusals.push(format!("fault `redis` with harm `{}` ({}): {why}", harm.name(), times(count)));
         }
     }
     if schedule.faults.iter().any(|fault| kills_a_client(&fault.action)) {
@@ -55,8 +72,22 @@ const fn why_not(kind: FaultKind) -> Option<&'static str> {
         | FaultKind::Transfer
         | FaultKind::Members
         | FaultKind::Replace
-        | FaultKind::Upgrade => None,
+        | FaultKind::Upgrade
+        | FaultKind::Redis => None,
     }
+}
+
+/// The same, of harm to a Redis server.
+const fn why_not_to_a_redis(harm: RedisHarm) -> Option<&'static str> {
+    match harm {
+        RedisHarm::PowerLoss => Some("what a killed server has written survives in the system's page cache"),
+        RedisHarm::Stall => Some("a real disk cannot be stopped without root"),
+        RedisHarm::Crash | RedisHarm::Pause | RedisHarm::Cut | RedisHarm::Empty => None,
+    }
+}
+
+fn times(count: u64) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
 fn kills_a_client(action: &Action) -> bool {
@@ -129,6 +160,30 @@ mod tests {
                 "`[network]`"
             ]
         );
+    }
+
+    #[test]
+    fn a_redis_is_harmed_in_ways_that_a_real_server_can_be() {
+        let of = |storage: &str, harm: &str| {
+            let fault = format!(
+                "[[faults]]\nkind = \"redis\"\nharm = \"{harm}\"\ntarget = \"any\"\nat_ms = 6_000\nfor_ms = 1_000\n"
+            );
+            let mut schedule = {
+                let text = format!("claim = \"X.\"\n[storage]\nkind = \"redis\"\n{fault}");
+                let scenario: Scenario = parse_scenario("s.toml", "s", &text).expect("it is a scenario");
+                expand(&scenario, 1)
+            };
+            if storage == "wal" {
+                schedule.storage = crate::plan::StorageSpec::default();
+            }
+            refusals(&schedule).len()
+        };
+        for (harm, refused) in
+            [("crash", 0), ("pause", 0), ("cut", 0), ("empty", 0), ("power-loss", 1), ("stall", 1)]
+        {
+            assert_eq!(of("redis", harm), refused, "{harm}");
+            assert_eq!(of("wal", harm), 1, "{harm}");
+        }
     }
 
     #[test]

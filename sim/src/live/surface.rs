@@ -43,8 +43,9 @@ impl Surface for LiveWorld {
         self.shared.processes().running.contains_key(&node)
     }
 
-    fn crash(&self, node: u64, power_loss: bool) -> CrashEffect {
-        assert!(!power_loss, "power losses are refused before a live run");
+    /// Of losses of power, only that of a node whose Redis is emptied is not refused before a live run. What its own
+    /// folder holds then was synced long ago.
+    fn crash(&self, node: u64, _power_loss: bool) -> CrashEffect {
         self.shared.proxies.goes_on(Process::Node(node));
         CrashEffect { killed: self.shared.kill(node), ..CrashEffect::default() }
     }
@@ -73,7 +74,56 @@ impl Surface for LiveWorld {
         unreachable!("crashes of clients are refused before a live run");
     }
 
+    fn redis_of(&self, node: u64) -> Option<Process> {
+        self.shared.redis.server_of(node).map(|server| Process::Client(self.before_servers() + server))
+    }
+
+    /// A server that loses its power as well is one that is emptied.
+    fn crash_redis(&self, server: Process, _power_loss: bool) -> CrashEffect {
+        let killed = self.server(server).is_some_and(|server| self.shared.redis.kill(server));
+        CrashEffect { killed, ..CrashEffect::default() }
+    }
+
+    fn start_redis(&self, server: Process) -> bool {
+        let Some(number) = self.server(server) else { return false };
+        self.shared.redis.start(number).unwrap_or_else(|error| {
+            self.shared.fail(format!("redis {number} cannot be started: {error}"));
+            false
+        })
+    }
+
+    fn empty_redis(&self, server: Process) {
+        let Some(number) = self.server(server) else { return };
+        if let Err(error) = self.shared.redis.empty(number) {
+            self.shared.fail(format!("what redis {number} wrote cannot be removed: {error}"));
+        }
+    }
+
+    fn has_refused(&self, node: u64) -> bool {
+        self.look();
+        self.shared.processes().refused.contains(&node)
+    }
+
+    fn cut_from_redis(&self, node: u64, _server: Process) {
+        self.shared.redis.cut(node);
+    }
+
+    fn heal_to_redis(&self, node: u64, _server: Process) -> u64 {
+        self.shared.redis.heal(node)
+    }
+
+    fn stall_redis(&self, _server: Process) {
+        unreachable!("stalls of disks are refused before a live run");
+    }
+
+    fn resume_redis(&self, _server: Process) -> u64 {
+        unreachable!("stalls of disks are refused before a live run");
+    }
+
     fn pause(&self, process: Process) -> bool {
+        if let Some(server) = self.server(process) {
+            return self.shared.redis.stand_still(server);
+        }
         let is_paused = match process {
             Process::Node(node) => match self.shared.processes().running.get(&node) {
                 Some(running) => {
@@ -91,6 +141,10 @@ impl Surface for LiveWorld {
     }
 
     fn resume(&self, process: Process) -> u64 {
+        if let Some(server) = self.server(process) {
+            self.shared.redis.go_on(server);
+            return 0;
+        }
         match process {
             Process::Node(node) => {
                 if let Some(running) = self.shared.processes().running.get(&node) {
@@ -134,6 +188,21 @@ impl Surface for LiveWorld {
             campaigns: heard.view.campaigns,
             frames_delivered: frames.delivered,
             syncs: heard.syncs,
+        }
+    }
+}
+
+impl LiveWorld {
+    /// Redis servers are numbered after clients and operators.
+    fn before_servers(&self) -> u64 {
+        self.shared.config.clients + self.shared.config.operators
+    }
+
+    /// The number of a process that is a Redis server.
+    fn server(&self, process: Process) -> Option<u64> {
+        match process {
+            Process::Client(number) => number.checked_sub(self.before_servers()).filter(|server| *server > 0),
+            Process::Node(_) => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 
 use super::model_cluster::ModelCluster;
 use super::{Process, Timeline, execute, resolve};
-use crate::plan::{Action, FaultKind, SCHEDULE_FORMAT, Schedule, ScheduledFault, Selector};
+use crate::plan::{Action, FaultKind, RedisHarm, SCHEDULE_FORMAT, Schedule, ScheduledFault, Selector};
 
 fn fault(at_ms: u64, for_ms: u64, action: Action) -> ScheduledFault {
     ScheduledFault { at_us: at_ms * 1_000, for_us: for_ms * 1_000, pick: 7, serves_within_us: None, action }
@@ -28,6 +28,7 @@ fn schedule(faults: Vec<ScheduledFault>) -> Schedule {
         election: Default::default(),
         snapshots: Default::default(),
         reads: Default::default(),
+        storage: Default::default(),
         faults,
     }
 }
@@ -49,6 +50,57 @@ fn a_client_is_killed_and_another_takes_its_place_when_the_last_fault_that_holds
     let killed: Vec<u64> = timeline.faults.iter().map(|fault| fault.effect.processes_killed).collect();
     assert_eq!(killed, [1, 0]);
     assert!(timeline.faults[1].absorbed, "it was down already");
+}
+
+fn harm(harm: RedisHarm, target: Selector) -> Action {
+    Action::Redis { target, harm }
+}
+
+#[test]
+fn harm_to_a_redis_that_did_nothing_counts_for_nothing() {
+    for what in [RedisHarm::Stall, RedisHarm::Cut, RedisHarm::Empty] {
+        for inert in [false, true] {
+            let cluster = ModelCluster::new(3, 1, Some(1));
+            cluster.with(|state| state.inert = inert);
+            // Nodes of the model do not refuse by themselves.
+            let mut faults = vec![fault(1_000, 3_000, harm(what, node(2)))];
+            if what == RedisHarm::Empty && !inert {
+                faults.push(fault(2_000, 3_000, Action::Crash { target: node(2) }));
+            }
+            let timeline = run(&cluster, faults);
+            assert_eq!(timeline.faults[0].had_effect, !inert, "{what:?}: {:#?}", timeline.faults);
+        }
+    }
+}
+
+#[test]
+fn a_redis_is_started_again_when_the_last_fault_that_holds_it_ends() {
+    let cluster = ModelCluster::new(3, 1, Some(1));
+    let faults = vec![
+        fault(1_000, 3_000, harm(RedisHarm::Crash, node(2))),
+        fault(2_000, 3_000, harm(RedisHarm::PowerLoss, node(2))),
+    ];
+    let timeline = run(&cluster, faults);
+    let server = "Client(3)";
+    assert_eq!(
+        cluster.log(),
+        [
+            format!("   1000 crash redis {server}"),
+            format!("   2000 crash redis {server} power"),
+            format!("   5000 start redis {server}")
+        ]
+    );
+    let killed: Vec<u64> = timeline.faults.iter().map(|fault| fault.effect.processes_killed).collect();
+    assert_eq!(killed, [1, 0]);
+}
+
+#[test]
+fn a_minority_of_the_voters_at_most_loses_its_redis() {
+    let cluster = ModelCluster::new(5, 1, Some(1));
+    let empties = [1, 2, 3].map(|number| fault(1_000 * number, 10_000, harm(RedisHarm::Empty, node(number))));
+    let timeline = run(&cluster, empties.to_vec());
+    let lost: Vec<u64> = timeline.faults.iter().map(|fault| fault.effect.disks_lost).collect();
+    assert_eq!(lost, [1, 1, 0]);
 }
 
 #[test]
@@ -98,6 +150,7 @@ fn everything_is_healed_and_every_node_runs_at_the_end() {
             fault(1_700, 900, Action::DisconnectClients { target: Selector::HalfOfClients }),
             fault(1_800, 900, Action::DiskStall { target: Selector::Majority }),
             fault(1_900, 900, Action::ClockDrift { target: Selector::All, ppm: 100, beyond_bound: false }),
+            fault(2_000, 900, harm(RedisHarm::Crash, Selector::Majority)),
         ],
     );
     assert_eq!(timeline.faults.len() as u64, harms);
@@ -108,7 +161,7 @@ fn everything_is_healed_and_every_node_runs_at_the_end() {
     }
     cluster.with(|state| {
         assert!(state.down.is_empty() && state.paused.is_empty() && state.stalled.is_empty());
-        assert!(state.rules.is_empty());
+        assert!(state.rules.is_empty() && state.servers_down.is_empty());
         assert!(state.drift.values().all(|(ppm, _, _)| *ppm == 0));
     });
 }

@@ -6,7 +6,7 @@ use super::holds::Holds;
 use super::operator::Operator;
 use super::{
     Effect, Process, Surface, clock_drift, crash, degrade, disk_stall, flap, members, partition, pause,
-    replace, transfer, upgrade,
+    redis, replace, transfer, upgrade,
 };
 use crate::history::VirtualTime;
 use crate::plan::Action;
@@ -76,6 +76,7 @@ pub(super) fn begin(number: usize, action: &Action, ends: Ends, reach: &mut Reac
             Box::new(members::begin(number, &ends, manner, reach))
         }
         Action::Replace { .. } => Box::new(replace::begin(number, &ends.first, reach)),
+        Action::Redis { harm, .. } => Box::new(redis::begin(&ends.first, *harm, reach)),
         Action::Upgrade { .. } => Box::new(upgrade::begin(&ends.first, reach)),
         Action::ClockDrift { ppm, .. } => Box::new(clock_drift::begin(number, ends.first, *ppm, reach)),
     }

@@ -14,6 +14,8 @@ pub(super) struct Holds {
     stalled: BTreeMap<u64, u32>,
     drifting: BTreeMap<Process, Vec<(usize, i64)>>,
     lost: BTreeSet<u64>,
+    redis_down: BTreeMap<Process, u32>,
+    redis_stalled: BTreeMap<Process, u32>,
 }
 
 impl Holds {
@@ -43,6 +45,48 @@ impl Holds {
     pub(super) fn destroy(&mut self, surface: &dyn Surface, node: u64) -> CrashEffect {
         self.lost.insert(node);
         surface.destroy(node)
+    }
+
+    /// Takes note that a node has lost what it knew, and will refuse to start.
+    pub(super) fn give_up(&mut self, node: u64) {
+        self.lost.insert(node);
+    }
+
+    /// Kills a Redis server, or only takes note if it is down already.
+    pub(super) fn crash_redis(
+        &mut self,
+        surface: &dyn Surface,
+        server: Process,
+        power_loss: bool,
+    ) -> CrashEffect {
+        *self.redis_down.entry(server).or_default() += 1;
+        surface.crash_redis(server, power_loss)
+    }
+
+    /// Starts a Redis server again unless another fault still holds it down. Says whether it started it.
+    pub(super) fn restart_redis(&mut self, surface: &dyn Surface, server: Process) -> bool {
+        if !release(&mut self.redis_down, &server) {
+            return false;
+        }
+        let started = surface.start_redis(server);
+        if started && self.paused.contains_key(&server) {
+            surface.pause(server);
+        }
+        started
+    }
+
+    /// Stalls the disk under a Redis server.
+    pub(super) fn stall_redis(&mut self, surface: &dyn Surface, server: Process) {
+        let holders = self.redis_stalled.entry(server).or_default();
+        *holders += 1;
+        if *holders == 1 {
+            surface.stall_redis(server);
+        }
+    }
+
+    /// Ends such a stall unless another fault still holds it. Says how many operations it held up.
+    pub(super) fn unstall_redis(&mut self, surface: &dyn Surface, server: Process) -> u64 {
+        if release(&mut self.redis_stalled, &server) { surface.resume_redis(server) } else { 0 }
     }
 
     /// Whether a node's disk is lost.

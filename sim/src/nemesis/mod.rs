@@ -12,7 +12,7 @@
 //!   another one, it is *absorbed*: without effect, and rightly so.
 //!
 //! One file per family: `crash` (and power loss), `pause`, `partition` (and clients disconnected, and one
-//! way), `flap`, `degrade`, `disk_stall`, `clock_drift`; and what an operator does: `transfer`, `members`,
+//! way), `flap`, `degrade`, `disk_stall`, `clock_drift`, `redis`; and what an operator does: `transfer`, `members`,
 //! `replace`, `upgrade`.
 
 mod clock_drift;
@@ -27,6 +27,7 @@ mod members;
 mod operator;
 mod partition;
 mod pause;
+mod redis;
 mod replace;
 mod report;
 mod surface;
@@ -45,7 +46,7 @@ mod operation_tests;
 
 pub use executor::{ATTRIBUTION_US, LEADER_WAIT_US_MAX, Pacer, execute};
 pub use operator::{MemberStep, Operator, Order};
-pub use report::{cluster_report, fault_reports, vacuous_reasons};
+pub use report::{cluster_report, fault_reports, redis_text, vacuous_reasons};
 pub use surface::*;
 pub use target::{Resolved, resolve};
 pub use timeline::{Effect, FaultRecord, Timeline};

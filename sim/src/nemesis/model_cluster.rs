@@ -35,6 +35,7 @@ pub(super) struct State {
     pub(super) applied: BTreeMap<u64, u64>,
     pub(super) version: u16,
     pub(super) upgraded: BTreeSet<u64>,
+    pub(super) servers_down: BTreeSet<Process>,
     pub(super) done: BTreeSet<usize>,
     pub(super) log: Vec<String>,
 }
@@ -182,6 +183,46 @@ impl Surface for ModelCluster {
     fn restart_client(&self, client: u64) -> bool {
         self.note(&format!("restart c{client}"));
         self.with(|state| state.clients_down.remove(&client))
+    }
+
+    fn redis_of(&self, node: u64) -> Option<Process> {
+        Some(Process::Client(self.clients + node))
+    }
+
+    fn crash_redis(&self, server: Process, power_loss: bool) -> CrashEffect {
+        self.note(&format!("crash redis {server:?}{}", if power_loss { " power" } else { "" }));
+        CrashEffect { killed: self.with(|state| state.servers_down.insert(server)), ..CrashEffect::default() }
+    }
+
+    fn start_redis(&self, server: Process) -> bool {
+        self.note(&format!("start redis {server:?}"));
+        self.with(|state| state.servers_down.remove(&server))
+    }
+
+    fn empty_redis(&self, server: Process) {
+        self.note(&format!("empty redis {server:?}"));
+    }
+
+    fn has_refused(&self, node: u64) -> bool {
+        self.with(|state| !state.inert) && !self.is_up(node)
+    }
+
+    fn stall_redis(&self, server: Process) {
+        self.note(&format!("stall redis {server:?}"));
+    }
+
+    fn resume_redis(&self, server: Process) -> u64 {
+        self.note(&format!("unstall redis {server:?}"));
+        u64::from(!self.with(|state| state.inert)) * 7
+    }
+
+    fn cut_from_redis(&self, node: u64, server: Process) {
+        self.note(&format!("cut n{node} from {server:?}"));
+    }
+
+    fn heal_to_redis(&self, node: u64, server: Process) -> u64 {
+        self.note(&format!("heal n{node} to {server:?}"));
+        u64::from(!self.with(|state| state.inert))
     }
 
     fn pause(&self, process: Process) -> bool {

@@ -29,6 +29,7 @@ fn run(cluster: &ModelCluster, actions: Vec<Action>) -> Timeline {
         election: Default::default(),
         snapshots: Default::default(),
         reads: Default::default(),
+        storage: Default::default(),
         faults: (0..).zip(actions).map(fault).collect(),
     };
     execute(&schedule, cluster, cluster, cluster).now_or_never().expect("the model never waits")

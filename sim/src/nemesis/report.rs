@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use stormglass_reports::{ClusterReport, Counter, FaultReport};
 
 use super::{FaultRecord, Process, Timeline};
-use crate::plan::{Schedule, WorkloadKind};
+use crate::plan::{Appendfsync, Schedule, StorageKind, WorkloadKind};
 
 /// What the report says about who took part.
 #[must_use]
@@ -47,11 +47,27 @@ pub fn cluster_report(schedule: &Schedule) -> ClusterReport {
         clients: schedule.cluster.clients,
         workload: format!("{}, {things}, {pace}", workload.kind.name()),
         network: network_text,
-        disk: format!(
-            "write {} us, sync {} us + {} us tail",
-            schedule.disk.write_us, schedule.disk.sync_us, schedule.disk.sync_tail_us
-        ),
+        disk: disk_text(schedule),
     }
+}
+
+fn disk_text(schedule: &Schedule) -> String {
+    let disk = &schedule.disk;
+    let text =
+        format!("write {} us, sync {} us + {} us tail", disk.write_us, disk.sync_us, disk.sync_tail_us);
+    redis_text(schedule).map_or(text.clone(), |redis| format!("{text}, {redis}"))
+}
+
+/// What the report says of the Redis servers in which nodes keep their logs; `None` if they keep them in files.
+#[must_use]
+pub fn redis_text(schedule: &Schedule) -> Option<String> {
+    let storage = &schedule.storage;
+    let whose = if storage.shared { "one Redis for all logs" } else { "a Redis for each log" };
+    let policy = match storage.appendfsync {
+        Appendfsync::Always => "always",
+        Appendfsync::Everysec => "everysec",
+    };
+    (storage.kind == StorageKind::Redis).then(|| format!("{whose} (appendfsync {policy})"))
 }
 
 /// What the report says about each fault, by begin.

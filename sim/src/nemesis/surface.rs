@@ -1,4 +1,4 @@
-//! What the nemesis can do to a cluster. The simulated world implements it, and later the live one.
+//! What the nemesis can do to a cluster. The simulated world implements it, and the live one.
 //!
 //! Every call says what it did, because a fault that changed nothing must not pass for one.
 
@@ -118,6 +118,24 @@ pub trait Surface {
     /// Starts a client's process that was killed: another one, which knows nothing of what the first one had. False
     /// if it was up.
     fn restart_client(&self, client: u64) -> bool;
+    /// The process of the Redis that a node keeps its log in, if it keeps it in one.
+    fn redis_of(&self, node: u64) -> Option<Process>;
+    /// Kills a Redis server, as [`Surface::crash`] does a node.
+    fn crash_redis(&self, server: Process, power_loss: bool) -> CrashEffect;
+    /// Starts a Redis server again. False if it was up.
+    fn start_redis(&self, server: Process) -> bool;
+    /// Removes all that a Redis server, which is down, has written.
+    fn empty_redis(&self, server: Process);
+    /// Whether a node has refused to start on a Redis that had forgotten its log.
+    fn has_refused(&self, node: u64) -> bool;
+    /// Makes every operation of the disk under a Redis server wait until the stall ends.
+    fn stall_redis(&self, server: Process);
+    /// Ends the stall; says how many operations it held up.
+    fn resume_redis(&self, server: Process) -> u64;
+    /// Keeps a node and its Redis from reaching each other.
+    fn cut_from_redis(&self, node: u64, server: Process);
+    /// Ends such a cut; says how often something was to pass.
+    fn heal_to_redis(&self, node: u64, server: Process) -> u64;
     /// Stops a process where it stands, as SIGSTOP does; its clock goes on. False if it was not running.
     fn pause(&self, process: Process) -> bool;
     /// Lets it go on; says how many frames awaited it.

@@ -47,6 +47,10 @@ pub struct Effect {
     pub disks_lost: u64,
     /// Spares that vote in the place of lost nodes, and have caught up.
     pub voters_replaced: u64,
+    /// Requests to a Redis, its answers, and connections to it that it held up.
+    pub redis_uses_held: u64,
+    /// Nodes that refused to start on a Redis which had forgotten their logs.
+    pub stores_refused: u64,
     /// Nodes that stopped by themselves and run again as newer programs, and have caught up.
     pub nodes_upgraded: u64,
     /// The version that the cluster came to speak.
@@ -92,6 +96,8 @@ impl Effect {
             ("members_changes", self.members_changes),
             ("disks_lost", self.disks_lost),
             ("voters_replaced", self.voters_replaced),
+            ("redis_uses_held", self.redis_uses_held),
+            ("stores_refused", self.stores_refused),
             ("nodes_upgraded", self.nodes_upgraded),
             ("version_raised_to", self.version_raised_to),
             ("leaderless_us", self.leaderless_us),
@@ -157,7 +163,7 @@ impl FaultRecord {
         let nodes_left = nodes.saturating_sub(away.len() as u64 - clients_away);
         let no_quorum = nodes_left <= nodes / 2;
         match self.kind {
-            FaultKind::DiskStall => no_quorum || clients_away == clients,
+            FaultKind::DiskStall | FaultKind::Redis => no_quorum || clients_away == clients,
             FaultKind::Partition | FaultKind::OneWay | FaultKind::Flap => no_quorum,
             _ => false,
         }

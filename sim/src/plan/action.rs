@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{FaultKind, FaultSpec, Selector};
+use super::{FaultKind, FaultSpec, RedisHarm, Selector};
 
 /// How long a flapping link is cut, and whole, by default.
 const FLAP_MS_DEFAULT: u64 = 200;
@@ -116,6 +116,13 @@ pub enum Action {
         /// The nodes.
         target: Selector,
     },
+    /// Harms the Redis servers that nodes keep their logs in.
+    Redis {
+        /// The nodes.
+        target: Selector,
+        /// What becomes of their servers.
+        harm: RedisHarm,
+    },
 }
 
 /// What is wrong with a fault's settings, and with which one.
@@ -205,6 +212,12 @@ impl Action {
             },
             FaultKind::Replace => Self::Replace { target: target()? },
             FaultKind::Upgrade => Self::Upgrade { target: target_or(Selector::All) },
+            FaultKind::Redis => Self::Redis {
+                target: target()?,
+                harm: spec.harm.ok_or_else(|| {
+                    wrong("harm", "a fault of kind redis needs `harm`", "for example harm = \"crash\"")
+                })?,
+            },
         })
     }
 
@@ -226,6 +239,7 @@ impl Action {
             Self::Members { .. } => FaultKind::Members,
             Self::Replace { .. } => FaultKind::Replace,
             Self::Upgrade { .. } => FaultKind::Upgrade,
+            Self::Redis { .. } => FaultKind::Redis,
         }
     }
 
@@ -252,6 +266,7 @@ impl Action {
             | Self::DiskStall { target }
             | Self::Replace { target }
             | Self::Upgrade { target }
+            | Self::Redis { target, .. }
             | Self::ClockDrift { target, .. } => vec![("target", target)],
         }
     }
@@ -280,6 +295,7 @@ impl Action {
             | Self::DiskStall { target }
             | Self::Replace { target }
             | Self::Upgrade { target }
+            | Self::Redis { target, .. }
             | Self::ClockDrift { target, .. } => replace(target),
         }
     }

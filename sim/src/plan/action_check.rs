@@ -85,7 +85,8 @@ impl Action {
                 return Err(wrong(setting, "the cluster has no spare", SPARES));
             }
         }
-        let nodes_only = kind.is_operation() || matches!(kind, FaultKind::PowerLoss | FaultKind::DiskStall);
+        let nodes_only = kind.is_operation()
+            || matches!(kind, FaultKind::PowerLoss | FaultKind::DiskStall | FaultKind::Redis);
         if nodes_only && selector.has_clients() {
             let message = format!("a fault of kind {} hits nodes only, not `{selector}`", kind.name());
             return Err(wrong(setting, message, "to harm a client, use kind = \"crash\" or \"pause\""));

@@ -40,6 +40,7 @@ pub fn expand(scenario: &Scenario, seed: u64) -> Schedule {
         election: scenario.election.clone(),
         snapshots: scenario.snapshots,
         reads: scenario.reads,
+        storage: scenario.storage,
         faults,
     }
 }

@@ -36,11 +36,50 @@ pub enum FaultKind {
     Replace,
     /// An operator stops node after node and starts it again as a newer program.
     Upgrade,
+    /// The Redis servers that nodes keep their logs in are harmed.
+    Redis,
+}
+
+/// What becomes of a Redis server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RedisHarm {
+    /// The process is killed.
+    Crash,
+    /// The machine loses power: what the server has not synced may be lost.
+    PowerLoss,
+    /// The process stands still.
+    Pause,
+    /// The disk under it finishes nothing: what is to be synced waits, and whoever asked for it.
+    Stall,
+    /// The node and its server do not reach each other.
+    Cut,
+    /// Node and server lose power, and the server comes back without its files.
+    Empty,
+}
+
+impl RedisHarm {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Crash, Self::PowerLoss, Self::Pause, Self::Stall, Self::Cut, Self::Empty];
+
+    /// Its name in a scenario.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Crash => "crash",
+            Self::PowerLoss => "power-loss",
+            Self::Pause => "pause",
+            Self::Stall => "stall",
+            Self::Cut => "cut",
+            Self::Empty => "empty",
+        }
+    }
 }
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Crash,
         Self::PowerLoss,
         Self::Pause,
@@ -55,6 +94,7 @@ impl FaultKind {
         Self::Members,
         Self::Replace,
         Self::Upgrade,
+        Self::Redis,
     ];
 
     /// Whether an operator does it: it wants something of the cluster, instead of harming it.
@@ -81,6 +121,7 @@ impl FaultKind {
             Self::Members => "members",
             Self::Replace => "replace",
             Self::Upgrade => "upgrade",
+            Self::Redis => "redis",
         }
     }
 
@@ -102,6 +143,7 @@ impl FaultKind {
             Self::ClockDrift => &["target", "ppm", "beyond_bound"],
             Self::Transfer => &["to"],
             Self::Members => &["add", "remove", "learner", "once_caught_up", "joint"],
+            Self::Redis => &["target", "harm"],
         }
     }
 }
@@ -177,6 +219,9 @@ pub struct FaultSpec {
     /// `members`: all in one change through a joint state, and not one by one. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joint: Option<bool>,
+    /// `redis`: what becomes of the servers. Required there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub harm: Option<RedisHarm>,
     /// The cluster serves although the fault lasts: from so many milliseconds after its begin on, and as long
     /// as it lasts, each operation is answered within the same time. Default: that is not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -220,6 +265,7 @@ impl FaultSpec {
             learner: None,
             once_caught_up: None,
             joint: None,
+            harm: None,
             serves_within_ms: None,
             repeat: None,
         }
@@ -251,6 +297,7 @@ impl FaultSpec {
             ("learner", self.learner.is_some()),
             ("once_caught_up", self.once_caught_up.is_some()),
             ("joint", self.joint.is_some()),
+            ("harm", self.harm.is_some()),
         ];
         all.into_iter().filter_map(|(name, present)| present.then_some(name)).collect()
     }

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::{
     CacheSpec, ClusterSpec, ExpectSpec, FaultKind, FaultSpec, LocksSpec, Mix, MsSpan, QueueSpec, ReadsAt,
-    ReadsSpec, Repeat, Scenario, Selector, SnapshotSpec, SwarmSpec, WorkloadKind, WorkloadSpec,
+    ReadsSpec, RedisHarm, Repeat, Scenario, Selector, SnapshotSpec, StorageKind, StorageSpec, SwarmSpec,
+    WorkloadKind, WorkloadSpec,
 };
 
 fn span(min_ms: u64, max_ms: u64) -> impl Strategy<Value = MsSpan> {
@@ -55,6 +56,10 @@ fn fault() -> impl Strategy<Value = FaultSpec> {
                     spec.remove = (number % 2 == 0).then_some(target);
                     spec.joint = Some(number % 5 == 0);
                     spec.once_caught_up = Some(number % 7 == 0);
+                }
+                FaultKind::Redis => {
+                    spec.target = Some(target);
+                    spec.harm = Some(if number % 2 == 0 { RedisHarm::Cut } else { RedisHarm::Empty });
                 }
                 FaultKind::Replace if target == Selector::Minority => spec.target = Some(Selector::Any),
                 _ => spec.target = Some(target),
@@ -141,6 +146,8 @@ pub(crate) fn scenario() -> impl Strategy<Value = Scenario> {
         .prop_map(|names| names.map(|violation_of| ExpectSpec { violation_of }));
     ("[a-zA-Z\"\\\\ ä]{1,20}\\.", cluster, workload(), faults, swarm, snapshots, reads, expect).prop_map(
         |(claim, cluster, workload, faults, swarm, snapshots, reads, expect)| Scenario {
+            // Whatever befalls a Redis takes one.
+            storage: StorageSpec { kind: StorageKind::Redis, ..StorageSpec::default() },
             name: "generated".to_owned(),
             claim,
             cluster,

@@ -45,13 +45,16 @@ pub use action::{Action, ActionError};
 pub use error::{PlanError, Position, did_you_mean};
 pub use expand::expand;
 pub use expect::{EXPECTED_CHECKS_MAX, ExpectSpec};
-pub use fault::{FaultKind, FaultSpec, Repeat};
+pub use fault::{FaultKind, FaultSpec, RedisHarm, Repeat};
 pub use load::{FILE_BYTES_MAX, load_scenario, load_schedule, parse_scenario, parse_schedule, read_text};
 pub use profile::{ClockProfile, DiskProfile, NetworkProfile};
 pub use scenario::Scenario;
 pub use schedule::{SCHEDULE_FORMAT, Schedule, ScheduledFault};
 pub use selector::{Selector, SelectorError};
-pub use settings::{ClusterSpec, ElectionSpec, ReadsAt, ReadsSpec, SnapshotSpec, TimingSpec};
+pub use settings::{
+    Appendfsync, ClusterSpec, ElectionSpec, ReadsAt, ReadsSpec, SnapshotSpec, StorageKind, StorageSpec,
+    TimingSpec,
+};
 pub use span::MsSpan;
 pub use swarm::{FAULTS_OF_SWARM_MAX, SwarmSpec};
 pub use validate::{CLIENTS_MAX, END_MS_MAX, FAULTS_MAX, NODES_MAX, PPM_MAX, Problem, VERSION_MAX};

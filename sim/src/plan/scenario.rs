@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ClockProfile, ClusterSpec, DiskProfile, ElectionSpec, ExpectSpec, FaultSpec, NetworkProfile, ReadsSpec,
-    SnapshotSpec, SwarmSpec, TimingSpec, WorkloadSpec, swarm,
+    SnapshotSpec, StorageSpec, SwarmSpec, TimingSpec, WorkloadSpec, swarm,
 };
 
 /// A fault scenario, as kept in `scenarios/catalog/NAME.toml`. Everything but the claim has a default.
@@ -49,6 +49,9 @@ pub struct Scenario {
     /// How reads are answered.
     #[serde(default)]
     pub reads: ReadsSpec,
+    /// What the nodes keep their logs in.
+    #[serde(default, skip_serializing_if = "StorageSpec::is_default")]
+    pub storage: StorageSpec,
     /// The faults, in any order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultSpec>,

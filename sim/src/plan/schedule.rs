@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Action, ClockProfile, ClusterSpec, DiskProfile, ElectionSpec, ExpectSpec, NetworkProfile, ReadsSpec,
-    SnapshotSpec, TimingSpec, WorkloadSpec, seed,
+    SnapshotSpec, StorageSpec, TimingSpec, WorkloadSpec, seed,
 };
 
 /// The version of the schedule's format that this code writes and reads.
@@ -55,6 +55,9 @@ pub struct Schedule {
     /// How reads are answered.
     #[serde(default)]
     pub reads: ReadsSpec,
+    /// What the nodes keep their logs in.
+    #[serde(default, skip_serializing_if = "StorageSpec::is_default")]
+    pub storage: StorageSpec,
     /// The faults, by begin.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<ScheduledFault>,

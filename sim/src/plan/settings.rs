@@ -84,6 +84,58 @@ pub struct ReadsSpec {
     pub near_lines_max: Option<u64>,
 }
 
+/// What a log is kept in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StorageKind {
+    /// Files on the node's own disk.
+    #[default]
+    Wal,
+    /// A Redis.
+    Redis,
+}
+
+/// When a Redis syncs its append-only file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Appendfsync {
+    /// Before each answer.
+    #[default]
+    Always,
+    /// Each second; nodes then wait for the sync.
+    Everysec,
+}
+
+/// `[storage]`: what the nodes keep their logs in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageSpec {
+    /// Files or a Redis. Default files.
+    pub kind: StorageKind,
+    /// `redis`: when it syncs what it has written. Default always.
+    pub appendfsync: Appendfsync,
+    /// `redis`: one server for all nodes, and not one for each. Default false.
+    pub shared: bool,
+}
+
+impl StorageSpec {
+    /// Whether nothing is said.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// How many Redis servers a cluster of so many nodes has.
+    #[must_use]
+    pub const fn servers(&self, nodes: u64) -> u64 {
+        match (self.kind, self.shared) {
+            (StorageKind::Wal, _) => 0,
+            (StorageKind::Redis, true) => 1,
+            (StorageKind::Redis, false) => nodes,
+        }
+    }
+}
+
 /// `[timing]`: the run's stretches, in milliseconds of virtual time since its beginning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

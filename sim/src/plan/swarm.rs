@@ -46,7 +46,8 @@ pub struct SwarmSpec {
 
 impl Default for SwarmSpec {
     fn default() -> Self {
-        let kinds = FaultKind::ALL.into_iter().filter(|kind| *kind != FaultKind::Upgrade).collect();
+        let is_general = |kind: &FaultKind| !matches!(kind, FaultKind::Upgrade | FaultKind::Redis);
+        let kinds = FaultKind::ALL.into_iter().filter(is_general).collect();
         Self { kinds, faults_min: 4, faults_max: 12 }
     }
 }
@@ -95,7 +96,7 @@ pub(super) fn is_possible(kind: FaultKind, cluster: &ClusterSpec, drift_ppm_max:
         // One spare is left for changes of the members.
         FaultKind::Replace => nodes >= 3 && cluster.spares >= 2,
         // A version is raised once in a run, after the last node is new.
-        FaultKind::Upgrade => false,
+        FaultKind::Upgrade | FaultKind::Redis => false,
         FaultKind::Partition | FaultKind::OneWay | FaultKind::Flap => nodes >= 3,
         FaultKind::ClockDrift => drift_ppm_max > 0,
         _ => true,
@@ -112,7 +113,7 @@ fn lane_of(kind: FaultKind, stream: &mut StreamRng) -> usize {
         | FaultKind::Flap
         | FaultKind::Degrade
         | FaultKind::DisconnectClients => 2,
-        FaultKind::ClockDrift => 3,
+        FaultKind::ClockDrift | FaultKind::Redis => 3,
         FaultKind::Transfer | FaultKind::Members | FaultKind::Replace | FaultKind::Upgrade => OPERATOR_LANE,
     }
 }
@@ -221,7 +222,7 @@ fn draw_action(kind: FaultKind, nodes: u64, drift_ppm_max: u64, stream: &mut Str
         }
         FaultKind::Members => draw_members(stream),
         FaultKind::Replace => Action::Replace { target: one_of(&[Follower, Leader, Any]) },
-        FaultKind::Upgrade => unreachable!("a swarm does not upgrade"),
+        FaultKind::Upgrade | FaultKind::Redis => unreachable!("a swarm neither upgrades nor knows a Redis"),
     }
 }
 

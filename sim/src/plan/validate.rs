@@ -8,7 +8,7 @@ use super::swarm::{FAULTS_OF_SWARM_MAX, SLOT_MS_MIN, is_possible};
 use super::validate_workload::{KEYS_MAX, workload};
 use super::{
     Action, ClockProfile, ClusterSpec, DiskProfile, ElectionSpec, FaultSpec, NetworkProfile, ReadsSpec,
-    SCHEDULE_FORMAT, Scenario, Schedule, SnapshotSpec, TimingSpec,
+    RedisHarm, SCHEDULE_FORMAT, Scenario, Schedule, SnapshotSpec, StorageKind, StorageSpec, TimingSpec,
 };
 
 /// Most nodes of a cluster.
@@ -59,6 +59,7 @@ pub(super) fn scenario(scenario: &Scenario) -> Judgement {
     timing(&scenario.timing)?;
     election(&scenario.election, &scenario.cluster)?;
     snapshots_and_reads(&scenario.snapshots, &scenario.reads)?;
+    storage(&scenario.storage)?;
     let mut count: u64 = 0;
     for (position, spec) in scenario.faults.iter().enumerate() {
         fault(scenario, position, spec)?;
@@ -86,6 +87,7 @@ pub(super) fn schedule(schedule: &Schedule) -> Judgement {
     timing(&schedule.timing)?;
     election(&schedule.election, &schedule.cluster)?;
     snapshots_and_reads(&schedule.snapshots, &schedule.reads)?;
+    storage(&schedule.storage)?;
     if schedule.faults.len() as u64 > FAULTS_MAX {
         return problem("faults", format!("more than {FAULTS_MAX} faults"), "keep fewer");
     }
@@ -105,6 +107,7 @@ pub(super) fn schedule(schedule: &Schedule) -> Judgement {
             return problem(key("at_us"), message, "move the fault, or widen [timing]");
         }
         action(&fault.action, &key("action"), &schedule.cluster, &schedule.clocks)?;
+        redis_harm(&fault.action, &key("action"), &schedule.storage)?;
         if fault
             .action
             .selectors()
@@ -167,6 +170,32 @@ fn snapshots_and_reads(snapshots: &SnapshotSpec, reads: &ReadsSpec) -> Judgement
     within("reads.lease_drift_ppm", drift_ppm, 0, PPM_MAX)?;
     within("reads.near_lease_ms", reads.near_lease_ms.unwrap_or(0), 0, END_MS_MAX)?;
     within("reads.near_lines_max", reads.near_lines_max.unwrap_or(1), 1, KEYS_MAX)
+}
+
+fn storage(storage: &StorageSpec) -> Judgement {
+    if storage.kind == StorageKind::Wal && !storage.is_default() {
+        let message = "`appendfsync` and `shared` speak of a Redis";
+        return problem("storage.kind", message, "say kind = \"redis\", or leave them out");
+    }
+    Ok(())
+}
+
+/// Whether there is a Redis to be harmed in this way.
+fn redis_harm(action: &Action, prefix: &str, storage: &StorageSpec) -> Judgement {
+    let Action::Redis { harm, .. } = action else { return Ok(()) };
+    if storage.kind != StorageKind::Redis {
+        let message = "there is no Redis to harm";
+        return problem(
+            format!("{prefix}.kind"),
+            message,
+            "keep the logs in one: [storage] kind = \"redis\"",
+        );
+    }
+    if storage.shared && *harm == RedisHarm::Empty {
+        let message = "an emptied Redis that all nodes share leaves nobody who remembers";
+        return problem(format!("{prefix}.harm"), message, "give each node its own: storage.shared = false");
+    }
+    Ok(())
 }
 
 pub(super) fn within(key: &str, value: u64, least: u64, most: u64) -> Judgement {
@@ -261,6 +290,7 @@ fn fault(scenario: &Scenario, position: usize, spec: &FaultSpec) -> Judgement {
         hint: error.hint,
     })?;
     action(&typed, &prefix, &scenario.cluster, &scenario.clocks)?;
+    redis_harm(&typed, &prefix, &scenario.storage)?;
     let timing = &scenario.timing;
     let (from_ms, until_ms) = (timing.faults_from_ms, timing.faults_until_ms);
     if spec.at_ms.min_ms < from_ms {

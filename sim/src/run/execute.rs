@@ -122,7 +122,7 @@ async fn storm(schedule: &Schedule, options: Options, witnesses: Witnesses) -> H
         spares: schedule.cluster.spares,
         clients: schedule.cluster.clients,
         operators: u64::from(needs_operator(schedule)),
-        services: 0,
+        services: schedule.storage.servers(schedule.cluster.nodes_in_all()),
         network: schedule.network,
         disk: schedule.disk,
         clocks: schedule.clocks,
@@ -130,6 +130,7 @@ async fn storm(schedule: &Schedule, options: Options, witnesses: Witnesses) -> H
     });
     watch(&world, &witnesses);
     let desk = Desk::default();
+    program::start_redis(&world, schedule);
     for node in 1..=schedule.cluster.nodes_in_all() {
         world.set_program(Process::Node(node), program::node(world.clone(), node, schedule, desk.clone()));
         world.start(Process::Node(node));

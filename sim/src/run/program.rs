@@ -4,17 +4,21 @@ use std::future::Future;
 use std::pin::Pin;
 
 use rand::RngExt;
+use stormglass_nodes::env::StreamAddress;
 use stormglass_nodes::ids::NodeId;
 use stormglass_nodes::raft::membership::Membership;
 use stormglass_nodes::raft::{self, Entry, Payload, Role, SnapshotMeta};
-use stormglass_nodes::server::{self, NodeConfig, Observed, Probe};
+use stormglass_nodes::server::{self, NodeConfig, NodeError, Observed, Probe};
+use stormglass_nodes::storage::{RedisConfig, StorageError};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::lines;
 use super::operator::Desk;
 use crate::history::{Change, LogSlot, MembersSeen, NodeEvent, NodeRole, SnapshotSeen};
-use crate::plan::Schedule;
+use crate::nemesis::Surface;
+use crate::plan::{Appendfsync, Schedule, StorageSpec};
 use crate::rng::Streams;
+use crate::world::redis::{self, AppendFsync};
 use crate::world::{SimEnv, World};
 
 /// The cluster that simulated nodes belong to. Any number would do.
@@ -24,6 +28,38 @@ const CLUSTER: u64 = 1;
 /// run, and the zeros that a start reads and checks are few.
 const PREALLOCATE_BYTES: u64 = 64 * 1024;
 
+/// How long a node waits for an answer of its Redis before it asks over another connection, in microseconds: well above
+/// what a sync takes, or, where the Redis syncs each second, the wait for one.
+const REDIS_ANSWER_WITHIN_US: u64 = 1_000_000;
+const REDIS_ANSWER_WITHIN_US_EVERYSEC: u64 = 3_000_000;
+
+/// Starts the Redis servers, if the nodes keep their logs in any.
+pub(super) fn start_redis(world: &World, schedule: &Schedule) {
+    let policy = match schedule.storage.appendfsync {
+        Appendfsync::Always => AppendFsync::Always,
+        Appendfsync::Everysec => AppendFsync::EverySecond,
+    };
+    for number in 1..=schedule.storage.servers(schedule.cluster.nodes_in_all()) {
+        let server = world.service(number);
+        world.set_program(server, move |env| Box::pin(redis::serve(env, policy)));
+        world.start(server);
+    }
+}
+
+/// How a node uses the Redis at this address. It waits for it for ever: each fault ends.
+pub(super) fn redis_at(address: StreamAddress, storage: &StorageSpec) -> RedisConfig {
+    RedisConfig {
+        open_within_us: u64::MAX,
+        answer_within_us: match storage.appendfsync {
+            Appendfsync::Always => REDIS_ANSWER_WITHIN_US,
+            Appendfsync::Everysec => REDIS_ANSWER_WITHIN_US_EVERYSEC,
+        },
+        // Nobody listens, and what a cut holds up is to be requests of the store.
+        publishes_events: false,
+        ..RedisConfig::new(address)
+    }
+}
+
 /// The program of node `id`.
 pub(super) fn node(
     world: World,
@@ -31,17 +67,23 @@ pub(super) fn node(
     schedule: &Schedule,
     desk: Desk,
 ) -> impl Fn(SimEnv) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync + 'static {
-    let config = configured(id, schedule);
+    let mut config = configured(id, schedule);
+    config.redis = world.redis_of(id).map(|server| redis_at(world.address_of(server), &schedule.storage));
     move |env| {
         let mut config = config.clone();
         config.raft.version = desk.version_of(id).unwrap_or(config.raft.version);
         let probe = WorldProbe { world: world.clone(), node: id, version_max: config.raft.version };
         let switch = desk.new_switch(id);
+        let is_emptied = world.redis_of(id).is_some_and(|server| world.was_emptied(server));
+        let world = world.clone();
         Box::pin(async move {
             // A node that refuses to start or stops by itself is a finding: the disks of this world lose
             // only what a correct node never relies on.
-            if let Err(error) = server::run_until(env, config, probe, switch.notified()).await {
-                panic!("node {id} stopped: {error}");
+            match server::run_until(env, config, probe, switch.notified()).await {
+                Ok(()) => {}
+                // It must: this is what an emptied Redis is for.
+                Err(NodeError::Storage(StorageError::Forgot { .. })) if is_emptied => world.note_refusal(id),
+                Err(error) => panic!("node {id} stopped: {error}"),
             }
         })
     }

@@ -1,9 +1,11 @@
 //! The seam's simulated side: the world as one run of one process sees it.
 
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use madsim::net::TcpStream;
 use madsim::runtime::NodeHandle;
 use rand::Rng;
 use stormglass_nodes::env::{Env, StreamAddress};
@@ -51,6 +53,11 @@ impl SimEnv {
 
     fn shared(&self) -> &Arc<Shared> {
         &self.net.shared
+    }
+
+    /// A stream that somebody opened to this process, which is a service.
+    pub(super) fn accepted(&self, stream: TcpStream, from: SocketAddr) -> SimStream {
+        SimStream::accepted(self.shared().clone(), self.net.process, from.ip(), stream)
     }
 
     fn is_alive(&self) -> bool {

@@ -5,7 +5,7 @@
 //! here, and what tries to use it meanwhile is, too. Nodes and services have addresses only in worlds that
 //! have services.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -24,9 +24,12 @@ pub(super) struct Services {
     pub(super) count: u64,
     /// Clients and operators, after which services are numbered.
     before: u64,
-    nodes: u64,
     /// Cuts in force between a process and a service, and how often something was to pass since the first.
     cuts: BTreeMap<(u32, u32), (u32, u64)>,
+    /// Services that have lost all that they had written.
+    emptied: BTreeSet<u32>,
+    /// Nodes that refused to start because of it.
+    pub(super) refused: BTreeSet<u64>,
 }
 
 impl Services {
@@ -37,7 +40,13 @@ impl Services {
             NetSim::current().update_config(|net| net.send_latency = least..least + spread);
         }
         let before = config.clients + config.operators;
-        Self { count: config.services, before, nodes: config.nodes, cuts: BTreeMap::new() }
+        Self {
+            count: config.services,
+            before,
+            cuts: BTreeMap::new(),
+            emptied: BTreeSet::new(),
+            refused: BTreeSet::new(),
+        }
     }
 }
 
@@ -83,8 +92,17 @@ impl World {
     /// Where a service takes streams.
     #[must_use]
     pub fn service_address(&self, number: u64) -> StreamAddress {
-        let core = self.shared.lock();
-        let place = core.services.nodes + core.services.before + number;
+        self.address_of(self.service(number))
+    }
+
+    /// Where a process that is a service takes streams.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such process.
+    #[must_use]
+    pub fn address_of(&self, process: Process) -> StreamAddress {
+        let place = u64::from(self.shared.lock().expect_index(process)) + 1;
         StreamAddress::Tcp { host: address(place).to_string(), port: PORT }
     }
 
@@ -143,6 +161,23 @@ impl World {
         let mut core = self.shared.lock();
         let index = core.expect_index(process);
         core.machines[index as usize].destroy();
+        core.services.emptied.insert(index);
         core.tracer.record_of(now, TraceKind::Fault, process, digest(&[13]));
+    }
+
+    /// Whether a process's disk was emptied.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such process.
+    #[must_use]
+    pub fn was_emptied(&self, process: Process) -> bool {
+        let core = self.shared.lock();
+        core.services.emptied.contains(&core.expect_index(process))
+    }
+
+    /// Takes note that a node refused to start, because its service has lost what it had written.
+    pub fn note_refusal(&self, node: u64) {
+        self.shared.lock().services.refused.insert(node);
     }
 }

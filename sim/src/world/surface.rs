@@ -72,6 +72,47 @@ impl Surface for World {
         self.shared.start(Process::Client(client))
     }
 
+    fn redis_of(&self, node: u64) -> Option<Process> {
+        let servers = self.shared.lock().services.count;
+        match servers {
+            0 => None,
+            1 => Some(self.service(1)),
+            _ => Some(self.service(node)),
+        }
+    }
+
+    fn crash_redis(&self, server: Process, power_loss: bool) -> CrashEffect {
+        self.shared.crash(server, power_loss)
+    }
+
+    fn start_redis(&self, server: Process) -> bool {
+        self.shared.start(server)
+    }
+
+    fn empty_redis(&self, server: Process) {
+        self.empty_disk(server);
+    }
+
+    fn has_refused(&self, node: u64) -> bool {
+        self.shared.lock().services.refused.contains(&node)
+    }
+
+    fn stall_redis(&self, server: Process) {
+        self.stall(server);
+    }
+
+    fn resume_redis(&self, server: Process) -> u64 {
+        self.unstall(server)
+    }
+
+    fn cut_from_redis(&self, node: u64, server: Process) {
+        self.cut_streams(Process::Node(node), server);
+    }
+
+    fn heal_to_redis(&self, node: u64, server: Process) -> u64 {
+        self.heal_streams(Process::Node(node), server)
+    }
+
     fn pause(&self, process: Process) -> bool {
         self.shared.pause(process)
     }
@@ -95,20 +136,11 @@ impl Surface for World {
     }
 
     fn stall_disk(&self, node: u64) {
-        let now = self.shared.now_ns();
-        let mut core = self.shared.lock();
-        let index = core.expect_index(Process::Node(node));
-        core.machines[index as usize].stall();
-        core.tracer.record_of(now, TraceKind::Fault, Process::Node(node), digest(&[8]));
+        self.stall(Process::Node(node));
     }
 
     fn resume_disk(&self, node: u64) -> u64 {
-        let now = self.shared.now_ns();
-        let mut core = self.shared.lock();
-        let index = core.expect_index(Process::Node(node));
-        let held = core.resume_disk_of(now, index);
-        core.tracer.record_of(now, TraceKind::Fault, Process::Node(node), digest(&[9, held]));
-        held
+        self.unstall(Process::Node(node))
     }
 
     fn set_clock_drift(&self, process: Process, ppm: i64) -> i64 {
@@ -132,6 +164,25 @@ impl Surface for World {
             frames_delivered: core.statistics.frames_delivered,
             syncs: core.statistics.disk_syncs,
         }
+    }
+}
+
+impl World {
+    fn stall(&self, process: Process) {
+        let now = self.shared.now_ns();
+        let mut core = self.shared.lock();
+        let index = core.expect_index(process);
+        core.machines[index as usize].stall();
+        core.tracer.record_of(now, TraceKind::Fault, process, digest(&[8]));
+    }
+
+    fn unstall(&self, process: Process) -> u64 {
+        let now = self.shared.now_ns();
+        let mut core = self.shared.lock();
+        let index = core.expect_index(process);
+        let held = core.resume_disk_of(now, index);
+        core.tracer.record_of(now, TraceKind::Fault, process, digest(&[9, held]));
+        held
     }
 }
 

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::Said;
 use crate::http::App;
 use crate::http::v1::role_name;
+use crate::storage::StorageReport;
 
 /// A node.
 #[derive(Serialize, ToSchema)]
@@ -41,6 +42,37 @@ pub(crate) struct Node {
     snapshot_index: u64,
     uptime_seconds: f64,
     version: &'static str,
+    storage: Storage,
+}
+
+/// Where a node keeps its log, and how that is.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Storage {
+    /// `wal`, or `redis` and where it is.
+    kind: String,
+    /// What an acknowledged write survives: `synced`, or `volatile` and why, if the operator allowed that.
+    durability: String,
+    /// False while it is not there: the node then acknowledges nothing.
+    available: bool,
+    /// What the trouble is, or was last.
+    last_trouble: Option<String>,
+    /// How often a connection to it was lost and found again.
+    reconnects: u64,
+    /// The channels of the Redis on which the node publishes events, for PSUBSCRIBE.
+    events: Option<String>,
+}
+
+impl Storage {
+    fn of(report: StorageReport, events: Option<String>) -> Self {
+        Self {
+            kind: report.kind,
+            durability: report.durability.to_string(),
+            available: report.is_available,
+            last_trouble: report.last_trouble,
+            reconnects: report.reconnects,
+            events,
+        }
+    }
 }
 
 /// How this node is
@@ -50,7 +82,10 @@ pub(crate) struct Node {
 ))]
 pub(crate) async fn status(State(app): State<Arc<App>>) -> Response {
     let Ok(status) = app.gateway.own_status().await else {
-        let said = Said { message: "Error: the node does not answer".to_owned(), status: "error" };
+        let storage = app.storage.report();
+        let why = storage.last_trouble.filter(|_| !storage.is_available);
+        let why = why.map_or_else(String::new, |why| format!(", its storage is not available: {why}"));
+        let said = Said { message: format!("Error: the node does not answer{why}"), status: "error" };
         return (StatusCode::SERVICE_UNAVAILABLE, Json(said)).into_response();
     };
     let seconds = |us: u64| us as f64 / 1e6;
@@ -74,6 +109,7 @@ pub(crate) async fn status(State(app): State<Arc<App>>) -> Response {
         snapshot_index: status.snapshot_index.0,
         uptime_seconds: seconds(status.traffic.uptime_us),
         version: env!("CARGO_PKG_VERSION"),
+        storage: Storage::of(app.storage.report(), app.events.clone()),
     })
     .into_response()
 }

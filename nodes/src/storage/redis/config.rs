@@ -24,6 +24,9 @@ pub struct RedisConfig {
     /// Accepts a Redis whose settings let it lose what it has acknowledged. A node that lost a vote or an entry
     /// can undo a decision of the cluster: for trying things out only. Default false.
     pub allow_volatile: bool,
+    /// Whether the node tells events of locks, queues and the cache to whoever listens at the Redis, while it
+    /// leads. Default true.
+    pub publishes_events: bool,
     /// Opening gives up after so many microseconds without a usable Redis; a store that has been opened never
     /// does. Default 30 s.
     pub open_within_us: u64,
@@ -47,6 +50,7 @@ impl RedisConfig {
             password: None,
             database: 0,
             allow_volatile: false,
+            publishes_events: true,
             open_within_us: 30 * SECOND_US,
             answer_within_us: 5 * SECOND_US,
             retry_us_min: 20_000,

@@ -17,6 +17,7 @@ use redis::{AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, ProtocolVersion, Re
 use super::config::RedisConfig;
 use super::layout::Keys;
 use crate::env::Env;
+use crate::plant::{self, Bug};
 use crate::storage::StorageError;
 
 /// Why something did not come about.
@@ -134,6 +135,16 @@ impl Link {
         keys: &Keys,
         commands: &[Cmd],
     ) -> Result<Transacted, Trouble> {
+        if plant::is(Bug::RedisMultiSplit)
+            && let [first @ .., last] = commands
+            && !first.is_empty()
+        {
+            let last = std::slice::from_ref(last);
+            if let Transacted::Overtaken = self.transact_all(env, config, keys, last).await? {
+                return Ok(Transacted::Overtaken);
+            }
+            return self.transact_all(env, config, keys, first).await;
+        }
         self.transact_all(env, config, keys, commands).await
     }
 

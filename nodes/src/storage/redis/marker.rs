@@ -5,7 +5,8 @@
 //! others count on. So the store's incarnation, a number drawn when it was begun, is kept here as well: where
 //! there is a mark, only the Redis with that incarnation will do.
 //!
-//! Without a mark (a new folder) whatever the Redis holds is taken, because it is the node's whole state; the mark
+//! A folder without a mark that holds a log in files is refused: whoever took it for new would have forgotten that log.
+//! Without either (a new folder) whatever the Redis holds is taken, because it is the node's whole state; the mark
 //! is made then. A node that lost both its folder and its Redis has lost its disk: it comes back under a new
 //! id.
 
@@ -13,9 +14,11 @@ use bytes::Bytes;
 
 use crate::env::{Disk, DiskError, File};
 use crate::ids::NodeId;
-use crate::storage::{Identity, StorageError};
+use crate::storage::error::{IN_A_REDIS, IN_FILES};
+use crate::storage::{Identity, StorageError, wal};
 
-const NAME: &str = "redis-mark";
+/// The mark's name in the folder.
+pub(in crate::storage) const NAME: &str = "redis-mark";
 const TEMPORARY: &str = "redis-mark.new";
 const MAGIC: [u8; 8] = *b"STORMRED";
 const VERSION: u32 = 1;
@@ -25,7 +28,7 @@ const BYTES: usize = 48;
 /// Reads the incarnation that the mark names, if there is one.
 pub(super) async fn read<D: Disk>(disk: &D, identity: Identity) -> Result<Option<u64>, StorageError> {
     let file = match disk.open(NAME, false).await {
-        Err(DiskError::NotFound(_)) => return Ok(None),
+        Err(DiskError::NotFound(_)) => return is_new(disk).await.map(|()| None),
         opened => opened?,
     };
     let bytes = file.read_at(0, BYTES + 1).await?;
@@ -48,6 +51,14 @@ pub(super) async fn read<D: Disk>(disk: &D, identity: Identity) -> Result<Option
         return Err(StorageError::WrongIdentity { file: NAME.to_owned(), expected: identity, found });
     }
     Ok(Some(word(32)))
+}
+
+/// Refuses the folder of a node that keeps its log in files: in a Redis it would have forgotten it.
+async fn is_new<D: Disk>(disk: &D) -> Result<(), StorageError> {
+    match disk.list().await?.iter().any(|name| wal::is_of_a_log(name)) {
+        true => Err(StorageError::OtherKind { expected: IN_A_REDIS, found: IN_FILES }),
+        false => Ok(()),
+    }
 }
 
 /// Makes the mark. When it returns, the mark is durable.

@@ -28,11 +28,14 @@ mod link;
 mod marker;
 mod opening;
 mod policy;
+mod publisher;
 
 use bytes::Bytes;
 use redis::Cmd;
 
 pub use config::{Password, RedisConfig, RedisUrlError};
+pub(super) use marker::NAME as REDIS_MARK;
+pub use publisher::{Announcement, publish};
 
 use self::layout::{Codec, KeptSnapshot, Keys, State, pieces};
 use self::link::{Link, Transacted, Trouble};

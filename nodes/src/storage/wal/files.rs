@@ -10,6 +10,8 @@ use super::state::Checkpoint;
 use crate::env::{Disk, DiskError};
 use crate::marks;
 use crate::storage::StorageError;
+use crate::storage::error::{IN_A_REDIS, IN_FILES};
+use crate::storage::redis::REDIS_MARK;
 
 /// What a folder holds of a log.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub(super) struct LogFiles {
     snapshots: Vec<String>,
     /// Files whose birth was interrupted.
     temporary: Vec<String>,
+    /// Whether the folder has the mark of a node that keeps its log elsewhere.
+    is_marked: bool,
 }
 
 impl LogFiles {
@@ -29,7 +33,8 @@ impl LogFiles {
         segments.sort_unstable();
         let those = |is: fn(&str) -> bool| names.iter().filter(|name| is(name)).cloned().collect();
         let temporary = those(|name| segment::is_temporary(name) || snapshot::is_temporary(name));
-        Ok(Self { segments, snapshots: those(snapshot::is_snapshot), temporary })
+        let is_marked = names.iter().any(|name| name == REDIS_MARK);
+        Ok(Self { segments, snapshots: those(snapshot::is_snapshot), temporary, is_marked })
     }
 
     /// The segments from which the log is read: the last ones, without gaps. Whether those before them may
@@ -37,8 +42,11 @@ impl LogFiles {
     ///
     /// # Errors
     ///
-    /// If there are none, yet there are snapshots.
+    /// If there are none, yet there are snapshots, or the mark of a log in a Redis.
     pub(super) fn run(&self) -> Result<&[u64], StorageError> {
+        if self.is_marked {
+            return Err(StorageError::OtherKind { expected: IN_FILES, found: IN_A_REDIS });
+        }
         let gap = self.segments.windows(2).rposition(|pair| pair[0] + 1 != pair[1]);
         let run = &self.segments[gap.map_or(0, |position| position + 1)..];
         if run.is_empty() && !self.snapshots.is_empty() {
@@ -49,6 +57,11 @@ impl LogFiles {
             });
         }
         Ok(run)
+    }
+
+    /// Whether a name is that of a log's file.
+    pub(super) fn is_one(name: &str) -> bool {
+        segment_of(name).is_some() || snapshot::is_snapshot(name)
     }
 
     /// Removes what is of no use to a log that has come to this.

@@ -53,6 +53,11 @@ use crate::marks;
 use crate::plant::{self, Bug};
 use crate::raft::{Recovered, StoreRequest};
 
+/// Whether a file of this name is one of a log kept in files.
+pub(super) fn is_of_a_log(name: &str) -> bool {
+    files::LogFiles::is_one(name)
+}
+
 /// How a log is laid out. May differ from one start to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalConfig {

@@ -33,8 +33,8 @@ pub use self::node::{NodeArguments, node_main};
 
 /// What stands in the place of a trace's hash.
 const NO_TRACE: &str = "none: real processes do not repeat a run";
-/// What the report says of the disks, and of the one thing that is not judged.
-const DISKS_AND_LINES: &str = "this machine's; the rules of near-caches' lines are not judged in live runs";
+/// What the report says of the one thing that is not judged.
+const LINES: &str = "the rules of near-caches' lines are not judged in live runs";
 /// Threads that the harness has for proxies, besides one for each client.
 const PROXY_THREADS: usize = 2;
 /// Last lines of what a node wrote to its standard error that are shown when it ends of its own.
@@ -117,7 +117,11 @@ pub fn live_report(
     let mut report = super::report(schedule, simulated, outcome, replay);
     report.live = true;
     report.trace_hash = NO_TRACE.to_owned();
-    report.cluster.disk = DISKS_AND_LINES.to_owned();
+    let disks = match nemesis::redis_text(schedule) {
+        None => "this machine's".to_owned(),
+        Some(redis) => format!("this machine's, {redis}, each a private redis-server"),
+    };
+    report.cluster.disk = format!("{disks}; {LINES}");
     report.cluster.network = network(schedule);
     report
 }
@@ -154,13 +158,15 @@ async fn storm(
         clients: schedule.cluster.clients,
         operators,
         network: schedule.network,
+        storage: schedule.storage,
+        program: std::env::current_exe().map_err(failed("cannot find this program"))?,
         folder: folder.path().to_owned(),
     };
     let observed = witnesses.clone();
-    let launch = launch(folder.path(), written, options.plant, desk.clone())?;
+    let launch = launch(&config, written, options.plant, desk.clone());
     let world =
         LiveWorld::open(config, launch, Box::new(move |at, node, event| observed.observe(at, node, event)));
-    let world = world.await.map_err(failed("cannot open the links"))?;
+    let world = world.await.map_err(failed("cannot open the links, or start a Redis"))?;
     for node in 1..=schedule.cluster.nodes_in_all() {
         world.start(node).map_err(failed("cannot start a node"))?;
     }
@@ -240,10 +246,9 @@ impl Pacer for LivePacer<'_> {
 }
 
 /// Nodes are this program, started again with a command of its own.
-fn launch(folder: &Path, schedule: PathBuf, plant: Option<Bug>, desk: Desk) -> Result<Launch, LiveError> {
-    let program = std::env::current_exe().map_err(failed("cannot find this program"))?;
-    let folder = folder.to_owned();
-    Ok(Box::new(move |node, book| {
+fn launch(config: &LiveConfig, schedule: PathBuf, plant: Option<Bug>, desk: Desk) -> Launch {
+    let (program, folder) = (config.program.clone(), config.folder.clone());
+    Box::new(move |node, book| {
         let mut command = Command::new(&program);
         command.arg("live-node").arg("--node").arg(node.to_string());
         command.arg("--schedule").arg(&schedule).arg("--data").arg(folder.join(format!("n{node}")));
@@ -259,7 +264,7 @@ fn launch(folder: &Path, schedule: PathBuf, plant: Option<Bug>, desk: Desk) -> R
         }
         command.stderr(log_of(&folder, node).unwrap_or_else(|_| Stdio::null()));
         command
-    }))
+    })
 }
 
 #[expect(
@@ -271,12 +276,16 @@ fn log_of(folder: &Path, node: u64) -> io::Result<Stdio> {
     Ok(Stdio::from(std::fs::OpenOptions::new().create(true).append(true).open(path)?))
 }
 
-/// A failure that names a node, with what the node said last.
+/// A failure that names a node or a Redis, with what that said last.
 #[expect(clippy::disallowed_methods, reason = "it reads what a real process left")]
 fn with_last_words(failure: String, folder: &Path) -> String {
-    let node = failure.strip_prefix("node ").and_then(|rest| rest.split(' ').next());
-    let log =
-        node.and_then(|node| std::fs::read(folder.join(format!("n{node}.log"))).ok()).unwrap_or_default();
+    let mut words = failure.split(' ');
+    let log = match (words.next(), words.next()) {
+        (Some("node"), Some(number)) => std::fs::read(folder.join(format!("n{number}.log"))),
+        (Some("redis"), Some(number)) => std::fs::read(folder.join(format!("redis-{number}.log"))),
+        _ => return failure,
+    };
+    let log = log.unwrap_or_default();
     let log = String::from_utf8_lossy(&log);
     let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
     let last = &lines[lines.len().saturating_sub(LAST_LINES)..];

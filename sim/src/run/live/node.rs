@@ -8,16 +8,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use stormglass_nodes::env::StreamAddress;
 use stormglass_nodes::ids::{Address, NodeId};
 use stormglass_nodes::plant::Bug;
-use stormglass_nodes::server::{self, Observed, Probe};
+use stormglass_nodes::server::{self, NodeError, Observed, Probe};
+use stormglass_nodes::storage::StorageError;
 use stormglass_nodes::tokio_env::{TokioConfig, TokioEnv};
 use tokio::sync::Notify;
 
-use crate::live::{STOP, Teller, Word, die_with_parent};
+use crate::live::{FORGOT, STOP, Teller, Word, die_with_parent};
 use crate::plan::load_schedule;
 use crate::run::execute::select_bug;
-use crate::run::program::{configured, events_of};
+use crate::run::program::{configured, events_of, redis_at};
 
 /// Threads that carry the node's tasks.
 const THREADS: usize = 2;
@@ -39,9 +41,13 @@ pub struct NodeArguments {
     pub peers: Vec<(u64, SocketAddr)>,
     /// The version that it speaks, if it was upgraded.
     pub speaks: Option<u16>,
+    /// The socket of the Redis that it keeps its log in, if it does.
+    pub redis: Option<PathBuf>,
     /// The bug to plant in it.
     pub plant: Option<Bug>,
 }
+
+type Broken = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs a node until it is told to stop, by a word on its standard input, or the harness is gone.
 #[must_use]
@@ -50,18 +56,23 @@ pub fn node_main(arguments: NodeArguments) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("the node stops: {error}");
-            ExitCode::from(BROKEN)
+            let forgot = matches!(
+                error.downcast_ref::<NodeError>(),
+                Some(NodeError::Storage(StorageError::Forgot { .. }))
+            );
+            ExitCode::from(if forgot { FORGOT } else { BROKEN })
         }
     }
 }
 
-fn run(arguments: NodeArguments) -> Result<(), Box<dyn std::error::Error>> {
+fn run(arguments: NodeArguments) -> Result<(), Broken> {
     die_with_parent(arguments.harness)?;
     let schedule = load_schedule(&arguments.schedule)?;
     let pipe = PipeWriter::from(io::stdout().as_fd().try_clone_to_owned()?);
     let teller = Arc::new(Teller::new(arguments.node, pipe));
     let mut config = configured(arguments.node, &schedule);
     config.raft.version = arguments.speaks.unwrap_or(config.raft.version);
+    config.redis = arguments.redis.map(|socket| redis_at(StreamAddress::Unix(socket), &schedule.storage));
     let plant = arguments.plant;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
@@ -83,15 +94,15 @@ fn run(arguments: NodeArguments) -> Result<(), Box<dyn std::error::Error>> {
             peers: arguments.peers.iter().map(|(peer, place)| (NodeId(*peer), *place)).collect(),
             data: arguments.data,
         });
-        let env = env.await.map_err(|error| error.to_string())?;
+        let env = env.await?;
         let port = env.listening_on().map_or(0, |place| place.port());
-        teller.tell(&Word::Listens(port)).map_err(|error| error.to_string())?;
+        teller.tell(&Word::Listens(port))?;
         let probe = Reports { teller, version_max: config.raft.version };
         let ended = server::run_until(env.clone(), config, probe, stop.notified()).await;
         env.shutdown().await;
-        ended.map_err(|error| error.to_string())
+        ended.map_err(Broken::from)
     });
-    Ok(runtime.block_on(node)??)
+    runtime.block_on(node)?
 }
 
 /// Listens to the harness. The end of its words is the harness's end, and this process's.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 
 use bytes::Bytes;
-use madsim::net::{TcpListener, TcpStream};
+use madsim::net::TcpListener;
 use stormglass_nodes::env::{DiskError, Env, File};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -174,14 +174,13 @@ impl<F: File> Server<F> {
 
 async fn accept(env: SimEnv, listener: TcpListener, inputs: mpsc::Sender<Input>) {
     for connection in 1.. {
-        let Ok((stream, _)) = listener.accept().await else { continue };
-        env.spawn("connection", attend(stream, connection, inputs.clone()));
+        let Ok((stream, from)) = listener.accept().await else { continue };
+        env.spawn("connection", attend(env.accepted(stream, from), connection, inputs.clone()));
     }
 }
 
 /// Moves bytes between a stream and the loop.
-async fn attend(stream: TcpStream, connection: u64, inputs: mpsc::Sender<Input>) {
-    let mut stream = SimStream::accepted(stream);
+async fn attend(mut stream: SimStream, connection: u64, inputs: mpsc::Sender<Input>) {
     let (replies, mut reply_queue) = mpsc::unbounded_channel::<Vec<u8>>();
     if inputs.send(Input::Opened { connection, replies }).await.is_err() {
         return;

@@ -131,7 +131,7 @@ impl Session {
 fn refusal(name: &str, command: &[Bytes]) -> Option<Reply> {
     let about_itself = match name {
         "PING" | "INFO" => Some((1, 2)),
-        "ROLE" => Some((1, 1)),
+        "ROLE" | "UNWATCH" => Some((1, 1)),
         "SELECT" => Some((2, 2)),
         "AUTH" => Some((2, 3)),
         "CONFIG" | "CLIENT" => Some((2, usize::MAX)),

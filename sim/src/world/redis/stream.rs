@@ -19,7 +19,7 @@ use crate::world::core::Shared;
 pub struct SimStream {
     inner: TcpStream,
     has_unsent: bool,
-    /// Who opened it to whom, if it was opened here.
+    /// Who opened it to whom, if both are of this world.
     link: Option<(Arc<Shared>, u32, u32)>,
 }
 
@@ -44,9 +44,16 @@ impl SimStream {
         Ok(Self { inner, has_unsent: false, link: Some((shared, process, service)) })
     }
 
-    /// A stream that somebody else opened.
-    pub(super) const fn accepted(inner: TcpStream) -> Self {
-        Self { inner, has_unsent: false, link: None }
+    /// A stream that somebody at `from` opened to a service of the world.
+    pub(in crate::world) fn accepted(
+        shared: Arc<Shared>,
+        service: u32,
+        from: IpAddr,
+        inner: TcpStream,
+    ) -> Self {
+        let process = shared.lock().process_at(from);
+        let link = process.map(|process| (shared, process, service));
+        Self { inner, has_unsent: false, link }
     }
 }
 

@@ -1,0 +1,118 @@
+//! Daemons that keep their logs in a Redis, a private one for each test.
+
+use std::collections::BTreeMap;
+
+use futures_util::StreamExt;
+
+use crate::redis_support::{RedisServer, SYNCED, server};
+use crate::support::Daemons;
+
+/// Looks at the status are repeated so often; each takes a request.
+const LOOKS_MAX: usize = 20_000;
+
+fn url(redis: &RedisServer) -> String {
+    format!("unix://{}", redis.socket().display())
+}
+
+/// What a node says of its store.
+async fn storage_of(daemons: &Daemons, id: u64) -> serde_json::Value {
+    daemons.get(id, "/status").await.json()["storage"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_daemons_acknowledged_outlives_them_and_their_redis() {
+    let Some(mut redis) = server(SYNCED).await else { return };
+    let url = url(&redis);
+    let mut daemons = Daemons::start(3, &["--redis", &url]).await;
+    let storage = storage_of(&daemons, 2).await;
+    assert_eq!(storage["kind"], format!("redis at {}", redis.config().address), "{storage}");
+    assert_eq!(storage["durability"], "synced", "{storage}");
+    let channels = storage["events"].as_str().expect("it publishes events").to_owned();
+    let listener = redis::Client::open(url.clone()).expect("it is a URL");
+    let mut listener = listener.get_async_pubsub().await.expect("the Redis serves");
+    listener.psubscribe(&channels).await.expect("the Redis serves");
+    assert_eq!(daemons.put(1, "colour", b"blue").await.expect("it answers").status, 204);
+    let mut heard = listener.on_message();
+    loop {
+        let message = heard.next().await.expect("the Redis goes on");
+        let told: serde_json::Value = serde_json::from_slice(message.get_payload_bytes()).expect("JSON");
+        if message.get_channel_name().ends_with(":events:cache")
+            && told["event"]["Written"]["key"] == "colour"
+        {
+            break;
+        }
+    }
+    drop(heard);
+    redis.kill();
+    let leader = daemons.leader().await;
+    // Whether it notices is known once it has something to write: nobody is told that this one was done.
+    let put = daemons.put(leader, "colour", b"red").await.expect("it answers");
+    assert_ne!(put.status, 204, "{}", put.text());
+    let storage = storage_of(&daemons, leader).await;
+    assert_eq!(storage["available"], false, "{storage}");
+    redis.start().await.expect("it starts again");
+    daemons.until_served(leader).await;
+    assert!(storage_of(&daemons, leader).await["reconnects"].as_u64() >= Some(1));
+    assert!(daemons.metric(leader, "stormglass_storage_reconnects_total").await >= 1.0);
+    // All of them killed at once, the log is in the Redis alone.
+    for id in 1..=3 {
+        daemons.cluster.kill(id).await.expect("it runs");
+    }
+    for id in 1..=3 {
+        daemons.cluster.restart(id).await.expect("it starts again");
+    }
+    daemons.until_served(3).await;
+    let colour = daemons.get(3, "/v1/cache/colour").await.text();
+    // What failed while the Redis was away may have been done after all: nobody was told that it was not.
+    assert!(["blue", "red"].contains(&colour.as_str()), "{colour}");
+    let redis::Value::Int(keys) = redis.ask(&["DBSIZE"]).await else { panic!("it counts its keys") };
+    assert!(keys >= 3, "each node has keys of its own: {keys}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_may_forget_is_refused_unless_that_is_allowed() {
+    let Some(redis) = server(&["--appendonly", "yes", "--appendfsync", "no"]).await else { return };
+    let url = url(&redis);
+    let none = BTreeMap::new();
+    let mut refused = Daemons::start_unasked(1, &["--redis", &url], none).await;
+    let said = refused.last_words(1).await;
+    assert!(said.contains("may lose what it acknowledges: appendfsync is no"), "{said}");
+    assert!(said.contains("hint: ") && said.contains("--allow-volatile-redis"), "{said}");
+    let allowed = Daemons::start(1, &["--redis", &url, "--allow-volatile-redis"]).await;
+    let storage = storage_of(&allowed, 1).await;
+    assert_eq!(storage["durability"], "volatile: appendfsync is no", "{storage}");
+    assert!((allowed.metric(1, "stormglass_storage_is_volatile").await - 1.0).abs() < f64::EPSILON);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_whose_redis_was_emptied_does_not_start() {
+    let Some(mut redis) = server(SYNCED).await else { return };
+    let url = url(&redis);
+    let mut daemons = Daemons::start(1, &["--redis", &url]).await;
+    assert!(daemons.cluster.stop(1).await.expect("it can be waited for"));
+    redis.lose_everything().await;
+    redis.start().await.expect("it starts again");
+    daemons.cluster.restart(1).await.expect("it listens before it looks into its store");
+    let said = daemons.last_words(1).await;
+    assert!(said.contains("has forgotten what it acknowledged"), "{said}");
+    assert!(said.contains("hint: ") && said.contains("new id"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_its_redis_is_away_at_the_start_a_daemon_says_so() {
+    let Some(mut redis) = server(SYNCED).await else { return };
+    redis.kill();
+    let url = url(&redis);
+    let daemons = Daemons::start_unasked(1, &["--redis", &url], BTreeMap::new()).await;
+    let mut said = String::new();
+    for _ in 0..LOOKS_MAX {
+        let status = daemons.get(1, "/status").await;
+        said = status.text();
+        if status.status == 503 && said.contains("its storage is not available") {
+            break;
+        }
+    }
+    assert!(said.contains("its storage is not available: no connection"), "{said}");
+    redis.start().await.expect("it starts again");
+    daemons.until_served(1).await;
+}
