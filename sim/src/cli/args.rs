@@ -50,6 +50,8 @@ pub(super) enum Command {
     Meta(Meta),
     /// Start a cluster of real nodes on this machine, to try things out
     Cluster(Cluster),
+    /// Measure the whole system on this machine: locks, messages, cache, and how it scales
+    Bench(Bench),
     /// Show the planted bugs, for builds with `--features planted-bugs`
     Bugs(Bugs),
 }
@@ -68,6 +70,16 @@ pub(super) struct Cluster {
     /// Options for every node, after `--`: `stormglass daemon --help` explains them
     #[arg(last = true, value_name = "OPTION")]
     pub(super) daemon: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Bench {
+    /// Requests of each kind
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(256..=1_000_000))]
+    pub(super) operations: u64,
+    /// Callers at a time, where it is measured how many are served
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=256))]
+    pub(super) clients: u64,
 }
 
 #[derive(Debug, Args)]

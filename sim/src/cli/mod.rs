@@ -4,6 +4,7 @@
 //! output, progress and errors to standard error.
 
 mod args;
+mod bench;
 mod bugs;
 mod check;
 mod cluster;
@@ -75,6 +76,7 @@ pub fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Command::Cluster(arguments) => cluster::cluster(&arguments),
+        Command::Bench(bench) => bench::bench(&bench),
         Command::List(list) => list::list(&list),
         Command::Run(run) => run::run(&run),
         Command::Replay(replay) => replay::replay(&replay),

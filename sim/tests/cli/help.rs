@@ -10,7 +10,9 @@ use super::support::{Place, SHORT, VACUOUS, run_in};
 #[test]
 fn every_command_explains_itself() {
     let place = Place::new();
-    for command in ["", "list", "run", "replay", "check", "live", "measure", "meta", "cluster", "bugs"] {
+    for command in
+        ["", "list", "run", "replay", "check", "live", "measure", "meta", "cluster", "bench", "bugs"]
+    {
         let arguments: Vec<&str> = [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
         let ended = place.run(&arguments);
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{command}");
