@@ -7,11 +7,19 @@
 //! ```
 //!
 //! Bytes are counted while the keys come. How both are measured is in `measure`.
+//!
+//! What a question costs more beside more keys is what memory costs that is in no cache of the processor: the same
+//! keys are looked up, in the same run, in the maps of the standard library and in the persistent map that the
+//! machine's tables are made of.
 
 mod measure;
 
+use std::collections::BTreeMap;
+#[expect(clippy::disallowed_types, reason = "it is looked into, never iterated")]
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use stormglass_nodes::coherence::{
@@ -152,8 +160,12 @@ fn times(size: u64) -> Vec<(&'static str, f64)> {
         ttl_us: None,
     };
     let add = |n| CacheAction::Add { key: key(n), delta: 1, initial: 0, ttl_us: None };
+    let [tree, hash, persistent] = bare_maps(size);
     vec![
         ("get", gets(&bench)),
+        ("  of a BTreeMap", tree),
+        ("  of a HashMap", hash),
+        ("  of the persistent map", persistent),
         ("set", bench.timed(set)),
         ("set with a life", bench.timed(set_for)),
         ("compare and set", bench.timed(compare)),
@@ -162,6 +174,49 @@ fn times(size: u64) -> Vec<(&'static str, f64)> {
         ("configure", bench.timed(|_| CacheAction::Configure(CacheSettings::default()))),
         ("one victim", victims(&mut bench)),
     ]
+}
+
+/// A value as the cache keeps it, with its version and its end.
+type Bare = (Arc<[u8]>, u64, u64);
+
+/// The same look-ups in bare maps of the same keys and values, which copy the value as the cache does: in a tree, a
+/// hash table, and the persistent map.
+#[expect(clippy::disallowed_types, reason = "it is looked into, never iterated")]
+fn bare_maps(size: u64) -> [f64; 3] {
+    let item = |number: u64| -> (Arc<str>, Bare) {
+        (Arc::from(key(number)), (Arc::from(value(number).as_ref()), number, u64::MAX))
+    };
+    let scattered = || (0..size).map(|number| number * STRIDE % size);
+    let tree: BTreeMap<Arc<str>, Bare> = scattered().map(item).collect();
+    let in_tree = look_ups(size, |key| tree.get(key).map(copied));
+    drop(tree);
+    let hash: HashMap<Arc<str>, Bare> = scattered().map(item).collect();
+    let in_hash = look_ups(size, |key| hash.get(key).map(copied));
+    drop(hash);
+    let mut persistent: imbl::OrdMap<Arc<str>, Bare> = imbl::OrdMap::new();
+    for number in scattered() {
+        let (key, bare) = item(number);
+        persistent.insert(key, bare);
+    }
+    let in_persistent = look_ups(size, |key| persistent.get(key).map(copied));
+    [in_tree, in_hash, in_persistent]
+}
+
+fn copied((value, version, _): &Bare) -> (Bytes, u64) {
+    (Bytes::copy_from_slice(value), *version)
+}
+
+fn look_ups(size: u64, find: impl Fn(&str) -> Option<(Bytes, u64)>) -> f64 {
+    let mut runs = Vec::new();
+    for run in 0..RUNS {
+        let keys: Vec<String> = numbers(run, size).map(key).collect();
+        runs.push(per_operation(|| {
+            for key in &keys {
+                assert!(black_box(find(key)).is_some());
+            }
+        }));
+    }
+    median(runs)
 }
 
 fn gets(bench: &Bench) -> f64 {

@@ -207,10 +207,12 @@ impl Machine {
         Moment { index: self.index, time: self.time }
     }
 
-    /// Ends what is due: sessions first, then what is due in each service, messages and keys as far as there is
-    /// room.
+    /// Ends what is due, as far as there is room: sessions first, then what is due in each service.
     fn expire(&mut self, out: &mut Out) {
-        while let Some(session) = self.sessions.take_expired(self.time) {
+        while self.sessions.next_deadline().is_some_and(|end| end <= self.time)
+            && out.may_end()
+            && let Some(session) = self.sessions.take_expired(self.time)
+        {
             marks::hit("machine.session_expired");
             self.tell_ended(session, true, out);
         }

@@ -12,7 +12,7 @@ use super::types::{ENDS_PER_ENTRY_MAX, MachineError, NAME_BYTES_MAX, SESSIONS_MA
 pub(super) struct Limits {
     /// Open sessions.
     pub(super) sessions: usize,
-    /// Messages and keys that one entry ends.
+    /// What one entry ends by itself.
     pub(super) ends: usize,
     /// Of the locks.
     pub(super) lock: LockLimits,
@@ -34,7 +34,7 @@ impl Default for Limits {
     }
 }
 
-/// How many messages and keys one entry ends.
+/// How much one entry ends by itself.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace(pub(super) usize);
 

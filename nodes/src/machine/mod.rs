@@ -14,14 +14,15 @@
 //!   [`Command::decode`] refuses, is applied as [`Command::Tick`]. Stamps never go back. Breaking this is a
 //!   bug of the caller and asserted.
 //! * Each apply begins with what is due at its stamp, before it looks at the command: sessions first, then
-//!   what waits in the services. All whose deadline is the stamp *or earlier* ends, and only then is anybody
+//!   what waits in the services. What has its deadline at the stamp *or earlier* ends, and only then is anybody
 //!   served. So a
 //!   session whose lease ends at exactly the stamp has expired, even if the command is its own keep-alive;
 //!   and nobody is granted anything by the entry at which its wait or session ends.
-//! * One entry ends all sessions and waits that are due, but no more than [`ENDS_PER_ENTRY_MAX`] messages and
-//!   keys. The others count as ended all the same: none of them is delivered or read, no receipt of them is
-//!   good, nor is a new life given to them. They are counted where they were, as ready, delayed, in flight or
-//!   held, until an entry ends them ([`Machine::is_behind`]).
+//! * One entry ends no more than [`ENDS_PER_ENTRY_MAX`] of all that is due. What is left over is *overdue* until an
+//!   entry ends it ([`Machine::is_behind`]). An overdue session can do nothing any more; what it holds is held, and
+//!   what it awaits stands in line, until then. An overdue wait may yet be served. Overdue messages and keys count as
+//!   ended: none of them is delivered or read, no receipt of them is good, nor is a new life given to them; they are
+//!   counted where they were, as ready, delayed, in flight or held.
 //! * Nothing ends between entries. [`Machine::next_deadline`] tells the leader when a [`Command::Tick`] is
 //!   worth proposing.
 //! * Every refusal is an outcome; nothing panics on what a command contains. Every bound of `types` holds

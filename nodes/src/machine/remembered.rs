@@ -4,6 +4,12 @@
 //! receipts, until when. What they say is in their topic as long as the delivery lasts, and once it is over it
 //! is of no use to anybody. So a reply that nobody has let go of keeps no message alive, however long it is kept,
 //! and a snapshot holds each message once.
+//!
+//! A conditional write that was refused is kept with the value that it found. A retry cannot be answered with what is
+//! there now, for that may be just what the write asked for, and a refusal of it would be none that any order of the
+//! writes explains; nor can it be carried out then, for its client may have been told of the refusal, and an old copy
+//! of the request would change what nobody asked to change. In memory the value is shared with the cache until it is
+//! overwritten there.
 
 use serde::{Deserialize, Serialize};
 

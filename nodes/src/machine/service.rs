@@ -13,9 +13,10 @@
 //!
 //! `session_ended` and `wait_given_up` only take away. The machine calls them for all that ends together and
 //! then `expire`, once: so nobody is served by the entry at which its own session or wait ends. `expire` is
-//! called at the beginning of every apply and must cost next to nothing if nothing is due. Messages and keys end
-//! only as far as [`Out::may_end`] says; what is left over counts as ended to whoever looks at it, so a service
-//! compares ends with the stamp wherever it hands something out.
+//! called at the beginning of every apply and must cost next to nothing if nothing is due. Waits, messages and keys
+//! end only as far as [`Out::may_end`] says. Messages and keys that are left over count as ended to whoever looks at
+//! them, so a service compares ends with the stamp wherever it hands something out; a wait that is left over stands
+//! where it stood, and may be served.
 //!
 //! A service never sees the session table. A command that cannot be answered yet gets [`Reply::Waiting`] as
 //! its outcome and the service keeps its [`Asker`]; it ends every such wait with [`Out::complete`], exactly
@@ -65,7 +66,7 @@ pub(super) struct Out {
     pub(super) events: Vec<MachineEvent>,
     /// Waiting commands that are complete, for the session table to remember.
     pub(super) completions: Vec<(Asker, Remembered)>,
-    /// Messages and keys that this entry may still end.
+    /// What this entry may still end by itself: sessions and what they hold, waits, messages, keys.
     pub(super) ends_left: usize,
 }
 
@@ -75,11 +76,16 @@ impl Out {
         Self { ends_left, ..Self::default() }
     }
 
-    /// Whether one more message or key may end with this entry; counts it if so.
+    /// Whether one more thing may end by itself with this entry; counts it if so.
     pub(super) fn may_end(&mut self) -> bool {
         let may = self.ends_left > 0;
-        self.ends_left = self.ends_left.saturating_sub(1);
+        self.also_ended(1);
         may
+    }
+
+    /// So many ended along with it, which leave less room for others.
+    pub(super) fn also_ended(&mut self, count: usize) {
+        self.ends_left = self.ends_left.saturating_sub(count);
     }
 
     /// Something happened.

@@ -190,10 +190,15 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`MachineError::SessionExpired`] if it is not open.
+    /// [`MachineError::SessionExpired`] if it is not open, or overdue: its end has come, though no entry has had
+    /// room for it yet.
     pub(super) fn renew(&mut self, id: SessionId, time: ClusterTime) -> Result<&mut Session, MachineError> {
         let session = self.open.get_mut(&id).ok_or(MachineError::SessionExpired)?;
         let before = session.deadline;
+        if before <= time {
+            marks::hit("machine.session_overdue");
+            return Err(MachineError::SessionExpired);
+        }
         session.renew(time);
         if session.deadline != before {
             self.deadlines.remove(before, id);

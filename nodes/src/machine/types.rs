@@ -200,9 +200,10 @@ pub const LEASE_US_MIN: u64 = 100_000;
 pub const LEASE_US_MAX: u64 = 3_600_000_000;
 /// Longest that a command waits: an hour.
 pub const WAIT_US_MAX: u64 = 3_600_000_000;
-/// Messages and keys that end by themselves with one entry: those whose time came first in their topic, or in the
-/// cache. What else is due ends with the next entries, of which the leader proposes one after another, and counts
-/// as ended in the meantime. More than what one command can add, so that what is due grows fewer.
+/// What ends by itself with one entry: sessions first, each counted with all that it holds and awaits, then waits,
+/// then messages and keys; of each kind those whose time came first, in their topic or in the cache. The last session
+/// may exceed it by what it holds. What else is due ends with the next entries, of which the leader proposes one after
+/// another. More than what one command can add, so that what is due grows fewer.
 pub const ENDS_PER_ENTRY_MAX: usize = 4_096;
 /// Sessions open at a time.
 pub const SESSIONS_MAX: usize = 65_536;

@@ -89,7 +89,7 @@ fn what_is_no_history_is_refused_with_its_place() {
     cut within a line: line 5, column 1: the line has no end: the file was cut
     cut between lines: line 3, column 1: the header announces 3 operations and 1 holds, but 1 and 0 follow
     not JSON: line 3, column 15: key must be a string
-    unknown call: line 2, column 166: unknown variant `sett`, expected one of `get`, `set`, `compare-and-set`, `delete`, `acquire`, `release`, `declare-semaphore`, `acquire-all`, `upgrade`, `downgrade`, `release-all`, `lock-state`, `watch-lock`, `check-token`, `force-release`, `declare-topic`, `enqueue`, `dequeue`, `acknowledge`, `reject`, `extend`, `topic-stats`, `cache-get`, `cache-get-within`, `cache-configure`, `cache-set`, `cache-set-if-absent`, `cache-compare-and-set`, `cache-delete`, `cache-increment`
+    unknown call: line 2, column 166: unknown variant `sett`, expected one of `get`, `set`, `compare-and-set`, `delete`, `acquire`, `release`, `declare-semaphore`, `acquire-all`, `upgrade`, `downgrade`, `release-all`, `lock-state`, `watch-lock`, `check-token`, `force-release`, `declare-topic`, `enqueue`, `dequeue`, `acknowledge`, `reject`, `extend`, `topic-stats`, `handle`, `stop-consumer`, `cache-get`, `cache-get-within`, `cache-configure`, `cache-set`, `cache-set-if-absent`, `cache-compare-and-set`, `cache-delete`, `cache-increment`
     numbering: line 3: operation 7 stands in the place of operation 1
     returned early: line 2: operation 0 returned before it was invoked
     two open at once: line 3: client 1 invoked operation 1 while another was open

@@ -138,9 +138,12 @@ impl Locks {
         }
     }
 
-    /// Ends the waits that are due, then lets the lines move up.
+    /// Ends the waits that are due, as far as there is room, then lets the lines move up.
     pub(in crate::machine) fn expire(&mut self, at: Moment, out: &mut Out) {
-        while let Some(by) = self.deadlines.take_due(at.time) {
+        while self.deadlines.next().is_some_and(|end| end <= at.time)
+            && out.may_end()
+            && let Some(by) = self.deadlines.take_due(at.time)
+        {
             marks::hit("machine.wait_timed_out");
             self.end_wait(by, at, LockError::Timeout.into(), out);
         }
@@ -152,10 +155,14 @@ impl Locks {
         if !self.claim_counts.contains_key(&id) {
             return;
         }
-        for by in self.waits_of(id) {
+        let waits = self.waits_of(id);
+        out.also_ended(waits.len());
+        for by in waits {
             self.end_wait(by, at, MachineError::SessionExpired, out);
         }
-        for (resource, claim) in self.claims_of(id) {
+        let claims = self.claims_of(id);
+        out.also_ended(claims.len());
+        for (resource, claim) in claims {
             let token = claim.token().expect("its waits have just ended");
             self.end_hold(id, resource, token, at, out);
         }

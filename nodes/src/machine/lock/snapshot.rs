@@ -158,7 +158,7 @@ impl Locks {
         rises("waits", self.waits.get_max(), &by)?;
         restoring.waits(by, Service::Lock)?;
         restoring.done_by(session, "a wait", ticket)?;
-        restoring.ahead("a wait", deadline, WAIT_US_MAX)?;
+        restoring.within("a wait", deadline, WAIT_US_MAX)?;
         let blocked = match &wanted {
             Wanted::Acquire(wants) => {
                 ensure((1..=REQUESTS_MAX).contains(&wants.len()), || {

@@ -88,8 +88,8 @@ impl Queues {
         }
     }
 
-    /// Ends what is due at the stamp, topic by topic in the order of names: first every wait, then leases, delays
-    /// and lives, as far as there is room. Only then does anybody get what has become ready.
+    /// Ends what is due at the stamp, as far as there is room, topic by topic in the order of names: first waits, then
+    /// leases, delays and lives. Only then does anybody get what has become ready.
     pub(in crate::machine) fn expire(&mut self, at: Moment, out: &mut Out) {
         let mut touched = BTreeSet::new();
         while let Some(name) = self.due.take_due(at.time) {
@@ -101,7 +101,10 @@ impl Queues {
         let due: Vec<Name> = touched.iter().cloned().collect();
         for name in &due {
             self.must(name).listed = None;
-            while let Some(ticket) = self.must(name).waits.take_due(at.time) {
+            while self.topics[name].waits.next().is_some_and(|end| end <= at.time)
+                && out.may_end()
+                && let Some(ticket) = self.must(name).waits.take_due(at.time)
+            {
                 marks::hit("queue.wait_timed_out");
                 let by = self.must(name).leave(ticket).by;
                 self.waits.remove(&by);
@@ -159,12 +162,14 @@ impl Queues {
     pub(in crate::machine) fn session_ended(&mut self, id: SessionId, _at: Moment, out: &mut Out) {
         let [first, last] = [0, u64::MAX].map(|sequence| Asker { session: id, sequence: Sequence(sequence) });
         let waits: Vec<Asker> = self.waits.range(first..=last).map(|(&by, _)| by).collect();
+        out.also_ended(waits.len());
         for by in waits {
             self.end_wait(by, Err(MachineError::SessionExpired), out);
         }
         while let Some(entry) = self.asked.get_next(&(id, Name::from(""))).cloned()
             && entry.0 == id
         {
+            out.also_ended(1);
             self.must(&entry.1).consumers.remove(&id);
             self.asked.remove(&entry);
         }

@@ -82,7 +82,7 @@ pub(super) fn check_waiter(
     waiter: &WaiterRecord,
 ) -> Result<(), RestoreError> {
     restoring.done_by(waiter.session, "a wait", ticket)?;
-    restoring.ahead("a wait", waiter.deadline, WAIT_US_MAX)?;
+    restoring.within("a wait", waiter.deadline, WAIT_US_MAX)?;
     consistent(check_within("count_max", u64::from(waiter.count_max), 1, BATCH_MAX as u64))?;
     consistent(check_within("visibility_us", waiter.visibility_us, VISIBILITY_US_MIN, VISIBILITY_US_MAX))
 }

@@ -106,20 +106,6 @@ impl Restoring<'_> {
         })
     }
 
-    /// A deadline has not passed, or its entry would have gone, and is no longer off than its span.
-    pub(in crate::machine) fn ahead(
-        &self,
-        what: &str,
-        deadline: ClusterTime,
-        span_us: u64,
-    ) -> Result<(), RestoreError> {
-        let is_saturated = deadline.0 == u64::MAX;
-        let fits = (deadline > self.time || is_saturated) && deadline <= self.time.plus_us(span_us);
-        ensure(fits, || {
-            format!("the end of {what} is {deadline}, and the stamp of the last entry {}", self.time)
-        })
-    }
-
     /// The end of something that may be overdue is no longer off than its span.
     pub(in crate::machine) fn within(
         &self,

@@ -95,7 +95,7 @@ fn check_session(restoring: &Restoring<'_>, head: &SessionHead) -> Result<(), Re
     ensure(lowest_open.0 > 0, || format!("{id} has no lowest open number"))?;
     let is_list = open_below.len() <= OPEN_BELOW_MAX && check_open_below(lowest_open, open_below).is_ok();
     ensure(is_list, || format!("{id} has no sound list of open numbers below {lowest_open}"))?;
-    restoring.ahead("a lease", deadline, lease_us)
+    restoring.within("a lease", deadline, lease_us)
 }
 
 /// `last` is the outcome before it.

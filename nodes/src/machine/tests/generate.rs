@@ -30,7 +30,7 @@ pub(super) const RESOURCES: [&str; 6] = ["attic", "barn", "cellar", "door", "poo
 pub(super) fn limits() -> Limits {
     Limits {
         sessions: 7,
-        ends: 4_096,
+        ends: 2,
         lock: LockLimits { waiters: 2, locks: 5 },
         queue: QueueLimits::default(),
         cache: CacheLimits { keys: 3 },

@@ -6,6 +6,7 @@ mod generate;
 mod invariants;
 mod model;
 mod model_locks;
+mod overdue;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod properties;

@@ -57,14 +57,24 @@ impl Model {
     ) -> (Outcome, Vec<MachineEvent>) {
         (self.index, self.time) = (index, time);
         (self.locks.index, self.locks.time) = (index, time);
-        while let Some(session) = self.sessions.iter().find(|session| session.ends <= time.0) {
-            self.end_session(session.id, true);
+        let mut left = self.limits.ends;
+        while left > 0
+            && let Some(id) = self.first_overdue()
+        {
+            left = left.saturating_sub(1 + self.locks.count_of(id));
+            self.end_session(id, true);
         }
-        self.locks.end_late_waits();
+        self.locks.end_late_waits(left);
         self.settle();
         let outcome = self.command(command);
         self.settle();
         (outcome, std::mem::take(&mut self.locks.events))
+    }
+
+    /// The session whose lease ended first of those whose has.
+    fn first_overdue(&self) -> Option<SessionId> {
+        let overdue = self.sessions.iter().filter(|session| session.ends <= self.time.0);
+        overdue.min_by_key(|session| (session.ends, session.id)).map(|session| session.id)
     }
 
     fn end_session(&mut self, id: SessionId, expired: bool) {
@@ -124,7 +134,8 @@ impl Model {
     }
 
     fn keep(&mut self, session: SessionId) -> Result<&mut Session, MachineError> {
-        let session = self.sessions.iter_mut().find(|open| open.id == session);
+        let now = self.time.0;
+        let session = self.sessions.iter_mut().find(|open| open.id == session && open.ends > now);
         let session = session.ok_or(MachineError::SessionExpired)?;
         session.ends = self.time.0 + session.lease_us;
         Ok(session)

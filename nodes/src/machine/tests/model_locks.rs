@@ -98,9 +98,17 @@ impl Locks {
         }
     }
 
-    pub(super) fn end_late_waits(&mut self) {
-        while let Some(late) = self.waits.iter().find(|wait| wait.deadline <= self.time).cloned() {
-            self.end_wait(late.session, late.sequence, LockError::Timeout.into());
+    /// How much a session holds and awaits.
+    pub(super) fn count_of(&self, id: SessionId) -> usize {
+        let waits = self.waits.iter().filter(|wait| wait.session == id).count();
+        waits + self.holds.iter().filter(|(_, hold)| hold.session == id).count()
+    }
+
+    pub(super) fn end_late_waits(&mut self, most: usize) {
+        let mut late: Vec<Wait> = self.waits.iter().filter(|w| w.deadline <= self.time).cloned().collect();
+        late.sort_by_key(|wait| (wait.deadline, wait.session, wait.sequence));
+        for Wait { session, sequence, .. } in late.into_iter().take(most) {
+            self.end_wait(session, sequence, LockError::Timeout.into());
         }
     }
 

@@ -22,7 +22,7 @@ use bytes::Bytes;
 
 /// Bounds that a few commands reach.
 const SMALL: QueueLimits = QueueLimits { topics: 4, waiting: 3, producers: 2, purge: 4 };
-/// Messages that one entry ends by itself: fewer than fall due together now and then.
+/// What one entry ends by itself: less than fall due together now and then.
 const ENDS: usize = 3;
 
 /// A machine whose queue has the small bounds.

@@ -60,8 +60,8 @@ pub(super) struct Wait {
 /// The model's state.
 pub(super) struct Queue {
     pub(super) limits: QueueLimits,
-    /// Messages that end by themselves with one entry, at most.
-    pub(super) ends: usize,
+    /// What may still end by itself with this entry.
+    pub(super) ends_left: usize,
     pub(super) index: LogIndex,
     pub(super) time: u64,
     pub(super) topics: Vec<Topic>,
@@ -75,10 +75,10 @@ pub(super) struct Queue {
 const BYTES_IN_REPLY: usize = 4 * 1024 * 1024;
 
 impl Queue {
-    pub(super) fn new(limits: QueueLimits, ends: usize) -> Self {
+    pub(super) fn new(limits: QueueLimits) -> Self {
         Self {
             limits,
-            ends,
+            ends_left: 0,
             index: LogIndex(0),
             time: 0,
             topics: Vec::new(),
@@ -98,6 +98,12 @@ impl Queue {
     pub(super) fn next_deadline(&self) -> Option<u64> {
         let ends = self.messages.iter().filter_map(Message::ends);
         ends.chain(self.waits.iter().map(|wait| wait.until)).min()
+    }
+
+    /// How many commands of a session wait, and how many topics count it among their consumers.
+    pub(super) fn count_of(&self, session: SessionId) -> usize {
+        let waits = self.waits.iter().filter(|wait| wait.session == session).count();
+        waits + self.topics.iter().filter(|topic| topic.consumers.contains(&session)).count()
     }
 
     /// Everything of a session ends: its waits in the order of their numbers.
@@ -154,13 +160,16 @@ impl Queue {
     pub(super) fn expire(&mut self) {
         let mut late: Vec<Wait> = self.waits.iter().filter(|wait| wait.until <= self.time).cloned().collect();
         late.sort_by_key(|wait| (wait.topic.clone(), wait.until, wait.ticket));
+        late.truncate(self.ends_left);
+        self.ends_left -= late.len();
         for wait in late {
             self.end_wait(&wait, delivered(Vec::new()));
         }
         let is_due = |message: &&Message| message.ends().is_some_and(|end| end <= self.time);
         let mut due: Vec<Message> = self.messages.iter().filter(is_due).cloned().collect();
         due.sort_by_key(|message| (message.topic.clone(), message.ends(), message.id));
-        due.truncate(self.ends);
+        due.truncate(self.ends_left);
+        self.ends_left -= due.len();
         for message in due {
             self.end(&message);
         }

@@ -41,7 +41,7 @@ impl Pair {
         Self {
             source: Source::new(seed),
             machine: small_machine(),
-            model: Queue::new(SMALL, ENDS),
+            model: Queue::new(SMALL),
             sessions: BTreeMap::new(),
             replies: BTreeMap::new(),
             last: None,
@@ -101,7 +101,13 @@ impl Pair {
         let mut ended: Vec<(u64, SessionId)> =
             self.sessions.iter().filter(|(_, s)| s.ends <= time).map(|(&id, s)| (s.ends, id)).collect();
         ended.sort_unstable();
+        self.model.ends_left = ENDS;
         for (_, id) in ended {
+            if self.model.ends_left == 0 {
+                break;
+            }
+            let ends = 1 + self.model.count_of(id);
+            self.model.ends_left = self.model.ends_left.saturating_sub(ends);
             self.end_session(id, true);
         }
         self.model.expire();
@@ -138,7 +144,9 @@ impl Pair {
         is_open: impl Fn(Sequence) -> bool,
         action: &super::super::QueueAction,
     ) -> Outcome {
-        let session = self.sessions.get_mut(&id).ok_or(MachineError::SessionExpired)?;
+        let now = self.model.time;
+        let session = self.sessions.get_mut(&id).filter(|session| session.ends > now);
+        let session = session.ok_or(MachineError::SessionExpired)?;
         session.ends = self.model.time + session.lease_us;
         self.model.let_go(id, |number| !is_open(number));
         self.replies.retain(|(of, number), _| *of != id || is_open(*number));
