@@ -1,16 +1,16 @@
 //! One checker on one shape, in a process of its own.
 
-use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use stormglass_sim::check::Verdict;
 
 use crate::shapes::{History, Shape};
 
-/// Longest time for one measurement, by the wall clock; as long as it takes to make the histories besides.
-pub(crate) const TIME_MAX: Duration = Duration::from_secs(60);
+/// Most CPU time for one measurement, with the making of the histories.
+pub(crate) const TIME_MAX: Duration = Duration::from_secs(20);
 /// Most memory for one measurement.
 pub(crate) const MEMORY_MAX_KIB: u64 = 8 * 1024 * 1024;
 /// Said to the process that measures, before the shape and the checker.
@@ -19,8 +19,8 @@ pub(crate) const ONE: &str = "--one";
 const REPEAT_FOR: Duration = Duration::from_millis(100);
 /// What a checker that calls itself may stack up.
 const STACK_BYTES: usize = 2 << 30;
-/// How often the parent looks whether it is done.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// What the system sends to a process whose CPU time is used up: first the one, then the other.
+const OUT_OF_TIME: [i32; 2] = [24, 9];
 
 /// What one measurement found.
 #[derive(Clone, Debug)]
@@ -47,28 +47,19 @@ pub(crate) enum Outcome {
 /// Measures in a process of its own.
 pub(crate) fn apart(shape: &str, checker: &str) -> Outcome {
     let program = std::env::current_exe().expect("a running program has a path");
-    let limited = format!("ulimit -v {MEMORY_MAX_KIB}; exec \"$0\" {ONE} \"$1\" \"$2\"");
-    let mut child = Command::new("sh")
+    let seconds = TIME_MAX.as_secs();
+    let limited = format!("ulimit -t {seconds}; ulimit -v {MEMORY_MAX_KIB}; exec \"$0\" {ONE} \"$1\" \"$2\"");
+    let output = Command::new("sh")
         .args(["-c", &limited])
         .arg(program)
         .args([shape, checker])
-        .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .spawn()
+        .output()
         .expect("there is a shell");
-    let begun = Instant::now();
-    while child.try_wait().expect("it is our child").is_none() {
-        if begun.elapsed() > TIME_MAX {
-            child.kill().expect("it is our child");
-            child.wait().expect("it is our child");
-            return Outcome::TooSlow;
-        }
-        std::thread::sleep(LOOK_EVERY);
+    if output.status.signal().is_some_and(|signal| OUT_OF_TIME.contains(&signal)) {
+        return Outcome::TooSlow;
     }
-    let mut text = String::new();
-    let mut output = child.stdout.take().expect("it was asked for");
-    output.read_to_string(&mut text).expect("it writes a text");
-    parse(&text).map_or(Outcome::Died, Outcome::Measured)
+    parse(&String::from_utf8_lossy(&output.stdout)).map_or(Outcome::Died, Outcome::Measured)
 }
 
 fn parse(text: &str) -> Option<Measured> {

@@ -92,11 +92,16 @@ fn write_line(sink: &mut impl Write, line: &impl Serialize) -> io::Result<()> {
     sink.write_all(b"\n")
 }
 
-/// Lines for which room is made at once because the header announces them: more come with their lines.
-const ANNOUNCED_MAX: usize = 1 << 20;
+/// Room is made for so many lines at first.
+const ROOM_MIN: usize = 1_024;
 
-fn announced(count: u64) -> usize {
-    usize::try_from(count).unwrap_or(usize::MAX).min(ANNOUNCED_MAX)
+/// Makes room for one more of so many that the header announces: for as many again as there are already, but for
+/// no more than are still to come. So a header alone takes no memory, and a long history no more than it needs.
+fn make_room<T>(items: &mut Vec<T>, announced: u64) {
+    if items.len() == items.capacity() {
+        let left = usize::try_from(announced).unwrap_or(usize::MAX).saturating_sub(items.len());
+        items.reserve_exact(left.min(items.len().max(ROOM_MIN)));
+    }
 }
 
 /// Reads a history and verifies it.
@@ -116,8 +121,6 @@ pub fn read_history(source: impl BufRead) -> Result<History, HistoryError> {
         return Err(lines.wrong(&format!("version {} is not known here, only {VERSION} is", header.version)));
     }
     let mut history = History::default();
-    history.operations.reserve_exact(announced(header.operations));
-    history.holds.reserve_exact(announced(header.holds));
     let mut hold_lines = Vec::new();
     let mut verifier = Verifier::default();
     while let Some(line) = lines.next::<Line>()? {
@@ -127,10 +130,12 @@ pub fn read_history(source: impl BufRead) -> Result<History, HistoryError> {
                 verifier
                     .operation(&operation)
                     .map_err(|malformed| HistoryError::Malformed { line, malformed })?;
+                make_room(&mut history.operations, header.operations);
                 history.operations.push(operation);
             }
             Line::Hold(hold) => {
                 hold_lines.push(lines.number);
+                make_room(&mut history.holds, header.holds);
                 history.holds.push(hold);
             }
         }

@@ -15,6 +15,18 @@ const HISTORY: &str = "{\"format\":\"stormglass-history\",\"version\":1,\"operat
 /// The reader.
 pub(crate) struct Histories;
 
+/// A header of a few bytes once took room for a million operations and holds.
+#[test]
+fn a_header_takes_no_memory_for_what_does_not_follow() {
+    let most = u64::MAX;
+    let header = format!(
+        "{{\"format\":\"stormglass-history\",\"version\":1,\"operations\":{most},\"holds\":{most}}}\n"
+    );
+    let (read, peak) = crate::memory::peak_bytes(|| read_history(header.as_bytes()));
+    assert!(read.is_err());
+    assert!(peak < 64 * 1024, "{peak} bytes");
+}
+
 fn written(history: &History) -> Vec<u8> {
     let mut bytes = Vec::new();
     write_history(history, &mut bytes).expect("memory takes any number of bytes");

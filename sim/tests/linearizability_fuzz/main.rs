@@ -91,7 +91,7 @@ fn long_histories_of_queues_get_one_verdict_from_all() {
 
 #[test]
 fn long_histories_of_mutexes_get_one_verdict_from_all() {
-    assert_long(&run_long("exclusion", Exclusion::new, |entries, judge| {
+    assert_long(&run_long("exclusion", Exclusion::ruled, |entries, judge| {
         judge.judge(&ExclusionModel, entries)
     }));
 }

@@ -7,7 +7,7 @@ use crate::history::{Answer, Call, Delivery, History, Message, Operation, Outcom
 /// What became of one message, as its producer knows.
 #[derive(Clone, Debug)]
 pub(super) struct Story<'a> {
-    pub(super) message: Message,
+    pub(super) message: &'a Message,
     pub(super) topic: &'a str,
     /// When it was asked for first: it was not there before.
     pub(super) asked_ns: VirtualTime,
@@ -24,7 +24,7 @@ pub(super) struct Story<'a> {
 pub(super) struct Handed<'a> {
     pub(super) operation: &'a Operation,
     pub(super) topic: &'a str,
-    pub(super) delivery: Delivery,
+    pub(super) delivery: &'a Delivery,
     pub(super) visibility_us: u64,
     pub(super) returned_ns: VirtualTime,
 }
@@ -88,7 +88,7 @@ impl<'a> Journal<'a> {
         }
         let mut deliveries = 0;
         for topic in journal.topics.values_mut() {
-            topic.asked.sort_by_key(|asked| asked.about);
+            topic.asked.sort_unstable_by_key(|asked| (asked.about, asked.operation.id));
             // Long histories are judged in little more memory than they take.
             topic.asked.shrink_to_fit();
             topic.deliveries.shrink_to_fit();
@@ -136,12 +136,12 @@ impl<'a> Journal<'a> {
         self.topics.entry(name).or_default()
     }
 
-    fn note_enqueue(&mut self, operation: &'a Operation, topic: &'a str, messages: &[Message]) {
+    fn note_enqueue(&mut self, operation: &'a Operation, topic: &'a str, messages: &'a [Message]) {
         let is_sure = matches!(operation.outcome, Outcome::Ok { .. });
         let there_ns = operation.returned_ns.filter(|_| is_sure);
         for (place, message) in messages.iter().enumerate() {
             let story = self.stories.entry(message.number).or_insert(Story {
-                message: *message,
+                message,
                 topic,
                 asked_ns: operation.invoked_ns,
                 there_ns,
@@ -198,13 +198,8 @@ impl<'a> Topic<'a> {
         if deliveries.is_empty() {
             return self.empty.push(operation);
         }
-        let handed = |delivery: &Delivery| Handed {
-            operation,
-            topic,
-            delivery: *delivery,
-            visibility_us,
-            returned_ns,
-        };
+        let handed =
+            |delivery: &'a Delivery| Handed { operation, topic, delivery, visibility_us, returned_ns };
         self.deliveries.extend(deliveries.iter().map(handed));
     }
 
