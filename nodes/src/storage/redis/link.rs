@@ -27,6 +27,8 @@ pub(super) enum Trouble {
     Passing(String),
     /// The Redis refuses this user. At the beginning, a mistake of the operator.
     Refused(String),
+    /// The user has logged in, and may not do this.
+    Forbidden(String),
     /// The store must not be used.
     Final(StorageError),
 }
@@ -104,10 +106,8 @@ impl Link {
             biased;
             answers = answers => {
                 let answers = answers.map_err(|error| Trouble::Passing(error.to_string()))?;
-                match answers.iter().find_map(no_login) {
-                    Some(reason) => Err(Trouble::Refused(reason)),
-                    None => Ok(answers),
-                }
+                let refusal = answers.iter().find_map(refusal);
+                refusal.map_or(Ok(answers), Err)
             }
             () = &mut self.driver => Err(Trouble::Passing("the connection broke".to_owned())),
             () = env.sleep_until(deadline) => Err(Trouble::Passing("no answer in time".to_owned())),
@@ -223,12 +223,12 @@ fn login(config: &RedisConfig) -> RedisConnectionInfo {
     login
 }
 
-/// The reason, if an answer says that this user may not.
-fn no_login(answer: &Value) -> Option<String> {
-    match answer {
-        Value::ServerError(error) if matches!(error.code(), "NOAUTH" | "NOPERM" | "WRONGPASS") => {
-            Some(error.to_string())
-        }
+/// Whether an answer says that this user may not, or that nobody has logged in.
+fn refusal(answer: &Value) -> Option<Trouble> {
+    let Value::ServerError(error) = answer else { return None };
+    match error.code() {
+        "NOAUTH" | "WRONGPASS" => Some(Trouble::Refused(error.to_string())),
+        "NOPERM" => Some(Trouble::Forbidden(error.to_string())),
         _ => None,
     }
 }

@@ -97,7 +97,9 @@ impl<E: Env> RedisStore<E> {
             match opening.attempt().await {
                 Ok(opened) => break opened,
                 Err(Trouble::Final(error)) => return Err(error),
-                Err(Trouble::Refused(reason)) => return Err(unreachable(&config, reason)),
+                Err(Trouble::Refused(reason) | Trouble::Forbidden(reason)) => {
+                    return Err(unreachable(&config, reason));
+                }
                 Err(Trouble::Passing(reason)) if env.now() >= give_up => {
                     return Err(unreachable(&config, reason));
                 }
@@ -265,7 +267,9 @@ impl<E: Env> RedisStore<E> {
                 }
                 Ok(Transacted::Done(_)) => marks::hit("redis.touched_right_after_a_transaction"),
                 Ok(Transacted::Overtaken) => marks::hit("redis.transaction_overtaken"),
-                Err(Trouble::Passing(reason) | Trouble::Refused(reason)) => self.trouble(&reason),
+                Err(Trouble::Passing(reason) | Trouble::Refused(reason) | Trouble::Forbidden(reason)) => {
+                    self.trouble(&reason);
+                }
                 Err(Trouble::Final(error)) => return Err(error),
             }
         }
@@ -289,7 +293,9 @@ impl<E: Env> RedisStore<E> {
                     return Ok(resumed);
                 }
                 Err(Trouble::Final(error)) => return Err(error),
-                Err(Trouble::Passing(reason) | Trouble::Refused(reason)) => self.trouble(&reason),
+                Err(Trouble::Passing(reason) | Trouble::Refused(reason) | Trouble::Forbidden(reason)) => {
+                    self.trouble(&reason);
+                }
             }
         }
     }

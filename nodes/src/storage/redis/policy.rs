@@ -46,8 +46,8 @@ pub(super) async fn check<E: Env>(
     }
     let answers = link.ask(env, config, &pipeline).await;
     let answers = match answers {
-        // A user who may not ask is not told; the login itself has succeeded.
-        Err(Trouble::Refused(reason)) => return unknown(config, &reason),
+        // A user who may not ask is not told.
+        Err(Trouble::Forbidden(reason)) => return unknown(config, &reason),
         answers => answers?,
     };
     if let Some(Value::ServerError(error)) = answers.iter().find(|answer| is_busy(answer)) {
