@@ -76,7 +76,7 @@ impl<'a> Works<'a> {
 
     fn of_delivery(&self, handed: &Handed<'a>) -> Option<&'a Operation> {
         let Delivery { message, receipt, .. } = handed.delivery;
-        self.by_delivery.get(&(handed.topic, message, receipt)).copied()
+        self.by_delivery.get(&(handed.topic, *message, *receipt)).copied()
     }
 }
 
