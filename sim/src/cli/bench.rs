@@ -157,21 +157,30 @@ impl Timing {
         let began = Instant::now();
         let answer = request.await;
         let took = began.elapsed();
-        self.took += took;
-        self.histogram.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        self.note(took);
         answer
     }
 
+    fn note(&mut self, took: Duration) {
+        self.took += took;
+        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.histogram.record(nanoseconds).expect("a histogram that grows takes whatever fits");
+    }
+
     fn show(&self, what: &str) {
+        println!("{}", self.line(what));
+    }
+
+    fn line(&self, what: &str) -> String {
         let ms = |nanoseconds: f64| format!("{:.2} ms", nanoseconds / 1e6);
         let quantile = |share: f64| ms(self.histogram.value_at_quantile(share) as f64);
-        println!(
+        format!(
             "{what:<44}{:>9}{:>10}{:>10}{:>12.0}",
             ms(self.histogram.mean()),
             quantile(0.5),
             quantile(0.99),
             each_second(self.histogram.len(), self.took)
-        );
+        )
     }
 }
 
@@ -243,5 +252,22 @@ async fn stop(cluster: &mut LocalCluster) {
         Some(folder) if in_order => drop(std::fs::remove_dir_all(folder)),
         Some(folder) => println!("  not all nodes ended as they should: {}", folder.display()),
         None => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Timing;
+
+    #[test]
+    fn what_was_timed_is_told_in_milliseconds() {
+        let mut timing = Timing::new();
+        for ms in [1, 1, 1, 5] {
+            timing.note(Duration::from_millis(ms));
+        }
+        let words: Vec<String> = timing.line("x").split_whitespace().map(str::to_owned).collect();
+        assert_eq!(words, ["x", "2.00", "ms", "1.00", "ms", "5.00", "ms", "500"]);
     }
 }
