@@ -6,12 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use stormglass_sim::check::Verdict;
-use stormglass_sim::check::linearizability::{
-    Entry, Partition, PlainRegisterAnswer, PlainRegisterOp, TextAnswer, TextOp,
-};
-use stormglass_sim::history::foreign::{
-    ForeignRegisterAnswer, ForeignRegisterCall, Format, KvAnswer, KvCall, Recording, read_kv, read_registers,
-};
+use stormglass_sim::check::linearizability::{foreign_registers, foreign_texts};
+use stormglass_sim::history::foreign::{Format, read_kv, read_registers};
 
 use crate::shapes::{History, Objects, Shape};
 
@@ -57,7 +53,7 @@ fn etcd() -> Vec<History> {
     let log = |file: &PathBuf| {
         let bytes = std::fs::read(file).expect("a file that was found can be read");
         let recording = read_registers(&bytes, Format::Jepsen).ok()?;
-        let objects = Objects::Registers(partitions(recording, register_op, register_answer));
+        let objects = Objects::Registers(foreign_registers(recording, |operation| operation.process));
         Some(History { objects, expected: None })
     };
     files.iter().filter_map(log).collect()
@@ -66,59 +62,6 @@ fn etcd() -> Vec<History> {
 fn kv(file: &str, expected: Verdict) -> Option<History> {
     let bytes = std::fs::read(folder()?.join("kv").join(file)).ok()?;
     let recording = read_kv(&bytes, Format::Edn).expect("it is a history of texts");
-    let objects = Objects::Texts(partitions(recording, text_op, text_answer));
+    let objects = Objects::Texts(foreign_texts(recording, |operation| operation.process));
     Some(History { objects, expected: Some(expected) })
-}
-
-fn partitions<C, A, Op, Answer>(
-    recording: Recording<C, A>,
-    op: fn(C) -> Op,
-    answer: fn(A) -> Answer,
-) -> Vec<Partition<Op, Answer>> {
-    let named = |name| Partition { name, entries: Vec::new() };
-    let mut partitions: Vec<Partition<Op, Answer>> = recording.objects.into_iter().map(named).collect();
-    for operation in recording.operations {
-        let (invoked, process) = (operation.invoked, operation.process);
-        let entry = match operation.answer.zip(operation.returned) {
-            Some((given, returned)) => {
-                Entry::answered(invoked, process, (invoked, returned), op(operation.call), answer(given))
-            }
-            None => Entry::unanswered(invoked, process, invoked, op(operation.call)),
-        };
-        partitions[operation.object].entries.push(entry);
-    }
-    partitions
-}
-
-fn register_op(call: ForeignRegisterCall) -> PlainRegisterOp {
-    match call {
-        ForeignRegisterCall::Read => PlainRegisterOp::Read,
-        ForeignRegisterCall::Write(value) => PlainRegisterOp::Write(value),
-        ForeignRegisterCall::CompareAndSet { expected, value } => {
-            PlainRegisterOp::CompareAndSet { from: expected, to: value }
-        }
-    }
-}
-
-fn register_answer(answer: ForeignRegisterAnswer) -> PlainRegisterAnswer {
-    match answer {
-        ForeignRegisterAnswer::Value(value) => PlainRegisterAnswer::Value(value),
-        ForeignRegisterAnswer::Written => PlainRegisterAnswer::Done,
-        ForeignRegisterAnswer::Mismatch => PlainRegisterAnswer::Refused,
-    }
-}
-
-fn text_op(call: KvCall) -> TextOp {
-    match call {
-        KvCall::Get => TextOp::Get,
-        KvCall::Put(text) => TextOp::Put(text),
-        KvCall::Append(text) => TextOp::Append(text),
-    }
-}
-
-fn text_answer(answer: KvAnswer) -> TextAnswer {
-    match answer {
-        KvAnswer::Text(text) => TextAnswer::Value(text),
-        KvAnswer::Done => TextAnswer::Done,
-    }
 }

@@ -25,6 +25,7 @@
 
 mod contest;
 mod entry;
+mod foreign;
 mod frontier;
 mod limits;
 mod memo;
@@ -43,6 +44,7 @@ mod timeline;
 mod witness;
 
 pub use entry::{Entry, EntryOf, Partition, PartitionOf};
+pub use foreign::{foreign_registers, foreign_texts};
 pub use frontier::{Follow, Online, OnlineViolation, follow};
 pub use limits::{
     CONFIRM_STEPS_MAX, Decided, Limits, Linearizability, Refutation, SHRINK_STEPS_MAX, STEPS_MAX, Tier, Times,
