@@ -60,12 +60,7 @@ async fn run(arguments: &args::Cluster) -> Result<ExitCode, UsageError> {
         started = LocalCluster::start(config) => started,
         () = interrupted() => return Ok(ExitCode::SUCCESS),
     };
-    let mut cluster = started.map_err(|error| {
-        UsageError::new(
-            error.to_string(),
-            "what follows `--` goes to the nodes: `stormglass daemon --help` explains it",
-        )
-    })?;
+    let mut cluster = started.map_err(|error| not_started(&error.to_string()))?;
     introduce(&cluster, &folder, is_ours, redis.as_ref());
     let is_well = tokio::select! {
         biased;
@@ -81,6 +76,13 @@ async fn run(arguments: &args::Cluster) -> Result<ExitCode, UsageError> {
         println!("logs and data are left in {}", folder.display());
     }
     Ok(if in_order && is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A node that does not start says why as this program does, with a hint of its own, which is the better one.
+fn not_started(said: &str) -> UsageError {
+    let ours = "what follows `--` goes to the nodes: `stormglass daemon --help` explains it";
+    let (message, hint) = said.split_once("\nhint: ").unwrap_or((said, ours));
+    UsageError::new(message.replacen(": error: ", ": ", 1), hint.trim())
 }
 
 /// The Redis in which the nodes keep their logs.
@@ -216,6 +218,16 @@ pub(super) fn daemon_arguments() -> Option<Vec<std::ffi::OsString>> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+
+    #[test]
+    fn the_hint_of_a_node_that_does_not_start_is_shown() {
+        let error = super::not_started("node 1 does not start: error: --redis: no URL\nhint: write one\n");
+        assert_eq!(error.to_string(), "node 1 does not start: --redis: no URL");
+        assert_eq!(error.hint(), "write one");
+        let error = super::not_started("no port is free");
+        assert_eq!(error.to_string(), "no port is free");
+        assert!(error.hint().contains("daemon --help"));
+    }
 
     #[test]
     fn the_line_tells_who_leads_and_who_does_not_answer() {
