@@ -135,15 +135,22 @@ bugs! {
     RedisMultiSplit = "redis-multi-split",
     /// An emptied Redis is taken for that of a new node.
     RedisEmptyAccepted = "redis-empty-accepted",
+    /// What a node does first of what is ready is left to a select without order, which draws it from the process.
+    UnorderedSelect = "unordered-select",
 }
 
 impl Bug {
-    /// Whether it is one of the testbed itself, planted in the simulator and not in the nodes.
+    /// Whether it is one of the testbed itself: planted in the simulator and not in the nodes, or, as
+    /// `unordered-select`, harmful to nothing but runs that are to repeat.
     #[must_use]
     pub const fn is_of_testbed(self) -> bool {
         matches!(
             self,
-            Self::CheckerDropsPending | Self::CheckerEmptyPasses | Self::FaultInert | Self::ClockShared
+            Self::CheckerDropsPending
+                | Self::CheckerEmptyPasses
+                | Self::FaultInert
+                | Self::ClockShared
+                | Self::UnorderedSelect
         )
     }
 }

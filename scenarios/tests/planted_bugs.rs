@@ -4,7 +4,7 @@
 
 use stormglass_sim::check::Verdict;
 use stormglass_sim::plan::{Schedule, expand, parse_schedule};
-use stormglass_sim::run::{Bug, Options, Outcome, default_jobs, execute, in_order};
+use stormglass_sim::run::{Bug, Options, Outcome, default_jobs, execute, in_order, repeat};
 
 /// Bugs of the testbed that prove nothing wrong, but leave a run without proof: its verdict is unknown.
 const DOUBTED: &[Bug] = &[Bug::FaultInert, Bug::ClockShared];
@@ -12,6 +12,9 @@ const DOUBTED: &[Bug] = &[Bug::FaultInert, Bug::ClockShared];
 /// What no run can show, because every run has operations: the tests of the checks do
 /// (`sim/tests/check_suite/planted.rs`).
 const SHOWN_ON_THE_CHECK: &[Bug] = &[Bug::CheckerEmptyPasses];
+
+/// What proves nothing wrong at all, but keeps runs from being repeated.
+const NOT_REPEATED: &[Bug] = &[Bug::UnorderedSelect];
 
 /// Seeds that the catalogue is swept over, at most, until a bug is found.
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=4;
@@ -68,13 +71,27 @@ fn faults_without_effect_leave_a_run_in_doubt() {
     }
 }
 
+#[test]
+fn the_determinism_gate_notices_a_select_without_order() {
+    let scenarios = stormglass_scenarios::scenarios().expect("the catalogue can be read");
+    for bug in NOT_REPEATED {
+        let mut schedules = scenarios.iter().map(|scenario| expand(scenario, 1));
+        let noticed =
+            schedules.find_map(|schedule| repeat(&schedule, Some(*bug)).err().map(|said| (schedule, said)));
+        let (schedule, said) = noticed.unwrap_or_else(|| panic!("{bug} went unnoticed"));
+        println!("{bug}: stormglass meta {} --plant {bug}\n  {said}", schedule.scenario);
+        assert!(said.contains("does not repeat"), "{said}");
+        assert!(repeat(&schedule, None).is_ok(), "without {bug} the run does not repeat either");
+    }
+}
+
 macro_rules! each_is_found {
     ($($test:ident: $bug:ident,)*) => {
         $(#[test] fn $test() { is_found_and_found_again(Bug::$bug); })*
 
         #[test]
         fn no_planted_bug_is_left_out() {
-            let mut known = [[$(Bug::$bug),*].as_slice(), DOUBTED, SHOWN_ON_THE_CHECK].concat();
+            let mut known = [[$(Bug::$bug),*].as_slice(), DOUBTED, SHOWN_ON_THE_CHECK, NOT_REPEATED].concat();
             known.sort_unstable();
             assert_eq!(known, Bug::ALL);
         }

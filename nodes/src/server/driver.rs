@@ -78,6 +78,9 @@ pub async fn run_until<E: Env, P: Probe>(
             timer_deadline = deadline;
             timer.set(env.sleep_until(timer_deadline));
         }
+        if plant::is(Bug::UnorderedSelect) {
+            super::unordered::maybe_a_frame_first(&env, &mut replica).await;
+        }
         tokio::select! {
             biased;
             completion = completion_queue.recv() => match completion {

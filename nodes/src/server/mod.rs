@@ -39,6 +39,7 @@ mod snapshots;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod unordered;
 mod watching;
 
 pub use config::{NodeConfig, NodeError};

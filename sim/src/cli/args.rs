@@ -46,6 +46,8 @@ pub(super) enum Command {
     LiveRedis(LiveRedis),
     /// Run a scenario over many seeds and show how long nobody led and nobody was served
     Measure(Measure),
+    /// Run a scenario round after round on the same nodes, as long as you like, in memory that does not grow
+    Soak(Soak),
     /// Prove that runs repeat: the same seeds twice in this process and once more in another
     Meta(Meta),
     /// Start a cluster of real nodes on this machine, to try things out
@@ -255,6 +257,26 @@ pub(super) struct Measure {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Soak {
+    /// Name from the catalogue, or path of a scenario file, whose faults leave the nodes what they were
+    #[arg(value_name = "SCENARIO")]
+    pub(super) scenario: String,
+    /// The seed: the same seed repeats all rounds to the byte
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
+    pub(super) seed: u64,
+    /// How many rounds
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) rounds: u64,
+    /// Plant this bug in the nodes and see whether it is found (`stormglass bugs` lists them)
+    #[arg(long, value_name = "BUG")]
+    pub(super) plant: Option<String>,
+    #[command(flatten)]
+    pub(super) output: Output,
+    #[command(flatten)]
+    pub(super) catalog: Catalog,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Meta {
     /// Names from the catalogue, or paths of scenario files [default: the whole catalogue in turn]
     #[arg(value_name = "SCENARIO")]
@@ -262,6 +284,9 @@ pub(super) struct Meta {
     /// The seeds to repeat, first to last, both included
     #[arg(long, value_name = "A..B", default_value = "1..20")]
     pub(super) seeds: SeedRange,
+    /// Plant this bug and see whether the runs repeat all the same (`stormglass bugs` lists them)
+    #[arg(long, value_name = "BUG")]
+    pub(super) plant: Option<String>,
     #[command(flatten)]
     pub(super) catalog: Catalog,
     /// Print one line per seed with its trace hash instead, for the comparing process

@@ -7,10 +7,13 @@ use stormglass_nodes::plant::Bug;
 use super::{UsageError, args};
 use crate::check::{CheckReport, Verdict};
 use crate::plan::{Schedule, expand};
-use crate::run::{Options, Outcome, default_jobs, execute, in_order};
+use crate::run::{Options, Outcome, default_jobs, execute, in_order, repeat};
 
 /// What no run can show, and what does instead.
 const SHOWN_BY_TESTS: &[(Bug, &str)] = &[(Bug::CheckerEmptyPasses, "the tests of the checks")];
+
+/// What no single run can show, but two of one seed that differ.
+const SHOWN_BY_THE_GATE: &[Bug] = &[Bug::UnorderedSelect];
 
 /// Lists the planted bugs.
 pub(super) fn bugs() -> ExitCode {
@@ -53,7 +56,12 @@ pub(super) fn sweep(arguments: &args::Bugs) -> Result<ExitCode, UsageError> {
             println!("| `{bug}` | {by} | | | |");
             continue;
         }
-        match look_for(bug, &schedules, arguments.jobs.unwrap_or_else(default_jobs)) {
+        let looked = if SHOWN_BY_THE_GATE.contains(&bug) {
+            repeat_each(bug, &schedules)
+        } else {
+            look_for(bug, &schedules, arguments.jobs.unwrap_or_else(default_jobs))
+        };
+        match looked {
             Ok((schedule, by, runs)) => {
                 println!("| `{bug}` | {by} | `{}` | {} | {runs} |", schedule.scenario, schedule.seed);
             }
@@ -89,6 +97,14 @@ fn look_for(bug: Bug, schedules: &[Schedule], jobs: usize) -> Result<(&Schedule,
         },
     );
     found.map(|(schedule, by)| (schedule, by, runs)).ok_or(runs)
+}
+
+/// The first schedule whose runs differ, and how many that took.
+fn repeat_each(bug: Bug, schedules: &[Schedule]) -> Result<(&Schedule, String, u64), u64> {
+    let differs = |schedule: &Schedule| repeat(schedule, Some(bug)).is_err();
+    let found = schedules.iter().zip(1..).find(|(schedule, _)| differs(schedule));
+    let found = found.map(|(schedule, pairs)| (schedule, "the determinism gate".to_owned(), 2 * pairs));
+    found.ok_or(2 * schedules.len() as u64)
 }
 
 /// The check that found something, or why the run is in doubt.

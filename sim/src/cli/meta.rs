@@ -2,7 +2,7 @@
 
 use std::process::{Command, ExitCode};
 
-use super::{UsageError, args};
+use super::{UsageError, args, bugs};
 use crate::plan::{Schedule, expand};
 use crate::run::{default_jobs, in_order, repeat};
 
@@ -10,9 +10,10 @@ use crate::run::{default_jobs, in_order, repeat};
 ///
 /// Without scenarios named, the seeds go through the catalogue in turn.
 pub(super) fn meta(arguments: &args::Meta) -> Result<ExitCode, UsageError> {
+    let plant = bugs::find(arguments.plant.as_deref())?;
     let schedules = schedules(arguments)?;
     if arguments.hashes_only {
-        let run_one = |schedule: &Schedule| crate::run::fingerprint(schedule).line(schedule);
+        let run_one = |schedule: &Schedule| crate::run::fingerprint(schedule, plant).line(schedule);
         in_order(&schedules, default_jobs(), run_one, |_, line| {
             println!("{line}");
             true
@@ -21,7 +22,8 @@ pub(super) fn meta(arguments: &args::Meta) -> Result<ExitCode, UsageError> {
     }
     let mut lines = Vec::new();
     let mut broken = Vec::new();
-    in_order(&schedules, default_jobs(), repeat, |schedule, result| {
+    let twice = |schedule: &Schedule| repeat(schedule, plant);
+    in_order(&schedules, default_jobs(), twice, |schedule, result| {
         match result {
             Ok(fingerprint) => lines.push(fingerprint.line(schedule)),
             Err(explanation) => broken.push(explanation),

@@ -11,10 +11,12 @@ mod cluster;
 mod list;
 mod live;
 mod measure;
+mod memory;
 mod meta;
 mod output;
 mod replay;
 mod run;
+mod soak;
 mod usage;
 
 use std::path::PathBuf;
@@ -85,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::LiveNode(node) => live::node(node),
         Command::LiveRedis(redis) => Ok(live::redis(&redis)),
         Command::Measure(measure) => measure::measure(&measure),
+        Command::Soak(soak) => soak::soak(&soak),
         Command::Meta(meta) => meta::meta(&meta),
         Command::Bugs(bugs) if bugs.sweep => bugs::sweep(&bugs),
         Command::Bugs(_) => Ok(bugs::bugs()),

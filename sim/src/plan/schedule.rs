@@ -90,6 +90,19 @@ impl ScheduledFault {
 }
 
 impl Schedule {
+    /// The same faults and the same end, so many milliseconds later.
+    #[must_use]
+    pub fn shifted(mut self, by_ms: u64) -> Self {
+        for fault in &mut self.faults {
+            fault.at_us += by_ms * 1_000;
+        }
+        let TimingSpec { faults_from_ms, faults_until_ms, end_ms, recover_within_ms: _ } = &mut self.timing;
+        for ms in [faults_from_ms, faults_until_ms, end_ms] {
+            *ms += by_ms;
+        }
+        self
+    }
+
     /// The schedule as TOML. It reads back as the same schedule.
     ///
     /// # Panics

@@ -52,6 +52,9 @@ pub struct WorkloadSpec {
     pub parts: Vec<WorkloadKind>,
     /// Number of keys, of locks, or of topics; few, so that clients contend. 1 to [`super::KEYS_MAX`]. Default 4.
     pub keys: u64,
+    /// What the numbers of all keys are raised by. A soak gives each of its rounds others; no scenario does.
+    #[serde(skip)]
+    pub keys_before: u64,
     /// How much likelier low numbers are drawn than high ones: the Nth with a weight of N to the power of minus
     /// this (Zipf). 0, all alike, to [`super::SKEW_MAX`]. Default 0.
     pub skew: f64,
@@ -92,6 +95,7 @@ impl Default for WorkloadSpec {
             kind: WorkloadKind::Register,
             parts: vec![WorkloadKind::Register, WorkloadKind::Lock],
             keys: 4,
+            keys_before: 0,
             skew: 0.0,
             rate_per_client_hz: 25.0,
             think_ms: None,

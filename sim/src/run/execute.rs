@@ -116,34 +116,14 @@ pub(super) fn select_bug(bug: Option<Bug>) {
 
 /// The run itself, inside its runtime.
 async fn storm(schedule: &Schedule, options: Options, witnesses: Witnesses) -> Harvest {
-    let world = World::new(WorldConfig {
-        seed: schedule.seed,
-        nodes: schedule.cluster.nodes_in_all(),
-        spares: schedule.cluster.spares,
-        clients: schedule.cluster.clients,
-        operators: u64::from(needs_operator(schedule)),
-        services: schedule.storage.servers(schedule.cluster.nodes_in_all()),
-        network: schedule.network,
-        disk: schedule.disk,
-        clocks: schedule.clocks,
-        keep_trace: options.keep_trace,
-    });
-    watch(&world, &witnesses);
-    let desk = Desk::default();
-    program::start_redis(&world, schedule);
-    for node in 1..=schedule.cluster.nodes_in_all() {
-        world.set_program(Process::Node(node), program::node(world.clone(), node, schedule, desk.clone()));
-        world.start(Process::Node(node));
-    }
-    for client in 1..=schedule.cluster.clients {
-        world.set_program(Process::Client(client), client_program(&world, client, schedule, &witnesses));
-        world.start(Process::Client(client));
-    }
-    if let Some(operator) = world.operator() {
-        world.set_program(operator, operator::program(world.clone(), desk.clone(), schedule));
-        world.start(operator);
-    }
+    let (world, desk) = found(schedule, options, &witnesses, needs_operator(schedule));
+    send_clients(&world, schedule, &witnesses, &mut Lives::default());
     let timeline = weather(schedule, &world, &desk, &witnesses).await;
+    harvest(&world, timeline)
+}
+
+/// What there is to bring out of a world in which nothing is left to be done.
+pub(super) fn harvest(world: &World, timeline: Timeline) -> Harvest {
     Harvest {
         timeline,
         statistics: world.statistics(),
@@ -153,8 +133,60 @@ async fn storm(schedule: &Schedule, options: Options, witnesses: Witnesses) -> H
     }
 }
 
+/// A new world with all nodes, their Redis servers, and an operator if one is needed, at work.
+pub(super) fn found(
+    schedule: &Schedule,
+    options: Options,
+    witnesses: &Witnesses,
+    has_operator: bool,
+) -> (World, Desk) {
+    let world = World::new(WorldConfig {
+        seed: schedule.seed,
+        nodes: schedule.cluster.nodes_in_all(),
+        spares: schedule.cluster.spares,
+        clients: schedule.cluster.clients,
+        operators: u64::from(has_operator),
+        services: schedule.storage.servers(schedule.cluster.nodes_in_all()),
+        network: schedule.network,
+        disk: schedule.disk,
+        clocks: schedule.clocks,
+        keep_trace: options.keep_trace,
+    });
+    watch(&world, witnesses);
+    let desk = Desk::default();
+    program::start_redis(&world, schedule);
+    for node in 1..=schedule.cluster.nodes_in_all() {
+        world.set_program(Process::Node(node), program::node(world.clone(), node, schedule, desk.clone()));
+        world.start(Process::Node(node));
+    }
+    if let Some(operator) = world.operator() {
+        world.set_program(operator, operator::program(world.clone(), desk.clone(), schedule));
+        world.start(operator);
+    }
+    (world, desk)
+}
+
+/// The lives that each client has begun. Shared by all rounds of a long run, so that no two ask under one number.
+#[derive(Debug, Default)]
+pub(super) struct Lives(BTreeMap<u64, Arc<AtomicU64>>);
+
+/// Sets the clients to work.
+pub(super) fn send_clients(world: &World, schedule: &Schedule, witnesses: &Witnesses, lives: &mut Lives) {
+    for client in 1..=schedule.cluster.clients {
+        let lives = Arc::clone(lives.0.entry(client).or_default());
+        let program = client_program(world, client, schedule, witnesses, lives);
+        world.set_program(Process::Client(client), program);
+        world.start(Process::Client(client));
+    }
+}
+
 /// Faults, calm, and the end of the clients' work; all of it only until an invariant is violated.
-async fn weather(schedule: &Schedule, world: &World, desk: &Desk, witnesses: &Witnesses) -> Timeline {
+pub(super) async fn weather(
+    schedule: &Schedule,
+    world: &World,
+    desk: &Desk,
+    witnesses: &Witnesses,
+) -> Timeline {
     let pacer = WorldPacer {
         world: world.clone(),
         violated: Arc::clone(&witnesses.violated),
@@ -206,11 +238,11 @@ fn client_program(
     client: u64,
     schedule: &Schedule,
     witnesses: &Witnesses,
+    lives: Arc<AtomicU64>,
 ) -> impl Fn(SimEnv) -> BoxFuture<'static, ()> + Send + Sync + 'static {
     let time = ProcessTime { world: world.clone(), process: Process::Client(client) };
     let schedule = schedule.clone();
     let (record, finished) = (witnesses.record.clone(), Arc::clone(&witnesses.finished));
-    let lives = AtomicU64::new(0);
     move |env| {
         let life = lives.fetch_add(1, Ordering::Relaxed);
         let work = life_of_client(env, time.clone(), client, life, &schedule, &record);

@@ -52,6 +52,13 @@ impl Reigns {
         }
     }
 
+    /// Forgets the reigns that are over.
+    pub(super) fn forget_past(&mut self) {
+        let present = std::mem::take(&mut self.present);
+        self.all = present.values().map(|position| self.all[*position]).collect();
+        self.present = present.into_keys().zip(0..).collect();
+    }
+
     /// Writes into each fault that had effect and cost a leader how long that was felt.
     pub(super) fn measure(&self, timeline: &mut Timeline, history: &History) {
         let mut answers: Vec<VirtualTime> = (history.operations.iter())

@@ -1,5 +1,6 @@
 //! The determinism gate: runs that must not differ.
 
+use stormglass_nodes::plant::Bug;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::execute::{Options, Outcome, execute};
@@ -38,25 +39,25 @@ impl Fingerprint {
     }
 }
 
-/// Runs a schedule once.
+/// Runs a schedule once, with this bug planted if there is one.
 #[must_use]
-pub fn fingerprint(schedule: &Schedule) -> Fingerprint {
-    Fingerprint::of(&execute(schedule, Options::default()))
+pub fn fingerprint(schedule: &Schedule, plant: Option<Bug>) -> Fingerprint {
+    Fingerprint::of(&execute(schedule, Options { plant, keep_trace: false }))
 }
 
-/// Runs a schedule twice and compares.
+/// Runs a schedule twice, with this bug planted if there is one, and compares.
 ///
 /// # Errors
 /// Where the two runs part, in a few lines.
-pub fn repeat(schedule: &Schedule) -> Result<Fingerprint, String> {
-    let (first, second) = (fingerprint(schedule), fingerprint(schedule));
+pub fn repeat(schedule: &Schedule, plant: Option<Bug>) -> Result<Fingerprint, String> {
+    let (first, second) = (fingerprint(schedule, plant), fingerprint(schedule, plant));
     if first == second {
         return Ok(first);
     }
-    Err(explain(schedule, &first, &second))
+    Err(explain(schedule, plant, &first, &second))
 }
 
-fn explain(schedule: &Schedule, first: &Fingerprint, second: &Fingerprint) -> String {
+fn explain(schedule: &Schedule, plant: Option<Bug>, first: &Fingerprint, second: &Fingerprint) -> String {
     let mut text = format!(
         "{} with seed {} does not repeat:\n  first  {}\n  second {}\n",
         schedule.scenario,
@@ -64,7 +65,7 @@ fn explain(schedule: &Schedule, first: &Fingerprint, second: &Fingerprint) -> St
         first.line(schedule),
         second.line(schedule)
     );
-    let keep = Options { keep_trace: true, ..Options::default() };
+    let keep = Options { plant, keep_trace: true };
     let (one, other) = (execute(schedule, keep), execute(schedule, keep));
     match (one.trace, other.trace) {
         (Some(one), Some(other)) => match one.first_difference(&other) {

@@ -21,6 +21,7 @@ mod report;
 mod seeds;
 mod served;
 mod service;
+mod soak;
 mod terms;
 mod witnesses;
 
@@ -30,5 +31,6 @@ pub use gate::{Fingerprint, fingerprint, repeat};
 pub use live::{LiveError, LiveOptions, NodeArguments, execute_live, live_report, node_main};
 pub use report::{report, reported_check, reported_verdict};
 pub use seeds::{default_jobs, in_order};
+pub use soak::{Round, Soak, repeatable, soak};
 pub use stormglass_nodes::plant::Bug;
 pub use terms::strayed_ppm_max;

@@ -66,6 +66,13 @@ impl Desk {
         self.state().upgraded.contains(&node).then_some(NEWEST_VERSION)
     }
 
+    /// Nothing that was asked for is wanted any more, nor remembered to be done: orders are numbered anew.
+    pub(super) fn clear(&self) {
+        let mut state = self.state();
+        state.waiting.clear();
+        state.done.clear();
+    }
+
     /// The next node that has no switch here and is to be told to stop: it is a process of its own.
     pub(super) async fn next_to_stop(&self) -> u64 {
         loop {

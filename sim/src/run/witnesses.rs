@@ -52,13 +52,31 @@ impl Witnesses {
             reigns: Reigns::default(),
             latest: VirtualTime::default(),
         };
-        let watch = Arc::new(Mutex::new(watch));
-        let (record, violated, online) = (Record::default(), Arc::default(), Arc::default());
+        Self::of(schedule, Arc::new(Mutex::new(watch)), Arc::default())
+    }
+
+    /// Witnesses who learn of the nodes from `watch`, and of the clients by themselves.
+    fn of(schedule: &Schedule, watch: Arc<Mutex<Watch>>, violated: Arc<Notify>) -> Self {
+        let (record, online) = (Record::default(), Arc::default());
         if schedule.expect.is_none() {
             let (online, violated) = (Arc::clone(&online), Arc::clone(&violated));
             record.tell(Box::new(Following { online, violated }));
         }
         Self { record, watch, online, violated, finished: Arc::default() }
+    }
+
+    /// Witnesses of the next round of a long run, of the same nodes: what clients do is recorded anew, and what is
+    /// settled is forgotten.
+    pub(super) fn next_round(&self, schedule: &Schedule, judges_lines: bool) -> Self {
+        let mut watch = self.watch();
+        watch.invariants.forget_settled();
+        watch.coherence.begin_round(Drift { fast_ppm_max: strayed_ppm_max(schedule) });
+        watch.judges_lines = judges_lines;
+        watch.elections.clear();
+        watch.campaigns = 0;
+        watch.reigns.forget_past();
+        drop(watch);
+        Self::of(schedule, Arc::clone(&self.watch), Arc::clone(&self.violated))
     }
 
     pub(super) fn watch(&self) -> MutexGuard<'_, Watch> {

@@ -144,7 +144,7 @@ impl<S: Service> Worker<S> {
         let kind = turns[(turn % turns.len() as u64) as usize];
         let produces = (turn / turns.len() as u64).is_multiple_of(2);
         let at_topics = topics(kind).map(|_| AtTopics::new(&record.at_topics));
-        let numbers = Numbers::new(spec.keys, spec.skew);
+        let numbers = Numbers::new(spec.keys_before, spec.keys, spec.skew);
         Self { client: asker.number(), service, spec, rng, record, until, numbers, kind, produces, at_topics }
     }
 

@@ -38,7 +38,7 @@ pub(super) struct Producer {
 impl<S: Service> Worker<S> {
     /// Gives the topics their settings, as each client does before it uses them.
     pub(super) async fn declare_topics(&mut self, prefix: &str) {
-        for number in 1..=self.numbers.most() {
+        for number in self.numbers.all() {
             let topic = format!("{prefix}-{number}");
             let (dead_letter, attempts_max) = (dead_letter_of(&topic), self.spec.queue.attempts_max);
             self.until_declared(Call::DeclareTopic { topic, attempts_max, dead_letter }).await;
@@ -151,7 +151,7 @@ impl<S: Service> Worker<S> {
     /// does not turn up then. Ends when the topics are seen to be empty, or when the time is up.
     pub(super) async fn drain(&mut self, prefix: &str) {
         let mut left_us = self.spec.drain_us_max();
-        let topics = (1..=self.numbers.most()).map(|number| format!("{prefix}-{number}"));
+        let topics = self.numbers.all().map(|number| format!("{prefix}-{number}"));
         let topics: Vec<String> = topics.flat_map(|topic| [topic.clone(), dead_letter_of(&topic)]).collect();
         for topic in topics {
             while left_us > 0 && !self.drain_some(&topic).await {

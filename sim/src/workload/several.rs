@@ -33,7 +33,7 @@ enum Step {
 impl<S: Service> Worker<S> {
     /// Declares the semaphores, as each client does before it uses them.
     pub(super) async fn declare_semaphores(&mut self) {
-        for number in 1..=self.numbers.most() {
+        for number in self.numbers.all() {
             let resource = format!("semaphore-{number}");
             let permits = self.spec.locks.permits;
             self.until_declared(Call::DeclareSemaphore { resource, permits }).await;

@@ -96,7 +96,19 @@ pub(crate) fn one_committed() -> Vec<Step> {
     .concat()
 }
 
+/// Judges the steps, twice: also by a set that forgets after every step what is settled, and must judge alike.
 pub(crate) fn run(steps: &[Step]) -> (InvariantSet, Result<(), String>) {
+    let (set, result) = observe(steps, |_| {});
+    let (forgetful, other) = observe(steps, InvariantSet::forget_settled);
+    assert_eq!(result, other, "a set that forgets judges otherwise");
+    let violations = |set: &InvariantSet| -> Vec<_> {
+        set.report().into_iter().filter_map(|report| report.violation).collect()
+    };
+    assert_eq!(violations(&set), violations(&forgetful), "a set that forgets judges otherwise");
+    (set, result)
+}
+
+fn observe(steps: &[Step], then: impl Fn(&mut InvariantSet)) -> (InvariantSet, Result<(), String>) {
     let mut set = InvariantSet::new(1..=3);
     for (time, (node, event)) in (1..).zip(steps) {
         if matches!(event, NodeEvent::Durable { .. }) && set.shadow().node(*node).write.is_none() {
@@ -108,6 +120,7 @@ pub(crate) fn run(steps: &[Step]) -> (InvariantSet, Result<(), String>) {
             assert!(at_the_end, "too early: {violation}");
             return (set, Err(violation.invariant.to_owned()));
         }
+        then(&mut set);
     }
     (set, Ok(()))
 }

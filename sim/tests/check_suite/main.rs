@@ -10,6 +10,7 @@ mod exercise;
 mod guarded;
 mod histories;
 mod invariants;
+mod invariants_forget;
 mod invariants_members;
 mod invariants_snapshots;
 mod linearizability;

@@ -11,7 +11,7 @@ use super::support::{Place, SHORT, VACUOUS, run_in};
 fn every_command_explains_itself() {
     let place = Place::new();
     for command in
-        ["", "list", "run", "replay", "check", "live", "measure", "meta", "cluster", "bench", "bugs"]
+        ["", "list", "run", "replay", "check", "live", "measure", "soak", "meta", "cluster", "bench", "bugs"]
     {
         let arguments: Vec<&str> = [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
         let ended = place.run(&arguments);

@@ -141,3 +141,47 @@ fn a_planted_bug_is_found_and_its_folder_replays_to_the_same_end() {
     assert_eq!((again.verdict, &again.trace_hash), (Verdict::Invalid, &first.trace_hash));
     assert_eq!(again.reasons, first.reasons);
 }
+
+#[test]
+fn a_soak_shows_round_after_round_and_what_they_come_to() {
+    let place = Place::with(&[("short.toml", SHORT)]);
+    let ended = place.run(&["soak", "short.toml", "--seed", "7", "--rounds", "3"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
+    assert_eq!(place.files(), ["short.toml"]);
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    for (number, line) in (1..=3).zip(&lines) {
+        assert!(line.starts_with(&format!("round {number:>5}  ")) && line.contains("  valid  "), "{line}");
+    }
+    assert!(lines[4].starts_with("3 rounds, ") && lines[4].ends_with(" 3 faults: valid"), "{}", ended.stdout);
+    assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{}", ended.stdout);
+
+    let json =
+        || place.run(&["soak", "short.toml", "--seed", "7", "--rounds", "2", "--format", "json"]).stdout;
+    let first = json();
+    assert_eq!(first, json());
+    let rounds: Vec<serde_json::Value> =
+        first.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
+    let run = report(&place.run(&["run", "short.toml", "--format", "json", "--seed", "7"]).stdout);
+    assert_eq!(rounds.len(), 2);
+    assert_eq!(rounds[0]["trace_hash"], run.trace_hash.as_str(), "the first round is the run of this seed");
+    assert_ne!(rounds[1]["seed"], 7);
+}
+
+#[test]
+fn a_round_that_is_not_valid_ends_the_soak_and_leaves_a_folder() {
+    let place = Place::with(&[("vacuous.toml", VACUOUS)]);
+    let ended = place.run(&["soak", "vacuous.toml", "--seed", "3", "--out", "kept"]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stdout);
+    assert!(
+        ended.stdout.starts_with("round     1  ") && !ended.stdout.contains("round     2"),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended.stdout.ends_with("replay: stormglass soak vacuous.toml --seed 3 --rounds 1\n"),
+        "{}",
+        ended.stdout
+    );
+    assert!(ended.stderr.contains("its schedule.toml is that round by itself"), "{}", ended.stderr);
+    assert_left(&place, "kept/vacuous-3");
+}

@@ -113,6 +113,15 @@ fn one_bad_file_of_a_catalogue_hides_none_of_the_others_but_fails_the_list() {
 
 #[cfg(not(feature = "planted-bugs"))]
 #[test]
+fn what_changes_the_nodes_for_good_is_no_soak() {
+    let upgrade =
+        SHORT.replace("kind = \"crash\"\ntarget = \"follower\"", "kind = \"upgrade\"\ntarget = \"all\"");
+    let place = Place::with(&[("upgrade.toml", &upgrade)]);
+    let said = refused(&place, &["soak", "upgrade.toml"]);
+    assert!(said.contains("faults of kind upgrade, after which its nodes are not what they were"), "{said}");
+}
+
+#[test]
 fn a_build_without_planted_bugs_plants_none() {
     let place = Place::with(&[("short.toml", SHORT)]);
     let said = refused(&place, &["run", "short.toml", "--plant", "vote-not-persisted"]);

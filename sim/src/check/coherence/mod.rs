@@ -68,6 +68,12 @@ impl Coherence {
         result
     }
 
+    /// From now on other keys are used, and clocks stray no further than this. Of the keys of before everything is
+    /// forgotten: nothing that is still said of them is judged by what came before.
+    pub fn begin_round(&mut self, drift: Drift) {
+        self.view.begin_round(drift);
+    }
+
     /// What each rule has seen so far. One that had nothing to judge is left out: a run need not have near-caches,
     /// and whether one that should has them is seen by the reads that clients got from them.
     #[must_use]

@@ -71,6 +71,11 @@ impl View {
         self.recalled.remove(&node);
     }
 
+    pub(super) fn begin_round(&mut self, drift: Drift) {
+        self.drift = drift;
+        self.keys.clear();
+    }
+
     fn of(&mut self, key: &str) -> &mut Key {
         if !self.keys.contains_key(key) {
             self.keys.insert(key.to_owned(), Key::default());

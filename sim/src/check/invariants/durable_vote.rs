@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::members::{is_quorum, show};
+use super::shadow::Settled;
 use super::{Invariant, Judgement, Shadow};
 use crate::history::{NodeEvent, NodeRole};
 
@@ -25,6 +26,10 @@ impl Invariant for DurableVote {
 
     fn source(&self) -> &'static str {
         "Raft paper, Figure 2 (persistent state), sections 5.2 and 6"
+    }
+
+    fn forget_before(&mut self, settled: Settled) {
+        self.given.retain(|(_, term), _| *term >= settled.term);
     }
 
     fn before(&mut self, shadow: &Shadow, node: u64, event: &NodeEvent) -> Judgement {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::shadow::Settled;
 use super::{Invariant, Judgement, Shadow};
 use crate::history::{NodeEvent, NodeRole};
 
@@ -18,6 +19,10 @@ impl Invariant for ElectionSafety {
 
     fn source(&self) -> &'static str {
         "Raft paper, Figure 3 and section 5.2"
+    }
+
+    fn forget_before(&mut self, settled: Settled) {
+        self.leaders.retain(|term, _| *term >= settled.term);
     }
 
     fn before(&mut self, _shadow: &Shadow, node: u64, event: &NodeEvent) -> Judgement {

@@ -1,13 +1,14 @@
 //! Log matching: if two logs hold an entry of the same index and term, they are equal up to it.
 
-use super::{Invariant, Judgement, Shadow, ShadowSlot};
+use super::shadow::Settled;
+use super::{Invariant, Judgement, Numbered, Shadow, ShadowSlot};
 use crate::history::NodeEvent;
 
 /// The invariant.
 #[derive(Debug, Default)]
 pub(super) struct LogMatching {
     /// By index, from 1: what entries were ever held there, of one term each. Few, mostly one.
-    held: Vec<Vec<Held>>,
+    held: Numbered<Vec<Held>>,
 }
 
 /// The one entry of an index and a term.
@@ -40,7 +41,7 @@ impl Invariant for LogMatching {
             NodeEvent::Started { snapshot, .. } => {
                 let covered = snapshot.as_ref().map_or(0, |snapshot| snapshot.index);
                 let mut judged = false;
-                for (index, slot) in (1..).zip(log).filter(|(index, _)| *index > covered) {
+                for (index, slot) in log.after(covered) {
                     judged |= self.matches(node, index, slot)?;
                 }
                 Ok(judged)
@@ -48,16 +49,20 @@ impl Invariant for LogMatching {
             _ => Ok(false),
         }
     }
+
+    fn forget_before(&mut self, settled: Settled) {
+        self.held.forget_before(settled.index);
+    }
 }
 
 impl LogMatching {
     fn matches(&mut self, node: u64, index: u64, slot: &ShadowSlot) -> Judgement {
         let term = slot.slot.term;
-        let position = usize::try_from(index - 1).expect("a log in memory has fewer entries");
-        if self.held.len() <= position {
-            self.held.resize_with(position + 1, Vec::new);
+        while self.held.last_number() < index {
+            self.held.push(Vec::new());
         }
-        let held = &mut self.held[position];
+        // What is forgotten is in the snapshots of all nodes.
+        let Some(held) = self.held.get_mut(index) else { return Ok(false) };
         let Some(&Held { prefix, first, .. }) = held.iter().find(|held| held.term == term) else {
             held.push(Held { term, prefix: slot.prefix, first: node });
             return Ok(true);

@@ -29,11 +29,13 @@ mod leader_completeness;
 mod log_matching;
 mod members;
 mod monotonicity;
+mod numbered;
 mod set;
 mod shadow;
 mod shadow_node;
 mod state_machine_safety;
 
+pub use numbered::Numbered;
 pub use set::{InvariantReport, InvariantSet, Violation};
 pub use shadow::{Committed, Shadow};
 pub use shadow_node::{ShadowNode, ShadowSlot, Write};
@@ -41,6 +43,7 @@ pub use shadow_node::{ShadowNode, ShadowSlot, Write};
 use std::fmt::Debug;
 
 use crate::history::NodeEvent;
+use shadow::Settled;
 
 /// `Ok(true)` if the event was judged and is as it should be, `Ok(false)` if it was none of this
 /// invariant's business, or what is wrong.
@@ -58,6 +61,9 @@ trait Invariant: Debug + Send {
     fn before(&mut self, _shadow: &Shadow, _node: u64, _event: &NodeEvent) -> Judgement {
         Ok(false)
     }
+
+    /// Forgets what no event will ask for again.
+    fn forget_before(&mut self, _settled: Settled) {}
 
     /// Judges an event against the cluster as it is with it.
     fn after(&mut self, _shadow: &Shadow, _node: u64, _event: &NodeEvent) -> Judgement {

@@ -17,6 +17,7 @@ use super::leader_append_only::LeaderAppendOnly;
 use super::leader_completeness::LeaderCompleteness;
 use super::log_matching::LogMatching;
 use super::monotonicity::Monotonicity;
+use super::shadow::Settled;
 use super::state_machine_safety::StateMachineSafety;
 use super::{Invariant, Judgement, Shadow};
 use crate::check::{CheckReport, Verdict};
@@ -128,6 +129,10 @@ macro_rules! all_invariants {
                 result
             }
 
+            fn forget_before(&mut self, settled: Settled) {
+                $(self.$field.invariant.forget_before(settled);)+
+            }
+
             fn reports(&self) -> Vec<&InvariantReport> {
                 vec![$(&self.$field.report),+]
             }
@@ -195,6 +200,15 @@ impl InvariantSet {
         let before = self.all.before(&self.shadow, at, node, event);
         self.shadow.take(node, event);
         before.and(self.all.after(&self.shadow, at, node, event))
+    }
+
+    /// Forgets what is settled: entries that all nodes have put into snapshots, and terms that all have left. As
+    /// long as no node loses its disk, or starts from an older snapshot than the one that let it forget, nothing is judged otherwise for it, and a long run takes no more memory than
+    /// a short one.
+    pub fn forget_settled(&mut self) {
+        let settled = self.shadow.settled();
+        self.shadow.forget_before(settled);
+        self.all.forget_before(settled);
     }
 
     /// What each invariant has seen so far.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Numbered;
 use super::shadow_node::{ShadowNode, ShadowSlot};
 use crate::history::{Change, MembersSeen, NodeEvent, SnapshotSeen};
 
@@ -14,11 +15,20 @@ pub struct Committed {
     pub term: u64,
 }
 
+/// How far the past is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Settled {
+    /// Entries before this one are.
+    pub(super) index: u64,
+    /// Terms before this one are.
+    pub(super) term: u64,
+}
+
 /// The cluster.
 #[derive(Clone, Debug)]
 pub struct Shadow {
     nodes: BTreeMap<u64, ShadowNode>,
-    committed: Vec<Committed>,
+    committed: Numbered<Committed>,
     committed_in_term: BTreeMap<u64, u64>,
     /// By the index of the entry that brought them, 0 for the first: the members that anybody ever went by.
     configurations: BTreeMap<u64, MembersSeen>,
@@ -30,7 +40,7 @@ impl Shadow {
         voters.sort_unstable();
         Self {
             nodes: voters.iter().map(|node| (*node, ShadowNode::default())).collect(),
-            committed: Vec::new(),
+            committed: Numbered::new(),
             committed_in_term: BTreeMap::new(),
             configurations: BTreeMap::from([(0, MembersSeen { voters, ..MembersSeen::default() })]),
         }
@@ -48,16 +58,16 @@ impl Shadow {
         self.nodes.iter().map(|(node, state)| (*node, state))
     }
 
-    /// What is known to be committed, from index 1.
+    /// The last index that is known to be committed.
     #[must_use]
-    pub fn committed(&self) -> &[Committed] {
-        &self.committed
+    pub fn last_committed(&self) -> u64 {
+        self.committed.last_number()
     }
 
     /// The committed entry at `index`, from 1.
     #[must_use]
     pub fn committed_at(&self, index: u64) -> Option<&Committed> {
-        self.committed.get(usize::try_from(index.checked_sub(1)?).ok()?)
+        self.committed.get(index)
     }
 
     /// The highest index that was committed in a term before `term`.
@@ -97,7 +107,7 @@ impl Shadow {
         let Some(committed) = self.committed_at(*index) else {
             return Err(format!(
                 "a snapshot covers entries up to {index}, but only {} are known to be committed",
-                self.committed.len()
+                self.last_committed()
             ));
         };
         let of = committed.slot.slot.term;
@@ -116,9 +126,25 @@ impl Shadow {
     }
 
     /// What a snapshot covers, as far as it is committed.
-    fn covered(&self, snapshot: Option<&SnapshotSeen>) -> Vec<ShadowSlot> {
-        let index = snapshot.map_or(0, |snapshot| usize::try_from(snapshot.index).unwrap_or(usize::MAX));
-        self.committed[..index.min(self.committed.len())].iter().map(|committed| committed.slot).collect()
+    fn covered(&self, snapshot: Option<&SnapshotSeen>) -> Numbered<ShadowSlot> {
+        let index = snapshot.map_or(0, |snapshot| snapshot.index);
+        self.committed.map_up_to(index.min(self.last_committed()), |committed| committed.slot)
+    }
+
+    /// What no event will ask for again, as long as every node keeps what it has: entries before the first of
+    /// these two, which all nodes have put into snapshots, and terms before the second, in which none of them votes
+    /// or leads any more.
+    pub(super) fn settled(&self) -> Settled {
+        let least = |of: fn(&ShadowNode) -> u64| self.nodes.values().map(of).min().unwrap_or(0);
+        Settled { index: least(|node| node.compacted), term: least(|node| node.term.min(node.durable_term)) }
+    }
+
+    /// Forgets what is settled. The entry at the index itself stays: what comes after it is told apart by the hash
+    /// over everything before.
+    pub(super) fn forget_before(&mut self, settled: Settled) {
+        self.nodes.values_mut().for_each(|node| node.log.forget_before(settled.index));
+        self.committed.forget_before(settled.index);
+        self.committed_in_term.retain(|_, last| *last >= settled.index);
     }
 
     /// Whether the event can follow what came before.
@@ -175,7 +201,7 @@ impl Shadow {
         }
         let covered = match event {
             NodeEvent::SnapshotReceived { snapshot } => self.covered(Some(snapshot)),
-            _ => Vec::new(),
+            _ => Numbered::new(),
         };
         let Some(state) = self.nodes.get_mut(&node) else { return };
         match event {
@@ -231,16 +257,17 @@ impl Shadow {
     /// Extends what is committed by what this node committed, if it is an extension.
     fn commit(&mut self, node: u64, index: u64) {
         let state = &self.nodes[&node];
-        let known = self.committed.len();
+        let known = self.committed.last_number();
         let agrees = known == 0
-            || state.log.get(known - 1).map(|slot| slot.prefix)
-                == self.committed.last().map(|c| c.slot.prefix);
-        let to = usize::try_from(index).unwrap_or(usize::MAX).min(state.log.len());
+            || state.slot(known).map(|slot| slot.prefix) == self.committed.last().map(|c| c.slot.prefix);
+        let to = index.min(state.last_index());
         if !agrees || to <= known {
             return;
         }
         let term = state.term;
-        self.committed.extend(state.log[known..to].iter().map(|slot| Committed { slot: *slot, term }));
-        self.committed_in_term.insert(term, to as u64);
+        for (_, slot) in state.log.after(known).take_while(|(index, _)| *index <= to) {
+            self.committed.push(Committed { slot: *slot, term });
+        }
+        self.committed_in_term.insert(term, to);
     }
 }

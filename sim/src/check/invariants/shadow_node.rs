@@ -2,6 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::Numbered;
 use crate::history::{Change, LogSlot, MembersSeen, NodeRole};
 
 /// A log slot, and a hash over it and everything before it.
@@ -24,7 +25,7 @@ pub struct ShadowNode {
     pub role: NodeRole,
     /// Its log in memory, from index 1; while it is down, its last. What a snapshot covers is in it: it is
     /// what was committed.
-    pub log: Vec<ShadowSlot>,
+    pub log: Numbered<ShadowSlot>,
     /// Its commit index in this life.
     pub commit: u64,
     /// The last index that its machine applied, or that the snapshot covers in whose state it is, in this
@@ -75,7 +76,7 @@ impl ShadowNode {
             up: false,
             term: 0,
             role: NodeRole::Follower,
-            log: Vec::new(),
+            log: Numbered::new(),
             commit: 0,
             applied: 0,
             compacted: 0,
@@ -94,13 +95,13 @@ impl ShadowNode {
     /// The index of its last entry.
     #[must_use]
     pub fn last_index(&self) -> u64 {
-        self.log.len() as u64
+        self.log.last_number()
     }
 
     /// Its slot at `index`, from 1.
     #[must_use]
     pub fn slot(&self, index: u64) -> Option<&ShadowSlot> {
-        self.log.get(usize::try_from(index.checked_sub(1)?).ok()?)
+        self.log.get(index)
     }
 
     /// Whether its log is durable up to `index`, and equal to the one that ends there with this prefix.
@@ -111,9 +112,7 @@ impl ShadowNode {
 
     /// Entries after `index` that change members or version, in order.
     pub fn changes_after(&self, index: u64) -> impl Iterator<Item = (u64, Change)> {
-        let first = usize::try_from(index).unwrap_or(usize::MAX).min(self.log.len());
-        let slots = (first as u64 + 1..).zip(&self.log[first..]);
-        slots.filter_map(|(index, held)| held.slot.change.map(|change| (index, change)))
+        self.log.after(index).filter_map(|(index, held)| held.slot.change.map(|change| (index, change)))
     }
 
     pub(super) fn push(&mut self, slot: LogSlot) {
@@ -122,9 +121,9 @@ impl ShadowNode {
     }
 
     /// It has started: its disk holds a snapshot of `covered`, and the log after that.
-    pub(super) fn start(&mut self, covered: Vec<ShadowSlot>, log: &[LogSlot]) {
+    pub(super) fn start(&mut self, covered: Numbered<ShadowSlot>, log: &[LogSlot]) {
         self.up = true;
-        self.commit = covered.len() as u64;
+        self.commit = covered.last_number();
         self.applied = self.commit;
         self.compacted = self.commit;
         self.log = covered;
@@ -135,15 +134,17 @@ impl ShadowNode {
 
     pub(super) fn truncate(&mut self, from: u64) {
         let keep = from.saturating_sub(1);
-        self.log.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
+        self.log.truncate(keep);
         self.keep_durable(keep);
     }
 
     /// A snapshot of `covered` has taken the place of its log.
-    pub(super) fn replace_log(&mut self, covered: Vec<ShadowSlot>) {
-        let equal =
-            self.log.iter().zip(&covered).take_while(|(one, other)| one.prefix == other.prefix).count();
-        self.keep_durable(equal as u64);
+    pub(super) fn replace_log(&mut self, covered: Numbered<ShadowSlot>) {
+        let differs = |(index, held): &(u64, &ShadowSlot)| {
+            covered.get(*index).is_none_or(|other| other.prefix != held.prefix)
+        };
+        let equal = self.log.after(0).find(differs).map_or(self.last_index(), |(index, _)| index - 1);
+        self.keep_durable(equal);
         self.log = covered;
         self.commit = self.last_index();
         self.compacted = self.commit;

@@ -2,14 +2,15 @@
 //! applied in order, and leads to the same state. A snapshot covers nothing but what is committed, and leads to
 //! the state that its last entry leads to; and only what was applied is let go of.
 
-use super::{Invariant, Judgement, Shadow, ShadowNode};
+use super::shadow::Settled;
+use super::{Invariant, Judgement, Numbered, Shadow, ShadowNode};
 use crate::history::{LogSlot, NodeEvent};
 
 /// The invariant.
 #[derive(Debug, Default)]
 pub(super) struct StateMachineSafety {
     /// From index 1: the entry first applied there, the state after it, and the node.
-    applied: Vec<(LogSlot, u64, u64)>,
+    applied: Numbered<(LogSlot, u64, u64)>,
 }
 
 impl Invariant for StateMachineSafety {
@@ -43,13 +44,17 @@ impl Invariant for StateMachineSafety {
             _ => Ok(false),
         }
     }
+
+    fn forget_before(&mut self, settled: Settled) {
+        self.applied.forget_before(settled.index);
+    }
 }
 
 fn committed(shadow: &Shadow, own: &ShadowNode, index: u64) -> Judgement {
     if index > own.last_index() {
         return Err(format!("the commit index is {index}, but the log ends at {}", own.last_index()));
     }
-    let common = index.min(shadow.committed().len() as u64);
+    let common = index.min(shadow.last_committed());
     let known = shadow.committed_at(common).map(|committed| committed.slot.prefix);
     if own.slot(common).map(|slot| slot.prefix) == known {
         Ok(true)
@@ -103,13 +108,12 @@ fn keeps_committed(shadow: &Shadow, own: &ShadowNode, from: u64) -> Judgement {
 
 impl StateMachineSafety {
     fn same_everywhere(&mut self, node: u64, index: u64, slot: LogSlot, state: u64) -> Judgement {
-        let position = usize::try_from(index - 1).unwrap_or(usize::MAX);
-        if position == self.applied.len() {
+        if index == self.applied.last_number() + 1 {
             self.applied.push((slot, state, node));
             return Ok(true);
         }
         // Beyond the next index only after a violation of the order, which was reported.
-        let Some((first_slot, first_state, first)) = self.applied.get(position).copied() else {
+        let Some((first_slot, first_state, first)) = self.applied.get(index).copied() else {
             return Ok(false);
         };
         if slot != first_slot {
@@ -120,8 +124,7 @@ impl StateMachineSafety {
 
     /// Whether others were in this state after the entry at `index`. Whoever took the snapshot was.
     fn in_state(&self, index: u64, state: u64) -> Judgement {
-        let position = usize::try_from(index.saturating_sub(1)).unwrap_or(usize::MAX);
-        let (_, first_state, first) = self.applied.get(position).ok_or_else(|| {
+        let (_, first_state, first) = self.applied.get(index).ok_or_else(|| {
             format!("a snapshot up to {index} took a machine's place, but no machine has applied that entry")
         })?;
         same_state(index, state, *first_state, *first)

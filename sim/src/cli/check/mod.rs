@@ -2,7 +2,6 @@
 
 mod arguments;
 mod foreign;
-mod memory;
 mod own;
 mod source;
 
@@ -16,7 +15,7 @@ pub(super) use arguments::{CheckArguments, HistoryFormat, HistoryModel};
 use source::Source;
 
 use super::args::Format;
-use super::{Stopwatch, UsageError, output};
+use super::{Stopwatch, UsageError, memory, output};
 use crate::check::{CheckReport, Verdict};
 use crate::run;
 
