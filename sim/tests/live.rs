@@ -105,8 +105,9 @@ for_ms = 3_000
 const IMPOSSIBLE: &str = r#"claim = "X."
 
 [[faults]]
-kind = "power-loss"
+kind = "clock-drift"
 target = "all"
+ppm = 100
 at_ms = 6_000
 for_ms = 1_000
 
@@ -248,8 +249,8 @@ fn what_cannot_be_done_is_named_before_anything_is_started() {
     assert_eq!(output.status.code(), Some(64));
     let said = String::from_utf8_lossy(&output.stderr);
     let expected = "error: impossible with seed 1 asks for what cannot be done to real processes: \
-         fault `power-loss` (once): what a killed process has written survives in the system's page cache; \
-         fault `disk-stall` (once): a real disk cannot be stopped without root\n\
+         fault `disk-stall` (once): a real disk cannot be stopped without root; \
+         fault `clock-drift` (once): the processes of one machine share its clock\n\
          hint: `stormglass run impossible.toml --seed 1` runs it in the simulator\n";
     assert_eq!(said, expected);
     assert_eq!(

@@ -13,13 +13,14 @@
 //! | `redis` | the Redis servers in which nodes keep their logs, if they do |
 //! | `gate` | clients that stand still |
 //! | `clock` | true time |
+//! | `volatile` | disks that lose what was not synced with their process |
 //! | `surface` | the nemesis's levers |
 //!
 //! Invariants:
 //! * No process outlives the world, however that ends.
 //! * A node that ends without having been told to is a finding: it ends the run.
 //!
-//! Deliberately absent: any shaping of disks and clocks, and repeatability. A seed brings back the schedule of
+//! Deliberately absent: disks that are slow, stall or tear, any shaping of clocks, and repeatability. A seed brings back the schedule of
 //! faults and what clients draw, not what the machine does.
 
 mod clock;
@@ -29,6 +30,7 @@ mod proxy;
 mod redis;
 mod refuse;
 mod surface;
+mod volatile;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,6 +60,7 @@ pub use self::processes::{FORGOT, STOP, die_with_parent};
 pub use self::proxy::FrameCounts;
 pub use self::redis::{RedisHome, RedisProcess, redis_is_wanting, redis_version, serve_under};
 pub use self::refuse::{LATENCY_US_MIN, refusals};
+pub use self::volatile::{Volatile, VolatileDisk, VolatileFile};
 pub use self::words::{Teller, Word};
 
 /// How often it is looked whether a node has ended of its own.

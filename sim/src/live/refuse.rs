@@ -59,10 +59,10 @@ pub fn refusals(schedule: &Schedule) -> Vec<String> {
 /// Why faults of this kind are beyond a live run; `None` if they are not.
 const fn why_not(kind: FaultKind) -> Option<&'static str> {
     match kind {
-        FaultKind::PowerLoss => Some("what a killed process has written survives in the system's page cache"),
         FaultKind::DiskStall => Some("a real disk cannot be stopped without root"),
         FaultKind::ClockDrift => Some("the processes of one machine share its clock"),
         FaultKind::Crash
+        | FaultKind::PowerLoss
         | FaultKind::Pause
         | FaultKind::Partition
         | FaultKind::OneWay

@@ -43,8 +43,8 @@ impl Surface for LiveWorld {
         self.shared.processes().running.contains_key(&node)
     }
 
-    /// Of losses of power, only that of a node whose Redis is emptied is not refused before a live run. What its own
-    /// folder holds then was synced long ago.
+    /// Where the schedule takes the power of nodes, they keep in memory what they have not synced (`volatile`), so that
+    /// every kill is a loss of power. How much was lost nobody lives to tell.
     fn crash(&self, node: u64, _power_loss: bool) -> CrashEffect {
         self.shared.proxies.goes_on(Process::Node(node));
         CrashEffect { killed: self.shared.kill(node), ..CrashEffect::default() }

@@ -16,8 +16,8 @@ use stormglass_nodes::storage::StorageError;
 use stormglass_nodes::tokio_env::{TokioConfig, TokioEnv};
 use tokio::sync::Notify;
 
-use crate::live::{FORGOT, STOP, Teller, Word, die_with_parent};
-use crate::plan::load_schedule;
+use crate::live::{FORGOT, STOP, Teller, Volatile, Word, die_with_parent};
+use crate::plan::{FaultKind, load_schedule};
 use crate::run::execute::select_bug;
 use crate::run::program::{configured, events_of, redis_at};
 
@@ -74,6 +74,7 @@ fn run(arguments: NodeArguments) -> Result<(), Broken> {
     config.raft.version = arguments.speaks.unwrap_or(config.raft.version);
     config.redis = arguments.redis.map(|socket| redis_at(StreamAddress::Unix(socket), &schedule.storage));
     let plant = arguments.plant;
+    let loses_power = schedule.faults.iter().any(|fault| fault.action.kind() == FaultKind::PowerLoss);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()
@@ -98,7 +99,8 @@ fn run(arguments: NodeArguments) -> Result<(), Broken> {
         let port = env.listening_on().map_or(0, |place| place.port());
         teller.tell(&Word::Listens(port))?;
         let probe = Reports { teller, version_max: config.raft.version };
-        let ended = server::run_until(env.clone(), config, probe, stop.notified()).await;
+        let loses = Volatile::new(env.clone(), loses_power);
+        let ended = server::run_until(loses, config, probe, stop.notified()).await;
         env.shutdown().await;
         ended.map_err(Broken::from)
     });
