@@ -2,13 +2,15 @@
 
 use bytes::Bytes;
 
-use super::ClientError;
 use super::tests::{Bench, done};
+use super::{ClientConfig, ClientError, LockGuard};
 
+use crate::api::RequestBody;
 use crate::env::Env;
-use crate::ids::{ClusterTime, Sequence};
+use crate::ids::{ClientId, ClusterTime, FenceToken, NodeId, Sequence, SessionId};
 use crate::machine::{
-    Action, Command, LockAction, LockError, LockMode, LockQuery, LockReply, LockRequest, Query, Reply,
+    Action, Command, FORCED_RELEASES_KEPT, LockAction, LockError, LockMode, LockQuery, LockReply,
+    LockRequest, Query, Reply,
 };
 
 #[test]
@@ -78,4 +80,127 @@ fn an_acquire_that_nobody_awaits_any_more_ends_up_holding_nothing() {
     let state = bench.machine.query(&Query::Lock(query));
     let Ok(Reply::Lock(LockReply::State(state))) = state else { panic!() };
     assert_eq!(state.holders, vec![], "held for a caller that is gone");
+}
+
+/// Lets the client's own time go by, and answers what it sends meanwhile.
+fn go_on(bench: &mut Bench, us: u64) {
+    for _ in 0..us / 100_000 {
+        bench.env.advance_us(100_000);
+        bench.serve();
+        // What is asked in answer to an answer.
+        bench.env.advance_us(0);
+        bench.serve();
+    }
+}
+
+/// Another session, which the test keeps, and what it does.
+fn another(bench: &mut Bench) -> SessionId {
+    let opened = apply(bench, &Command::OpenSession { lease_us: 3_600_000_000 });
+    let Ok(Reply::SessionOpened { session }) = opened else { panic!("{opened:?}") };
+    session
+}
+
+fn apply(bench: &mut Bench, command: &Command) -> crate::machine::Outcome {
+    bench.index = bench.index.next();
+    bench.machine.apply(bench.index, ClusterTime(bench.env.now().0), command).outcome
+}
+
+fn force(bench: &mut Bench, by: SessionId, number: u64, resource: &str, token: FenceToken) {
+    let (resource, reason) = (resource.to_owned(), "stuck".to_owned());
+    let action = Action::Lock(LockAction::ForceRelease { resource, token, reason });
+    let (sequence, lowest_open) = (Sequence(number), Sequence(number));
+    let command = Command::Once { session: by, sequence, lowest_open, open_below: Vec::new(), action };
+    assert_eq!(apply(bench, &command), Ok(Reply::Done));
+}
+
+fn held(bench: &mut Bench, resource: &'static str) -> LockGuard {
+    let acquired =
+        bench.begin(move |client| async move { client.try_acquire(resource, LockMode::Exclusive).await });
+    bench.serve();
+    done(&acquired).expect("it was answered").expect("the lock is free")
+}
+
+#[test]
+fn who_lost_a_lock_to_an_operator_learns_it_with_the_next_keep_alive() {
+    let mut bench = Bench::ready();
+    let (taken, kept) = (held(&mut bench, "taken"), held(&mut bench, "kept"));
+    let guard = taken.clone();
+    let lost = bench.begin(|client| async move { client.lost(&guard).await });
+    let operator = another(&mut bench);
+    force(&mut bench, operator, 1, "taken", taken.token);
+    let lease_us = ClientConfig::new(ClientId(1), vec![NodeId(1)]).lease_us;
+    go_on(&mut bench, lease_us / 3 + 100_000);
+    assert!(!bench.client.believes(&taken), "a keep-alive was answered since");
+    assert_eq!(done(&lost), Some(()));
+    assert!(bench.client.believes(&kept) && bench.client.has_session(), "nobody took these");
+    // It is told of the same release with every keep-alive, and has looked.
+    let later = held(&mut bench, "later");
+    go_on(&mut bench, 10 * lease_us);
+    assert!(bench.client.believes(&kept) && bench.client.believes(&later));
+}
+
+#[test]
+fn a_lock_is_not_believed_in_beyond_a_lease_while_nobody_says_what_was_taken() {
+    let mut bench = Bench::ready();
+    let guard = held(&mut bench, "r");
+    let operator = another(&mut bench);
+    force(&mut bench, operator, 1, "r", guard.token);
+    let lease_us = ClientConfig::new(ClientId(1), vec![NodeId(1)]).lease_us;
+    // Other commands renew the session, and the questions are never answered.
+    for _ in 0..lease_us / 100_000 {
+        bench.env.advance_us(100_000);
+        let other = bench.begin(|client| async move { client.delete("a").await });
+        let asked = bench.requests().into_iter();
+        let commands = asked.filter(|(_, request)| matches!(request.body, RequestBody::Command(_))).collect();
+        bench.apply(commands);
+        assert!(matches!(done(&other), Some(Ok(_))));
+    }
+    assert!(bench.client.has_session());
+    assert!(!bench.client.believes(&guard), "it was taken a lease ago");
+}
+
+#[test]
+fn a_forced_release_that_is_no_longer_on_record_is_learnt_all_the_same() {
+    let mut bench = Bench::ready();
+    let guard = held(&mut bench, "r");
+    let operator = another(&mut bench);
+    force(&mut bench, operator, 1, "r", guard.token);
+    for number in 0..FORCED_RELEASES_KEPT as u64 {
+        let requests = vec![LockRequest { resource: "other".to_owned(), mode: LockMode::Exclusive }];
+        let action = Action::Lock(LockAction::Acquire { requests, wait_us: 0 });
+        let sequence = Sequence(2 + 2 * number);
+        let (lowest_open, open_below) = (sequence, Vec::new());
+        let command = Command::Once { session: operator, sequence, lowest_open, open_below, action };
+        let granted = apply(&mut bench, &command);
+        let Ok(Reply::Lock(LockReply::Granted { grants })) = granted else { panic!("{granted:?}") };
+        force(&mut bench, operator, 3 + 2 * number, "other", grants[0].token);
+    }
+    let lease_us = ClientConfig::new(ClientId(1), vec![NodeId(1)]).lease_us;
+    go_on(&mut bench, lease_us / 3 + 100_000);
+    assert!(!bench.client.believes(&guard));
+}
+
+#[test]
+fn a_session_that_was_closed_by_somebody_else_is_no_longer_believed_in_once_a_keep_alive_says_so() {
+    let mut bench = Bench::ready();
+    let guard = held(&mut bench, "r");
+    let held_on = guard.clone();
+    let lost = bench.begin(|client| async move { client.lost(&held_on).await });
+    let closed = apply(&mut bench, &Command::CloseSession { session: guard.session });
+    assert_eq!(closed, Ok(Reply::Done));
+    let lease_us = ClientConfig::new(ClientId(1), vec![NodeId(1)]).lease_us;
+    go_on(&mut bench, lease_us / 3 + 100_000);
+    assert!(!bench.client.has_session() && !bench.client.believes(&guard));
+    assert_eq!(done(&lost), Some(()));
+}
+
+#[test]
+fn a_command_that_finds_its_session_closed_ends_the_belief_in_it() {
+    let mut bench = Bench::ready();
+    let guard = held(&mut bench, "r");
+    apply(&mut bench, &Command::CloseSession { session: guard.session }).expect("closing never fails");
+    let other = bench.begin(|client| async move { client.delete("a").await });
+    bench.serve();
+    assert!(matches!(done(&other), Some(Err(ClientError::Unknown(_)))));
+    assert!(!bench.client.has_session() && !bench.client.believes(&guard));
 }

@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Unbounded};
 
+use super::holds::Holds;
 use super::rpc::Completed;
 use super::{Client, ClientError, LockGuard, State};
 use crate::api::RequestBody;
 use crate::env::Env;
-use crate::ids::{FenceToken, LocalTime, Sequence, SessionId};
-use crate::machine::{Action, Command, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, Reply};
+use crate::ids::{LocalTime, LogIndex, Sequence, SessionId};
+use crate::machine::{
+    Action, Command, LockQuery, LockReply, MachineError, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, Query, Reply,
+};
 use crate::marks;
 use crate::plant::{self, Bug};
 
@@ -28,8 +31,7 @@ pub(super) struct Session {
     pub(super) believed_until: LocalTime,
     /// Commands whose callers are gone, to be settled.
     unclaimed: Vec<Numbers>,
-    /// Locks granted and not given back. Tokens are unique for one resource only.
-    held: BTreeSet<(String, FenceToken)>,
+    pub(super) holds: Holds,
 }
 
 impl Session {
@@ -40,7 +42,7 @@ impl Session {
             open: BTreeSet::new(),
             believed_until,
             unclaimed: Vec::new(),
-            held: BTreeSet::new(),
+            holds: Holds::new(LogIndex(id.0), believed_until),
         }
     }
 
@@ -59,9 +61,10 @@ impl Session {
         self.numbers(Sequence(self.last_sequence.0 + 1)).is_some()
     }
 
-    /// Whether this lock was granted to it and not given back.
-    pub(super) fn holds(&self, guard: &LockGuard) -> bool {
-        self.id == guard.session && self.held.contains(&(guard.resource.clone(), guard.token))
+    /// When the belief in this lock ends or ended, if it was granted to it and not given back.
+    pub(super) fn belief_ends(&self, guard: &LockGuard) -> Option<LocalTime> {
+        let ends = self.holds.belief_ends(guard).filter(|_| self.id == guard.session)?;
+        Some(ends.min(self.believed_until))
     }
 }
 
@@ -126,16 +129,10 @@ impl<E: Env> Client<E> {
         self.belief_is_over(until).await;
     }
 
-    /// Returns once the client may no longer act on this lock: it was given back, or the session that holds it
-    /// was lost, closed or replaced.
+    /// Returns once the client may no longer act on this lock: it was given back, it was taken from the session by
+    /// force, or the session was lost, closed or replaced.
     pub async fn lost(&self, guard: &LockGuard) {
-        let until = |state: &State| {
-            state
-                .session
-                .as_ref()
-                .filter(|session| session.holds(guard))
-                .map(|session| session.believed_until)
-        };
+        let until = |state: &State| state.session.as_ref().and_then(|session| session.belief_ends(guard));
         self.belief_is_over(until).await;
     }
 
@@ -201,6 +198,9 @@ impl<E: Env> Client<E> {
         let session = numbers.session;
         let completed =
             self.call_command(numbers.command(action), attempt_timeout_us, extra_timeout_us).await?;
+        if completed.outcome == Err(MachineError::SessionExpired) {
+            self.lose(session);
+        }
         let renewed_by = completed.is_entry.then_some(completed.sent_at);
         let reply = completed.reply()?;
         if let Some(sent_at) = renewed_by {
@@ -236,14 +236,14 @@ impl<E: Env> Client<E> {
     /// A lock was granted.
     pub(super) fn note_held(&self, guard: &LockGuard) {
         if let Some(session) = self.state().session.as_mut().filter(|session| session.id == guard.session) {
-            session.held.insert((guard.resource.clone(), guard.token));
+            session.holds.grant(guard);
         }
     }
 
     /// A lock is about to be given back.
     pub(super) fn note_given_back(&self, guard: &LockGuard) {
         if let Some(session) = self.state().session.as_mut().filter(|session| session.id == guard.session) {
-            session.held.remove(&(guard.resource.clone(), guard.token));
+            session.holds.give_back(guard);
         }
         self.beliefs.send_replace(());
     }
@@ -267,10 +267,60 @@ impl<E: Env> Client<E> {
             }
             let body = RequestBody::Command(Command::KeepAlive { session: id });
             let completed = self.call(body, self.config.attempt_timeout_us, self.config.lease_us).await;
-            if let Ok(Completed { outcome: Ok(_), sent_at, .. }) = completed {
-                self.renew(id, sent_at);
+            match completed {
+                Ok(Completed { outcome: Ok(reply), sent_at, .. }) => {
+                    self.renew(id, sent_at);
+                    let taken_at = match reply {
+                        Reply::Renewed { taken_at } => taken_at,
+                        _ => LogIndex(0),
+                    };
+                    self.renew_holds(id, taken_at, sent_at).await;
+                }
+                // Whoever ended it, it is no more.
+                Ok(Completed { outcome: Err(MachineError::SessionExpired), .. }) => return self.lose(id),
+                _ => {}
             }
         }
+    }
+
+    /// The lease was renewed by a request sent at `sent_at`, and the last hold that may have been taken from the session
+    /// before was taken by the entry at `taken_at`: goes on believing in what is left.
+    async fn renew_holds(&self, id: SessionId, taken_at: LogIndex, sent_at: LocalTime) {
+        let may_lack = {
+            let state = self.state();
+            state.session.as_ref().is_some_and(|own| own.id == id && own.holds.may_lack(taken_at))
+        };
+        let mut left = None;
+        if may_lack {
+            let query = RequestBody::Query(Query::Lock(LockQuery::OfSession { session: id }));
+            let timeout_us = self.config.lease_us / KEEP_ALIVES_PER_LEASE;
+            let answer = self.call(query, self.config.attempt_timeout_us, timeout_us).await;
+            let Ok(Completed { outcome: Ok(Reply::Lock(LockReply::OfSession(locks))), .. }) = answer else {
+                marks::hit("client.what_is_left_is_not_known");
+                return;
+            };
+            left = Some(locks);
+        }
+        let (now, until) = (self.env.now(), self.renewed_until(sent_at));
+        if let Some(session) = self.state().session.as_mut().filter(|session| session.id == id) {
+            if let Some(left) = left {
+                session.holds.keep_only(&left, taken_at, now);
+            }
+            session.holds.renew(taken_at, now, until);
+        }
+        self.beliefs.send_replace(());
+    }
+
+    /// The cluster has said that this session is no more.
+    fn lose(&self, id: SessionId) {
+        let now = self.env.now();
+        if let Some(session) = self.state().session.as_mut().filter(|session| session.id == id)
+            && now < session.believed_until
+        {
+            marks::hit("client.session_ended_by_others");
+            session.believed_until = now;
+        }
+        self.beliefs.send_replace(());
     }
 
     /// The commands whose callers have gone away since the last time.

@@ -89,7 +89,7 @@ impl Machine {
         let outcome = match command {
             Command::Tick => Ok(Reply::Done),
             Command::OpenSession { lease_us } => self.open_session(*lease_us),
-            Command::KeepAlive { session } => self.sessions.renew(*session, time).map(|_| Reply::Done),
+            Command::KeepAlive { session } => self.keep_alive(*session),
             Command::CloseSession { session } => Ok(self.close_session(*session, &mut out)),
             Command::Once { session, sequence, lowest_open, open_below, action } => {
                 let by = Asker { session: *session, sequence: *sequence };
@@ -273,6 +273,11 @@ impl Machine {
         let session = SessionId(self.index.0);
         self.sessions.open(session, lease_us, self.time)?;
         Ok(Reply::SessionOpened { session })
+    }
+
+    fn keep_alive(&mut self, session: SessionId) -> Outcome {
+        self.sessions.renew(session, self.time)?;
+        Ok(self.locks.taken_from(session).map_or(Reply::Done, |taken_at| Reply::Renewed { taken_at }))
     }
 
     fn close_session(&mut self, session: SessionId, out: &mut Out) -> Reply {
