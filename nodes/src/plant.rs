@@ -135,6 +135,8 @@ bugs! {
     RedisMultiSplit = "redis-multi-split",
     /// An emptied Redis is taken for that of a new node.
     RedisEmptyAccepted = "redis-empty-accepted",
+    /// A client does not look what was taken from its session by force, and goes on believing in it.
+    GuardIgnoresForce = "guard-ignores-force",
 }
 
 impl Bug {

@@ -10,7 +10,7 @@ use crate::env::Env;
 use crate::ids::{ClientId, ClusterTime, FenceToken, NodeId, Sequence, SessionId};
 use crate::machine::{
     Action, Command, FORCED_RELEASES_KEPT, LockAction, LockError, LockMode, LockQuery, LockReply,
-    LockRequest, Query, Reply,
+    LockRequest, NewMessage, Query, QueueQuery, QueueReply, Reply,
 };
 
 #[test]
@@ -203,4 +203,75 @@ fn a_command_that_finds_its_session_closed_ends_the_belief_in_it() {
     bench.serve();
     assert!(matches!(done(&other), Some(Err(ClientError::Unknown(_)))));
     assert!(!bench.client.has_session() && !bench.client.believes(&guard));
+}
+
+/// Has an operation end without an answer, though all that it sends is applied; the session is kept alive.
+fn unanswered<T>(bench: &mut Bench, slot: &std::sync::Arc<std::sync::Mutex<Option<T>>>) -> T {
+    loop {
+        let (kept_alive, lost): (Vec<_>, Vec<_>) = bench.requests().into_iter().partition(|(_, request)| {
+            matches!(request.body, RequestBody::Command(Command::KeepAlive { .. }))
+        });
+        bench.apply(kept_alive);
+        bench.apply_unanswered(lost);
+        bench.env.advance_us(100_000);
+        if let Some(ended) = done(slot) {
+            return ended;
+        }
+    }
+}
+
+#[test]
+fn a_lock_granted_by_an_acquire_that_never_heard_of_it_is_given_back() {
+    let mut bench = Bench::ready();
+    let acquired = bench.begin(|client| async move { client.acquire("r", LockMode::Exclusive, 0).await });
+    let ended = unanswered(&mut bench, &acquired);
+    assert!(matches!(ended, Err(ClientError::Unknown(_))), "{ended:?}");
+    let lease_us = ClientConfig::new(ClientId(1), vec![NodeId(1)]).lease_us;
+    go_on(&mut bench, lease_us / 3 + 300_000);
+    let guard = held(&mut bench, "r");
+    assert!(bench.client.believes(&guard), "the session is not in its own way");
+}
+
+#[test]
+fn messages_delivered_to_nobody_come_back_before_their_visibility_ends() {
+    const HOUR_US: u64 = 3_600_000_000;
+    let mut bench = Bench::ready();
+    let put = bench.begin(|client| async move { client.enqueue("jobs", NewMessage::default()).await });
+    bench.serve();
+    assert!(matches!(done(&put), Some(Ok(_))));
+    let got = bench.begin(|client| async move { client.dequeue("jobs", 1, HOUR_US, 0).await });
+    let ended = unanswered(&mut bench, &got);
+    assert!(matches!(ended, Err(ClientError::Unknown(_))), "{ended:?}");
+    let lease_us = ClientConfig::new(ClientId(1), vec![NodeId(1)]).lease_us;
+    go_on(&mut bench, lease_us / 3 + 300_000);
+    let again = bench.begin(|client| async move { client.dequeue("jobs", 1, HOUR_US, 0).await });
+    bench.serve();
+    assert!(matches!(done(&again), Some(Ok(given)) if given.len() == 1), "it was rejected for its session");
+}
+
+#[test]
+fn a_dequeue_that_nobody_awaits_any_more_leaves_the_line() {
+    const HOUR_US: u64 = 3_600_000_000;
+    let mut bench = Bench::ready();
+    let env = bench.env.clone();
+    let gone = bench.begin(|client| async move {
+        let until = env.now().plus_us(100_000);
+        tokio::select! {
+            biased;
+            got = client.dequeue("jobs", 1, HOUR_US, HOUR_US) => Some(got),
+            () = env.sleep_until(until) => None,
+        }
+    });
+    bench.serve();
+    bench.env.advance_us(200_000);
+    assert_eq!(done(&gone), Some(None), "given up by the caller");
+    let lease_us = ClientConfig::new(ClientId(1), vec![NodeId(1)]).lease_us;
+    go_on(&mut bench, lease_us / 3 + 300_000);
+    let put = bench.begin(|client| async move { client.enqueue("jobs", NewMessage::default()).await });
+    bench.serve();
+    assert!(matches!(done(&put), Some(Ok(_))));
+    let query = Query::Queue(QueueQuery::Stats { topic: "jobs".to_owned() });
+    let stats = bench.machine.query(&query);
+    let Ok(Reply::Queue(QueueReply::Stats(stats))) = stats else { panic!("{stats:?}") };
+    assert_eq!((stats.ready, stats.in_flight), (1, 0), "it was delivered to nobody");
 }

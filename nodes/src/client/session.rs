@@ -5,6 +5,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use super::holds::Holds;
 use super::rpc::Completed;
+use super::unclaimed::{Claim, Unclaimed};
 use super::{Client, ClientError, LockGuard, State};
 use crate::api::RequestBody;
 use crate::env::Env;
@@ -29,8 +30,8 @@ pub(super) struct Session {
     /// Commands that somebody still waits for. The cluster lets go of all below the lowest.
     open: BTreeSet<Sequence>,
     pub(super) believed_until: LocalTime,
-    /// Commands whose callers are gone, to be settled.
-    unclaimed: Vec<Numbers>,
+    /// Commands whose callers are gone or do not know how they ended, to be settled.
+    unclaimed: Vec<Unclaimed>,
     pub(super) holds: Holds,
 }
 
@@ -173,8 +174,8 @@ impl<E: Env> Client<E> {
         self.once_as(&open.numbers, action, attempt_timeout_us, extra_timeout_us).await
     }
 
-    /// The same for a command that asks for a lock. If the caller goes away meanwhile, what comes of it is given
-    /// back.
+    /// The same for a command that asks for a lock or for messages. If the caller goes away meanwhile, or is told that
+    /// nobody knows how it ended, what comes of it is given back.
     pub(super) async fn once_claimed(
         &self,
         action: Action,
@@ -182,9 +183,11 @@ impl<E: Env> Client<E> {
         extra_timeout_us: u64,
     ) -> Result<(SessionId, Reply), ClientError> {
         let mut open = self.open_command()?;
-        open.is_for_a_lock = true;
+        open.claim = Some(Claim::of(&action));
         let done = self.once_as(&open.numbers, action, attempt_timeout_us, extra_timeout_us).await;
-        open.is_for_a_lock = false;
+        if !matches!(done, Err(ClientError::Unknown(_))) {
+            open.claim = None;
+        }
         done
     }
 
@@ -230,7 +233,7 @@ impl<E: Env> Client<E> {
         let numbers = numbers.ok_or(ClientError::NotDone("too many earlier commands are still open"))?;
         session.last_sequence = sequence;
         session.open.insert(sequence);
-        Ok(Open { client: self, numbers, is_for_a_lock: false })
+        Ok(Open { client: self, numbers, claim: None })
     }
 
     /// A lock was granted.
@@ -263,7 +266,7 @@ impl<E: Env> Client<E> {
                 return;
             }
             for unclaimed in self.take_unclaimed(id) {
-                self.env.spawn("unclaimed lock", self.clone().settle(unclaimed));
+                self.env.spawn("unclaimed command", self.clone().settle(unclaimed));
             }
             let body = RequestBody::Command(Command::KeepAlive { session: id });
             let completed = self.call(body, self.config.attempt_timeout_us, self.config.lease_us).await;
@@ -271,7 +274,7 @@ impl<E: Env> Client<E> {
                 Ok(Completed { outcome: Ok(reply), sent_at, .. }) => {
                     self.renew(id, sent_at);
                     let taken_at = match reply {
-                        Reply::Renewed { taken_at } => taken_at,
+                        Reply::Renewed { taken_at } if !plant::is(Bug::GuardIgnoresForce) => taken_at,
                         _ => LogIndex(0),
                     };
                     self.renew_holds(id, taken_at, sent_at).await;
@@ -323,8 +326,8 @@ impl<E: Env> Client<E> {
         self.beliefs.send_replace(());
     }
 
-    /// The commands whose callers have gone away since the last time.
-    fn take_unclaimed(&self, id: SessionId) -> Vec<Numbers> {
+    /// The commands whose callers have gone away since the last time, or were told that nobody knows.
+    fn take_unclaimed(&self, id: SessionId) -> Vec<Unclaimed> {
         let mut state = self.state();
         let session = state.session.as_mut().filter(|session| session.id == id);
         session.map(|session| std::mem::take(&mut session.unclaimed)).unwrap_or_default()
@@ -396,18 +399,19 @@ impl Numbers {
 pub(super) struct Open<'a, E: Env> {
     client: &'a Client<E>,
     pub(super) numbers: Numbers,
-    /// Nobody has taken its answer yet, which may be a lock.
-    is_for_a_lock: bool,
+    /// What its answer may have brought, as long as nobody has taken it.
+    claim: Option<Claim>,
 }
 
 impl<E: Env> Drop for Open<'_, E> {
     fn drop(&mut self) {
         let mut state = self.client.state();
         let Some(session) = state.session.as_mut().filter(|s| s.id == self.numbers.session) else { return };
-        if self.is_for_a_lock {
-            session.unclaimed.push(self.numbers.clone());
-        } else {
-            session.open.remove(&self.numbers.sequence);
+        match self.claim.take() {
+            Some(claim) => session.unclaimed.push(Unclaimed { numbers: self.numbers.clone(), claim }),
+            None => {
+                session.open.remove(&self.numbers.sequence);
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::LockAction;
 use super::cache::{Caches, Room, VICTIMS_MAX, Versioned, Victim};
 use super::limits::{Limits, Pace};
 use super::lock::Locks;
@@ -352,6 +353,13 @@ impl Machine {
 
     fn act(&mut self, by: Asker, action: &Action, out: &mut Out) -> Outcome {
         let at = self.moment();
+        if let Action::Lock(LockAction::Cancel { sequence }) = action
+            && self.sessions.open[&by.session].waits.get(sequence) == Some(&Service::Queue)
+        {
+            marks::hit("queue.wait_cancelled");
+            self.queues.wait_given_up(Asker { sequence: *sequence, ..by }, at, out);
+            return Ok(Reply::Done);
+        }
         let (outcome, service) = match action {
             Action::Lock(action) => (self.locks.act(at, by, action, out), Service::Lock),
             Action::Queue(action) => (self.queues.act(at, by, action, out), Service::Queue),
