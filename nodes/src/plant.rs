@@ -137,6 +137,8 @@ bugs! {
     RedisEmptyAccepted = "redis-empty-accepted",
     /// What a node does first of what is ready is left to a select without order, which draws it from the process.
     UnorderedSelect = "unordered-select",
+    /// A client does not look what was taken from its session by force, and goes on believing in it.
+    GuardIgnoresForce = "guard-ignores-force",
 }
 
 impl Bug {

@@ -99,6 +99,7 @@ macro_rules! each_is_found {
 }
 
 each_is_found! {
+    a_guard_that_outlives_a_forced_release_is_found: GuardIgnoresForce,
     a_vote_that_is_not_persisted_is_found: VoteNotPersisted,
     committing_old_terms_by_count_is_found: CommitOldTermByCount,
     an_acknowledgement_before_durability_is_found: AckBeforeDurable,

@@ -40,8 +40,8 @@ impl<E: Env> Client<E> {
     /// third of its lease.
     ///
     /// # Errors
-    /// See [`ClientError`]. After an unknown outcome the session may hold the lock or stand in line; it
-    /// stops to when it is closed or expires.
+    /// See [`ClientError`]. After an unknown outcome the session may hold the lock or stand in line for a while; as
+    /// soon as the cluster can be reached again it is made to stop, as if the future had been dropped.
     pub async fn acquire(
         &self,
         resource: &str,
@@ -107,7 +107,9 @@ impl<E: Env> Client<E> {
     ///
     /// # Errors
     /// See [`ClientError`]. After an unknown outcome the client no longer believes in `guard`, whose token may
-    /// be stale, nor after [`LockError::NotHeld`], which says that it is.
+    /// be stale, nor after [`LockError::NotHeld`], which says that it is. What an upgrade of unknown outcome was
+    /// granted is given back in the background; until it is known that it was not, `guard` may be held still, and can
+    /// be released.
     pub async fn upgrade(&self, guard: &LockGuard, wait_us: u64) -> Result<LockGuard, ClientError> {
         let LockGrant { resource, token } = guard.grant();
         let granted = self.granted(LockAction::Upgrade { resource, token, wait_us }, wait_us).await;
@@ -122,7 +124,7 @@ impl<E: Env> Client<E> {
     /// of it, the client no longer believes in it.
     ///
     /// # Errors
-    /// See [`ClientError`].
+    /// See [`ClientError`]. After an unknown outcome as of [`Client::upgrade`].
     pub async fn downgrade(&self, guard: &LockGuard) -> Result<LockGuard, ClientError> {
         self.note_given_back(guard);
         let LockGrant { resource, token } = guard.grant();

@@ -13,7 +13,9 @@
 //!   was sent, less what two clocks may drift apart. So it stops believing before the cluster can expire
 //!   the session, whatever the network did to request and reply.
 //! * Once that moment has passed without renewal the session is lost to this client for ever, even if the
-//!   cluster still holds it.
+//!   cluster still holds it. So it is as soon as the cluster says that it is no more.
+//! * It believes in a lock no longer than in the session, and no longer than a lease after somebody took the lock
+//!   from it by force: see `holds`.
 //!
 //! Reads go to the leader, or, if so configured, to any node, which asks its leader how far it must have
 //! applied: they are linearizable either way. Those whose name says `within` may be stale, within a bound that
@@ -31,6 +33,7 @@ mod consumer;
 mod consumer_tests;
 mod direct;
 mod error;
+mod holds;
 mod inbox;
 #[cfg(test)]
 mod lock_tests;
@@ -124,13 +127,12 @@ impl<E: Env> Client<E> {
         (self.env.now() < until).then_some(until)
     }
 
-    /// When the client's belief in this lock ends or ended, by its own clock. `None` if it was given back or
-    /// its session replaced since.
+    /// When the client's belief in this lock ends or ended, by its own clock: with the session, or when it learnt that
+    /// the lock had been taken from it by force. `None` if it was given back or its session replaced since.
     #[must_use]
     pub fn belief_ends(&self, guard: &LockGuard) -> Option<LocalTime> {
         let state = self.state();
-        let session = state.session.as_ref().filter(|session| session.holds(guard))?;
-        Some(session.believed_until)
+        state.session.as_ref()?.belief_ends(guard)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

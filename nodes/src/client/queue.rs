@@ -103,11 +103,13 @@ impl<E: Env> Client<E> {
     }
 
     /// Gets up to `count_max` messages, which nobody else gets for `visibility_us`; waits for at most
-    /// `wait_us` if there is none. Returns none if there was none in time.
+    /// `wait_us` if there is none. Returns none if there was none in time. If the future is dropped, the wait is ended,
+    /// and what was delivered to nobody is rejected, so that others get it, within about a third of the session's
+    /// lease.
     ///
     /// # Errors
-    /// See [`ClientError`]. After an unknown outcome messages may have been delivered to nobody, and come
-    /// back when their lease has run out.
+    /// See [`ClientError`]. After an unknown outcome messages may have been delivered to nobody. They come back as if
+    /// the future had been dropped, or at the latest when their lease has run out.
     pub async fn dequeue(
         &self,
         topic: &str,
@@ -117,7 +119,7 @@ impl<E: Env> Client<E> {
     ) -> Result<Vec<Delivery>, ClientError> {
         let action = QueueAction::Dequeue { topic: topic.to_owned(), count_max, visibility_us, wait_us };
         let attempt_timeout_us = if wait_us == 0 { self.config.attempt_timeout_us } else { ASK_AGAIN_US };
-        match self.once(Action::Queue(action), attempt_timeout_us, wait_us).await? {
+        match self.once_claimed(Action::Queue(action), attempt_timeout_us, wait_us).await? {
             (_, Reply::Queue(QueueReply::Delivered(deliveries))) => Ok(deliveries),
             // An attempt was given messages that nobody here has seen, and it is too late for them.
             (_, Reply::Queue(QueueReply::DeliveredBefore { .. })) => Err(DELIVERED_TO_NOBODY),

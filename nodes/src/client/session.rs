@@ -3,12 +3,16 @@
 use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Unbounded};
 
+use super::holds::Holds;
 use super::rpc::Completed;
+use super::unclaimed::{Claim, Unclaimed};
 use super::{Client, ClientError, LockGuard, State};
 use crate::api::RequestBody;
 use crate::env::Env;
-use crate::ids::{FenceToken, LocalTime, Sequence, SessionId};
-use crate::machine::{Action, Command, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, Reply};
+use crate::ids::{LocalTime, LogIndex, Sequence, SessionId};
+use crate::machine::{
+    Action, Command, LockQuery, LockReply, MachineError, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, Query, Reply,
+};
 use crate::marks;
 use crate::plant::{self, Bug};
 
@@ -26,10 +30,9 @@ pub(super) struct Session {
     /// Commands that somebody still waits for. The cluster lets go of all below the lowest.
     open: BTreeSet<Sequence>,
     pub(super) believed_until: LocalTime,
-    /// Commands whose callers are gone, to be settled.
-    unclaimed: Vec<Numbers>,
-    /// Locks granted and not given back. Tokens are unique for one resource only.
-    held: BTreeSet<(String, FenceToken)>,
+    /// Commands whose callers are gone or do not know how they ended, to be settled.
+    unclaimed: Vec<Unclaimed>,
+    pub(super) holds: Holds,
 }
 
 impl Session {
@@ -40,7 +43,7 @@ impl Session {
             open: BTreeSet::new(),
             believed_until,
             unclaimed: Vec::new(),
-            held: BTreeSet::new(),
+            holds: Holds::new(LogIndex(id.0), believed_until),
         }
     }
 
@@ -59,9 +62,10 @@ impl Session {
         self.numbers(Sequence(self.last_sequence.0 + 1)).is_some()
     }
 
-    /// Whether this lock was granted to it and not given back.
-    pub(super) fn holds(&self, guard: &LockGuard) -> bool {
-        self.id == guard.session && self.held.contains(&(guard.resource.clone(), guard.token))
+    /// When the belief in this lock ends or ended, if it was granted to it and not given back.
+    pub(super) fn belief_ends(&self, guard: &LockGuard) -> Option<LocalTime> {
+        let ends = self.holds.belief_ends(guard).filter(|_| self.id == guard.session)?;
+        Some(ends.min(self.believed_until))
     }
 }
 
@@ -126,16 +130,10 @@ impl<E: Env> Client<E> {
         self.belief_is_over(until).await;
     }
 
-    /// Returns once the client may no longer act on this lock: it was given back, or the session that holds it
-    /// was lost, closed or replaced.
+    /// Returns once the client may no longer act on this lock: it was given back, it was taken from the session by
+    /// force, or the session was lost, closed or replaced.
     pub async fn lost(&self, guard: &LockGuard) {
-        let until = |state: &State| {
-            state
-                .session
-                .as_ref()
-                .filter(|session| session.holds(guard))
-                .map(|session| session.believed_until)
-        };
+        let until = |state: &State| state.session.as_ref().and_then(|session| session.belief_ends(guard));
         self.belief_is_over(until).await;
     }
 
@@ -176,8 +174,8 @@ impl<E: Env> Client<E> {
         self.once_as(&open.numbers, action, attempt_timeout_us, extra_timeout_us).await
     }
 
-    /// The same for a command that asks for a lock. If the caller goes away meanwhile, what comes of it is given
-    /// back.
+    /// The same for a command that asks for a lock or for messages. If the caller goes away meanwhile, or is told that
+    /// nobody knows how it ended, what comes of it is given back.
     pub(super) async fn once_claimed(
         &self,
         action: Action,
@@ -185,9 +183,11 @@ impl<E: Env> Client<E> {
         extra_timeout_us: u64,
     ) -> Result<(SessionId, Reply), ClientError> {
         let mut open = self.open_command()?;
-        open.is_for_a_lock = true;
+        open.claim = Some(Claim::of(&action));
         let done = self.once_as(&open.numbers, action, attempt_timeout_us, extra_timeout_us).await;
-        open.is_for_a_lock = false;
+        if !matches!(done, Err(ClientError::Unknown(_))) {
+            open.claim = None;
+        }
         done
     }
 
@@ -201,6 +201,9 @@ impl<E: Env> Client<E> {
         let session = numbers.session;
         let completed =
             self.call_command(numbers.command(action), attempt_timeout_us, extra_timeout_us).await?;
+        if completed.outcome == Err(MachineError::SessionExpired) {
+            self.lose(session);
+        }
         let renewed_by = completed.is_entry.then_some(completed.sent_at);
         let reply = completed.reply()?;
         if let Some(sent_at) = renewed_by {
@@ -230,20 +233,20 @@ impl<E: Env> Client<E> {
         let numbers = numbers.ok_or(ClientError::NotDone("too many earlier commands are still open"))?;
         session.last_sequence = sequence;
         session.open.insert(sequence);
-        Ok(Open { client: self, numbers, is_for_a_lock: false })
+        Ok(Open { client: self, numbers, claim: None })
     }
 
     /// A lock was granted.
     pub(super) fn note_held(&self, guard: &LockGuard) {
         if let Some(session) = self.state().session.as_mut().filter(|session| session.id == guard.session) {
-            session.held.insert((guard.resource.clone(), guard.token));
+            session.holds.grant(guard);
         }
     }
 
     /// A lock is about to be given back.
     pub(super) fn note_given_back(&self, guard: &LockGuard) {
         if let Some(session) = self.state().session.as_mut().filter(|session| session.id == guard.session) {
-            session.held.remove(&(guard.resource.clone(), guard.token));
+            session.holds.give_back(guard);
         }
         self.beliefs.send_replace(());
     }
@@ -263,18 +266,68 @@ impl<E: Env> Client<E> {
                 return;
             }
             for unclaimed in self.take_unclaimed(id) {
-                self.env.spawn("unclaimed lock", self.clone().settle(unclaimed));
+                self.env.spawn("unclaimed command", self.clone().settle(unclaimed));
             }
             let body = RequestBody::Command(Command::KeepAlive { session: id });
             let completed = self.call(body, self.config.attempt_timeout_us, self.config.lease_us).await;
-            if let Ok(Completed { outcome: Ok(_), sent_at, .. }) = completed {
-                self.renew(id, sent_at);
+            match completed {
+                Ok(Completed { outcome: Ok(reply), sent_at, .. }) => {
+                    self.renew(id, sent_at);
+                    let taken_at = match reply {
+                        Reply::Renewed { taken_at } if !plant::is(Bug::GuardIgnoresForce) => taken_at,
+                        _ => LogIndex(0),
+                    };
+                    self.renew_holds(id, taken_at, sent_at).await;
+                }
+                // Whoever ended it, it is no more.
+                Ok(Completed { outcome: Err(MachineError::SessionExpired), .. }) => return self.lose(id),
+                _ => {}
             }
         }
     }
 
-    /// The commands whose callers have gone away since the last time.
-    fn take_unclaimed(&self, id: SessionId) -> Vec<Numbers> {
+    /// The lease was renewed by a request sent at `sent_at`, and the last hold that may have been taken from the session
+    /// before was taken by the entry at `taken_at`: goes on believing in what is left.
+    async fn renew_holds(&self, id: SessionId, taken_at: LogIndex, sent_at: LocalTime) {
+        let may_lack = {
+            let state = self.state();
+            state.session.as_ref().is_some_and(|own| own.id == id && own.holds.may_lack(taken_at))
+        };
+        let mut left = None;
+        if may_lack {
+            let query = RequestBody::Query(Query::Lock(LockQuery::OfSession { session: id }));
+            let timeout_us = self.config.lease_us / KEEP_ALIVES_PER_LEASE;
+            let answer = self.call(query, self.config.attempt_timeout_us, timeout_us).await;
+            let Ok(Completed { outcome: Ok(Reply::Lock(LockReply::OfSession(locks))), .. }) = answer else {
+                marks::hit("client.what_is_left_is_not_known");
+                return;
+            };
+            left = Some(locks);
+        }
+        let (now, until) = (self.env.now(), self.renewed_until(sent_at));
+        if let Some(session) = self.state().session.as_mut().filter(|session| session.id == id) {
+            if let Some(left) = left {
+                session.holds.keep_only(&left, taken_at, now);
+            }
+            session.holds.renew(taken_at, now, until);
+        }
+        self.beliefs.send_replace(());
+    }
+
+    /// The cluster has said that this session is no more.
+    fn lose(&self, id: SessionId) {
+        let now = self.env.now();
+        if let Some(session) = self.state().session.as_mut().filter(|session| session.id == id)
+            && now < session.believed_until
+        {
+            marks::hit("client.session_ended_by_others");
+            session.believed_until = now;
+        }
+        self.beliefs.send_replace(());
+    }
+
+    /// The commands whose callers have gone away since the last time, or were told that nobody knows.
+    fn take_unclaimed(&self, id: SessionId) -> Vec<Unclaimed> {
         let mut state = self.state();
         let session = state.session.as_mut().filter(|session| session.id == id);
         session.map(|session| std::mem::take(&mut session.unclaimed)).unwrap_or_default()
@@ -346,18 +399,19 @@ impl Numbers {
 pub(super) struct Open<'a, E: Env> {
     client: &'a Client<E>,
     pub(super) numbers: Numbers,
-    /// Nobody has taken its answer yet, which may be a lock.
-    is_for_a_lock: bool,
+    /// What its answer may have brought, as long as nobody has taken it.
+    claim: Option<Claim>,
 }
 
 impl<E: Env> Drop for Open<'_, E> {
     fn drop(&mut self) {
         let mut state = self.client.state();
         let Some(session) = state.session.as_mut().filter(|s| s.id == self.numbers.session) else { return };
-        if self.is_for_a_lock {
-            session.unclaimed.push(self.numbers.clone());
-        } else {
-            session.open.remove(&self.numbers.sequence);
+        match self.claim.take() {
+            Some(claim) => session.unclaimed.push(Unclaimed { numbers: self.numbers.clone(), claim }),
+            None => {
+                session.open.remove(&self.numbers.sequence);
+            }
         }
     }
 }

@@ -89,7 +89,11 @@ impl Bench {
     }
 
     fn take(&mut self, request: &Request) -> Outcome {
-        let RequestBody::Command(command) = &request.body else { panic!("commands only") };
+        let command = match &request.body {
+            RequestBody::Command(command) => command,
+            RequestBody::Query(query) => return self.machine.query(query),
+            other => panic!("commands and questions only, not {other:?}"),
+        };
         self.index = self.index.next();
         self.machine.apply(self.index, ClusterTime(self.env.now().0), command).outcome
     }

@@ -5,6 +5,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::LockAction;
 use super::cache::{Caches, Room, VICTIMS_MAX, Versioned, Victim};
 use super::limits::{Limits, Pace};
 use super::lock::Locks;
@@ -89,7 +90,7 @@ impl Machine {
         let outcome = match command {
             Command::Tick => Ok(Reply::Done),
             Command::OpenSession { lease_us } => self.open_session(*lease_us),
-            Command::KeepAlive { session } => self.sessions.renew(*session, time).map(|_| Reply::Done),
+            Command::KeepAlive { session } => self.keep_alive(*session),
             Command::CloseSession { session } => Ok(self.close_session(*session, &mut out)),
             Command::Once { session, sequence, lowest_open, open_below, action } => {
                 let by = Asker { session: *session, sequence: *sequence };
@@ -275,6 +276,11 @@ impl Machine {
         Ok(Reply::SessionOpened { session })
     }
 
+    fn keep_alive(&mut self, session: SessionId) -> Outcome {
+        self.sessions.renew(session, self.time)?;
+        Ok(self.locks.taken_from(session).map_or(Reply::Done, |taken_at| Reply::Renewed { taken_at }))
+    }
+
     fn close_session(&mut self, session: SessionId, out: &mut Out) -> Reply {
         if self.sessions.close(session) {
             self.tell_ended(session, false, out);
@@ -347,6 +353,13 @@ impl Machine {
 
     fn act(&mut self, by: Asker, action: &Action, out: &mut Out) -> Outcome {
         let at = self.moment();
+        if let Action::Lock(LockAction::Cancel { sequence }) = action
+            && self.sessions.open[&by.session].waits.get(sequence) == Some(&Service::Queue)
+        {
+            marks::hit("queue.wait_cancelled");
+            self.queues.wait_given_up(Asker { sequence: *sequence, ..by }, at, out);
+            return Ok(Reply::Done);
+        }
         let (outcome, service) = match action {
             Action::Lock(action) => (self.locks.act(at, by, action, out), Service::Lock),
             Action::Queue(action) => (self.queues.act(at, by, action, out), Service::Queue),

@@ -10,7 +10,7 @@ use super::{
     CacheAction, CacheError, CacheEvent, CacheQuery, CacheReply, LockAction, LockError, LockEvent, LockQuery,
     LockReply, QueueAction, QueueError, QueueEvent, QueueQuery, QueueReply, Victim,
 };
-use crate::ids::{Sequence, SessionId};
+use crate::ids::{LogIndex, Sequence, SessionId};
 
 /// What a log entry asks of the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,8 @@ pub enum Command {
         /// How long the session lives without a keep-alive, between [`LEASE_US_MIN`] and [`LEASE_US_MAX`].
         lease_us: u64,
     },
-    /// Renew a session's lease from this entry's stamp on. Idempotent.
+    /// Renew a session's lease from this entry's stamp on. Idempotent. Replied to with [`Reply::Done`], or, if holds
+    /// of the session may have been ended by force, with [`Reply::Renewed`].
     KeepAlive {
         /// The session.
         session: SessionId,
@@ -125,6 +126,14 @@ pub enum Reply {
     Cache(CacheReply),
     /// What the queue answered.
     Queue(QueueReply),
+    /// The lease is renewed, and of what was granted to the session up to an entry, something may have been taken
+    /// from it by force. Who has looked at what it holds ([`LockQuery::OfSession`]) since it was first told of that
+    /// entry knows all of it.
+    Renewed {
+        /// The last forced release that may have been one of the session's holds: one that was, or of those that
+        /// are no longer on record, no earlier one than the latest.
+        taken_at: LogIndex,
+    },
 }
 
 /// Why the machine refused. Every one is definite: this command had no effect.

@@ -283,6 +283,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         session().prop_map(|session| Ok(Reply::SessionOpened { session })),
         vec(grant(), 0..3).prop_map(|grants| Ok(Reply::Lock(LockReply::Granted { grants }))),
         any::<u64>().prop_map(|ahead| Ok(Reply::Waiting { ahead })),
+        index().prop_map(|taken_at| Ok(Reply::Renewed { taken_at })),
         index().prop_map(|version| Ok(Reply::Cache(CacheReply::Written { version }))),
         found().prop_map(|found| Ok(Reply::Cache(CacheReply::Value(found)))),
         found().prop_map(|found| Ok(Reply::Cache(CacheReply::Mismatch(found)))),

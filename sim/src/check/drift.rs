@@ -43,12 +43,19 @@ pub struct Calm {
 }
 
 impl Calm {
+    /// The latest true time at which something is over that began by `from` and lasts so many microseconds by some
+    /// clock, whatever disturbs the cluster.
+    #[must_use]
+    pub fn latest(self, from: VirtualTime, us: u64) -> VirtualTime {
+        let slow = PPM.saturating_sub(u128::from(self.slow_ppm_max)).max(1);
+        let ns = u64::try_from(u128::from(us) * 1_000 * PPM / slow).unwrap_or(u64::MAX);
+        VirtualTime(from.0.saturating_add(ns))
+    }
+
     /// When something is over for certain that began by `from` and lasts so many microseconds by some clock.
     #[must_use]
     pub fn certainly_over(self, from: VirtualTime, us: u64) -> VirtualTime {
-        let slow = PPM.saturating_sub(u128::from(self.slow_ppm_max)).max(1);
-        let ns = u64::try_from(u128::from(us) * 1_000 * PPM / slow).unwrap_or(u64::MAX);
-        VirtualTime(from.max(self.from).0.saturating_add(ns).saturating_add(self.grace_ns))
+        VirtualTime(self.latest(from.max(self.from), us).0.saturating_add(self.grace_ns))
     }
 }
 

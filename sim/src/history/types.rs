@@ -130,9 +130,10 @@ pub struct Hold {
     pub token: u64,
     /// When the client learnt of the grant.
     pub from_ns: VirtualTime,
-    /// When it stopped believing: it asked for the release, or its lease ran out by its own clock.
+    /// When it stopped believing: it asked for the release, its lease ran out by its own clock, or it learnt that the
+    /// lock had been taken from it.
     pub until_ns: VirtualTime,
-    /// Whether the lease ran out, rather than a release being asked for.
+    /// Whether that came about without a release being asked for.
     pub lapsed: bool,
 }
 

@@ -43,7 +43,7 @@ impl<S: Service> Worker<S> {
             }
         }
         let now = self.service.now();
-        let belief_ends = self.service.belief_ends().unwrap_or(from_ns);
+        let belief_ends = self.service.belief_ends(&resource, token).unwrap_or(from_ns);
         let lapsed = belief_ends <= now;
         self.record_hold(Hold {
             client: self.client,

@@ -29,7 +29,7 @@ impl<S: Service> Worker<S> {
         self.service.sleep_us(hold_us - hold_us / 2).await;
 
         let now = self.service.now();
-        let belief_ends = self.service.belief_ends().unwrap_or(from_ns);
+        let belief_ends = self.service.belief_ends(&resource, token).unwrap_or(from_ns);
         let lapsed = belief_ends <= now;
         let until_ns = belief_ends.min(now).max(from_ns);
         let client = self.client;

@@ -36,9 +36,9 @@ pub trait Service: Send + Sync + 'static {
         std::future::ready(None)
     }
 
-    /// The true time at which the client's belief in what it holds ends or ended by its own clock, as far
-    /// as it was renewed until now. `None` if it holds nothing any more.
-    fn belief_ends(&self) -> Option<VirtualTime>;
+    /// The true time at which the client's belief in this lock, held under this token, ends or ended by its own clock,
+    /// as far as it was renewed until now. `None` if it gave the lock back or up.
+    fn belief_ends(&self, resource: &str, token: u64) -> Option<VirtualTime>;
 
     /// Gives up everything that the client may hold or wait for, known or unknown.
     fn abandon(&self) -> impl Future<Output = ()> + Send;
@@ -79,8 +79,8 @@ impl<S: Service> Service for Arc<S> {
         (**self).consume(looped, plan, stop)
     }
 
-    fn belief_ends(&self) -> Option<VirtualTime> {
-        (**self).belief_ends()
+    fn belief_ends(&self, resource: &str, token: u64) -> Option<VirtualTime> {
+        (**self).belief_ends(resource, token)
     }
 
     fn abandon(&self) -> impl Future<Output = ()> + Send {

@@ -165,7 +165,7 @@ impl<S: Service> Worker<S> {
 
     /// Records that the client believed in this until now, or until its lease ran out before.
     fn end_of(&mut self, held: Held, now: VirtualTime) -> bool {
-        let belief_ends = self.service.belief_ends().unwrap_or(held.from_ns);
+        let belief_ends = self.service.belief_ends(&held.resource, held.token).unwrap_or(held.from_ns);
         let lapsed = belief_ends <= now;
         self.record_hold(Hold {
             client: self.client,

@@ -172,6 +172,24 @@ fn a_hold_that_an_operator_ended_excludes_nobody() {
 }
 
 #[test]
+fn a_lease_after_an_operator_ended_a_hold_its_holder_knows() {
+    let judged = |answer, slow_ppm_max, until| {
+        let calm = Calm { from: VirtualTime(90_000), grace_ns: 5_000, slow_ppm_max, lease_us: 2 };
+        lock_safety::check(&with_hold(forced(answer), until), Drift::default(), Some(calm))
+    };
+    // The operator had its answer at 25, and a lease is 2,000.
+    let (told, late) = (|| Some(Answer::Released), judged(Some(Answer::Released), 0, 2_026));
+    assert_eq!(judged(told(), 0, 2_025).verdict, Verdict::Valid);
+    assert_eq!(late.verdict, Verdict::Invalid);
+    assert!(
+        late.counterexample
+            .is_some_and(|found| found.contains("more than a lease after that had been ended"))
+    );
+    assert_eq!(judged(told(), 1_000, 2_026).verdict, Verdict::Valid, "by a slow clock");
+    assert_eq!(judged(None, 0, 2_026).verdict, Verdict::Valid, "perhaps it never was ended");
+}
+
+#[test]
 fn a_hold_that_an_operator_ended_cannot_be_given_back() {
     let after = |answer| {
         let mut rows = forced(Some(Answer::Released));

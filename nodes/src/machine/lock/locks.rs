@@ -11,7 +11,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::resource::{Resource, ResourceId};
-use super::types::{LOCKS_MAX, LockAction, LockError, LockEvent, LockMode, WAITERS_MAX};
+use super::types::{
+    FORCED_RELEASES_KEPT, LOCKS_MAX, LockAction, LockError, LockEvent, LockMode, WAITERS_MAX,
+};
 use super::views::{ForcedRelease, LockHolder};
 use crate::ids::{ClusterTime, FenceToken, LogIndex, SessionId};
 use crate::machine::expiry::Deadlines;
@@ -26,11 +28,13 @@ pub(in crate::machine) struct LockLimits {
     pub(in crate::machine) waiters: usize,
     /// Locks held, awaited or declared.
     pub(in crate::machine) locks: usize,
+    /// Forced releases on record; at most [`FORCED_RELEASES_KEPT`].
+    pub(in crate::machine) forced: usize,
 }
 
 impl Default for LockLimits {
     fn default() -> Self {
-        Self { waiters: WAITERS_MAX, locks: LOCKS_MAX }
+        Self { waiters: WAITERS_MAX, locks: LOCKS_MAX, forced: FORCED_RELEASES_KEPT }
     }
 }
 

@@ -3,9 +3,9 @@
 use super::acquire::check_requests;
 use super::locks::{Locks, Wanted};
 use super::resource::ResourceId;
-use super::types::{FORCED_RELEASES_KEPT, LockError, LockEvent, LockGrant, LockMode, REASON_BYTES_MAX};
+use super::types::{LockError, LockEvent, LockGrant, LockMode, REASON_BYTES_MAX};
 use super::views::ForcedRelease;
-use crate::ids::{FenceToken, Sequence, SessionId};
+use crate::ids::{FenceToken, LogIndex, Sequence, SessionId};
 use crate::machine::limits::check_name;
 use crate::machine::service::{Asker, Moment, Out};
 use crate::machine::{MachineError, MachineEvent, Outcome, Reply};
@@ -89,11 +89,21 @@ impl Locks {
         let record = ForcedRelease { index: at.index, time: at.time, resource, holder, by, reason };
         out.event(MachineEvent::Lock(LockEvent::Forced(record.clone())));
         self.forced.insert(at.index, record);
-        if self.forced.len() > FORCED_RELEASES_KEPT {
+        if self.forced.len() > self.limits.forced {
             self.forced = self.forced.without_min().1;
         }
         self.settle(at, out);
         Ok(Reply::Done)
+    }
+
+    /// The last forced release that may have ended a hold of this session, if any since it was opened may have.
+    /// Costs no more than a look at the record, which is short. What is no longer on record may have been anybody's;
+    /// the first that is stands for it.
+    pub(in crate::machine) fn taken_from(&self, session: SessionId) -> Option<LogIndex> {
+        let own = self.forced.values().rev().find(|record| record.holder.session == session);
+        let first = self.forced.get_min().filter(|_| self.forced.len() == self.limits.forced);
+        let forgotten = first.map(|&(index, _)| index).filter(|index| index.0 > session.0);
+        own.map(|record| record.index).max(forgotten)
     }
 
     /// Declares a semaphore or changes its permits.

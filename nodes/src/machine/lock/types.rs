@@ -72,7 +72,8 @@ pub enum LockAction {
         /// The token of the exclusive hold.
         token: FenceToken,
     },
-    /// End a wait of the same session: its outcome is [`LockError::Cancelled`].
+    /// End a wait of the same session, for locks or, though that is the queue's, for messages: its outcome is
+    /// [`LockError::Cancelled`], or a delivery of nothing.
     Cancel {
         /// The command that waits.
         sequence: Sequence,
@@ -172,7 +173,7 @@ pub enum LockError {
     #[error("the lock is held in a mode that does not allow this")]
     WrongMode,
     /// The session waits with no such command.
-    #[error("no lock is awaited by this command")]
+    #[error("nothing is awaited by this command")]
     NotWaiting,
     /// To wait, or to upgrade though others wait for that then, would close a cycle of sessions that wait for
     /// each other.

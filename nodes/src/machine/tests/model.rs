@@ -120,7 +120,10 @@ impl Model {
                 self.sessions.push(session);
                 Ok(Reply::SessionOpened { session: SessionId(self.index.0) })
             }
-            Command::KeepAlive { session } => self.keep(*session).map(|_| Reply::Done),
+            Command::KeepAlive { session } => {
+                self.keep(*session)?;
+                Ok(self.taken_from(*session).map_or(Reply::Done, |taken_at| Reply::Renewed { taken_at }))
+            }
             Command::CloseSession { session } => {
                 if self.sessions.iter().any(|open| open.id == *session) {
                     self.end_session(*session, false);
@@ -131,6 +134,15 @@ impl Model {
                 self.once(*session, *sequence, (*lowest_open, open_below), action)
             }
         }
+    }
+
+    /// The last forced release that was this session's for certain, or that the record, being full, leaves open.
+    fn taken_from(&self, session: SessionId) -> Option<LogIndex> {
+        let on_record = &self.locks.forced;
+        let own = on_record.iter().filter(|one| one.holder.session == session).map(|one| one.index).max();
+        let is_full = on_record.len() == self.limits.lock.forced;
+        let open = on_record.iter().map(|one| one.index).min().filter(|at| is_full && at.0 > session.0);
+        own.into_iter().chain(open).max()
     }
 
     fn keep(&mut self, session: SessionId) -> Result<&mut Session, MachineError> {

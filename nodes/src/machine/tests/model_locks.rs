@@ -157,7 +157,7 @@ impl Locks {
                 };
                 self.events.push(MachineEvent::Lock(LockEvent::Forced(record.clone())));
                 self.forced.push(record);
-                if self.forced.len() == 65 {
+                if self.forced.len() > self.limits.lock.forced {
                     self.forced.remove(0);
                 }
                 Ok(Reply::Done)

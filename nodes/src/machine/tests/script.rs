@@ -215,6 +215,7 @@ fn outcome(outcome: &Outcome) -> String {
         Ok(Reply::Waiting { ahead }) => format!("queued, {ahead} ahead"),
         Ok(Reply::Cache(reply)) => cache::reply(reply),
         Ok(Reply::Lock(reply)) => locks(reply),
+        Ok(Reply::Renewed { taken_at }) => format!("renewed, something may have been taken at {taken_at}"),
     }
 }
 

@@ -178,6 +178,8 @@ transcript! {
         4ms s1 #2 release door 4.0
         5ms s3 #2 force door 4.0 again
         forced
+        6ms keep s1
+        7ms keep s2
     "
     tokens_rise_after_a_lock_was_forgotten: "
         0ms open 10s

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::exclusion::describe;
+use crate::check::drift::Calm;
 use crate::history::{Answer, Call, History, Outcome, VirtualTime};
 
 /// For each grant that an operator may have ended, when that was asked for first.
@@ -35,4 +37,32 @@ pub(super) fn truncated(history: &History) -> Option<History> {
         }
     }
     Some(History { operations: history.operations.clone(), holds })
+}
+
+/// A hold that its client believed in for longer than a lease after an operator was told that it had been ended. By
+/// then the client cannot have had an answer from which it could conclude that it held the lock still: it asks anew, or
+/// stops believing, within each lease.
+pub(super) fn outlived(history: &History, calm: Option<Calm>) -> Option<String> {
+    let calm = calm?;
+    let mut ended: BTreeMap<(&str, u64), VirtualTime> = BTreeMap::new();
+    for operation in &history.operations {
+        if let Call::ForceRelease { resource, token } = &operation.call
+            && let Outcome::Ok { answer: Answer::Released } = &operation.outcome
+            && let Some(returned) = operation.returned_ns
+        {
+            ended.entry((resource.as_str(), *token)).or_insert(returned);
+        }
+    }
+    history.holds.iter().find_map(|hold| {
+        let ended = *ended.get(&(hold.resource.as_str(), hold.token))?;
+        let known_by = calm.latest(ended.max(hold.from_ns), calm.lease_us);
+        (hold.until_ns > known_by).then(|| {
+            format!(
+                "{:?} was believed to be held more than a lease after that had been ended by force, at {ended} for \
+                 certain:\n  {}\n",
+                hold.resource,
+                describe(hold)
+            )
+        })
+    })
 }

@@ -10,7 +10,7 @@
 //! * What succeeds under a token (a release, an upgrade, a downgrade) uses up a grant: not twice, and not after
 //!   a conflicting later grant had already been answered.
 //! * A hold that an operator ends for its holder counts until the operator asks for that. Whatever its holder
-//!   believes from then on, it holds nothing.
+//!   believes from then on, it holds nothing; and a lease after the operator was told that it is done, it must know.
 //! * A client that asked to stand in line is not turned away early, and while it stands there for certain
 //!   nobody who comes later is granted what it waits for.
 //! * Nobody waits in vain for what is free.
@@ -36,6 +36,7 @@ pub use views::check_views;
 /// unknown.
 #[must_use]
 pub fn check(history: &History, drift: Drift, calm: Option<Calm>) -> CheckReport {
+    let outlived = forced::outlived(history, calm);
     let truncated = forced::truncated(history);
     let history = truncated.as_ref().unwrap_or(history);
     let grants = Grants::of(history);
@@ -44,6 +45,7 @@ pub fn check(history: &History, drift: Drift, calm: Option<Calm>) -> CheckReport
     let deadlocks = deadlock::named(history).count();
     let (waited, forgotten) = wakeup::lost(history, &waits, calm);
     let problem = exclusion::check(history, &grants)
+        .or(outlived)
         .or_else(|| grants.disordered_tokens())
         .or_else(|| grants::baseless_hold(history))
         .or_else(|| uses::check(history, &grants))

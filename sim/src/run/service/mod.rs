@@ -153,8 +153,8 @@ impl<E: Env, T: TrueTime> Service for NodesService<E, T> {
         Some(self.run_loop(looped, plan, stop).await)
     }
 
-    fn belief_ends(&self) -> Option<VirtualTime> {
-        let guard = self.memory().held.values().next().cloned()?;
+    fn belief_ends(&self, resource: &str, token: u64) -> Option<VirtualTime> {
+        let guard = self.memory().held.get(&(resource.to_owned(), token)).cloned()?;
         let local = self.client.belief_ends(&guard)?;
         Some(self.time.of(local))
     }

@@ -6,7 +6,7 @@ use super::super::{
     StoredMessage, TopicBound, TopicListing, TopicSettings, TopicStats, TopicTotals,
 };
 use crate::ids::{ClusterTime, LogIndex, MessageId, ProducerId, Receipt, Sequence, SessionId};
-use crate::machine::{MachineError, MachineEvent, Outcome, Reply};
+use crate::machine::{LockError, MachineError, MachineEvent, Outcome, Reply};
 
 /// Where a message stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -141,6 +141,14 @@ impl Queue {
     }
 
     /// The client has let go of these.
+    pub(super) fn cancel(&mut self, session: SessionId, sequence: Sequence) -> Outcome {
+        if !self.waits.iter().any(|wait| (wait.session, wait.sequence) == (session, sequence)) {
+            return Err(LockError::NotWaiting.into());
+        }
+        self.let_go(session, |number| number == sequence);
+        Ok(Reply::Done)
+    }
+
     pub(super) fn let_go(&mut self, session: SessionId, is_let_go: impl Fn(Sequence) -> bool) {
         let is_below = |wait: &&Wait| wait.session == session && is_let_go(wait.sequence);
         let mut ended: Vec<Wait> = self.waits.iter().filter(is_below).cloned().collect();

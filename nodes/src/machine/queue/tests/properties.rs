@@ -7,7 +7,9 @@ use super::generate::Source;
 use super::model::Queue;
 use super::{ENDS, SMALL, apply, bytes_of, small_limits, small_machine};
 use crate::ids::{ClusterTime, LogIndex, Sequence, SessionId};
-use crate::machine::{Action, Command, Machine, MachineError, MachineEvent, Outcome, Query, Reply};
+use crate::machine::{
+    Action, Command, LockAction, Machine, MachineError, MachineEvent, Outcome, Query, Reply,
+};
 use crate::marks;
 
 /// Commands of an ordinary run of the test.
@@ -78,7 +80,10 @@ impl Pair {
             _ => {}
         }
         let id = self.source.pick(&ids);
-        let action = Action::Queue(self.source.action(&self.model));
+        let action = match self.source.below(25) {
+            0 => Action::Lock(LockAction::Cancel { sequence: self.some_wait(id) }),
+            _ => Action::Queue(self.source.action(&self.model)),
+        };
         let lets_go = self.source.once_in(10);
         let session = self.sessions.get_mut(&id).expect("it was picked from them");
         session.last = Sequence(session.last.0 + 1);
@@ -92,6 +97,16 @@ impl Pair {
         }
         let Session { last: sequence, lowest_open, .. } = *session;
         Command::Once { session: id, sequence, lowest_open, open_below: session.open_below.clone(), action }
+    }
+
+    /// A command of the session that waits, if there is one, and mostly then.
+    fn some_wait(&mut self, id: SessionId) -> Sequence {
+        let own = self.model.waits.iter().filter(|wait| wait.session == id);
+        let waits: Vec<Sequence> = own.map(|wait| wait.sequence).collect();
+        if waits.is_empty() || self.source.once_in(5) {
+            return Sequence(self.source.below(9));
+        }
+        self.source.pick(&waits)
     }
 
     fn expected(&mut self, index: LogIndex, time: u64, command: &Command) -> Outcome {
@@ -126,7 +141,7 @@ impl Pair {
                 }
                 Ok(Reply::Done)
             }
-            Command::Once { session, sequence, lowest_open, open_below, action: Action::Queue(action) } => {
+            Command::Once { session, sequence, lowest_open, open_below, action } => {
                 let is_open = |number: Sequence| number >= *lowest_open || open_below.contains(&number);
                 self.once(*session, *sequence, is_open, action)
             }
@@ -142,7 +157,7 @@ impl Pair {
         id: SessionId,
         sequence: Sequence,
         is_open: impl Fn(Sequence) -> bool,
-        action: &super::super::QueueAction,
+        action: &Action,
     ) -> Outcome {
         let now = self.model.time;
         let session = self.sessions.get_mut(&id).filter(|session| session.ends > now);
@@ -154,7 +169,11 @@ impl Pair {
         if let Some(reply) = self.replies.get(&(id, sequence)) {
             return self.model.again(reply);
         }
-        let outcome = self.model.act(id, sequence, action);
+        let outcome = match action {
+            Action::Queue(action) => self.model.act(id, sequence, action),
+            Action::Lock(LockAction::Cancel { sequence }) => self.model.cancel(id, *sequence),
+            other => unreachable!("the source makes none: {other:?}"),
+        };
         self.replies.insert((id, sequence), outcome.clone());
         outcome
     }
@@ -248,6 +267,7 @@ fn the_machine_and_the_naive_model_agree_on_everything() {
         "queue.retry_found_deliveries_over",
         "queue.topics_full",
         "queue.wait_answered",
+        "queue.wait_cancelled",
         "queue.wait_ended_by_deletion",
         "queue.wait_given_up",
         "queue.wait_timed_out",
