@@ -236,5 +236,6 @@ fn kind_of_query(query: &Query) -> (&'static str, &'static str) {
         Query::Lock(_) => ("lock", "read"),
         Query::Cache(_) => ("cache", "read"),
         Query::Queue(_) => ("queue", "read"),
+        Query::Session { .. } => ("session", "read"),
     }
 }

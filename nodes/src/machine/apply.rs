@@ -14,7 +14,8 @@ use super::remembered::Remembered;
 use super::service::{Asker, Moment, Out, Service};
 use super::session::{Sessions, check_numbers};
 use super::types::{
-    Action, Command, LEASE_US_MAX, LEASE_US_MIN, MachineError, MachineEvent, NearTerms, Outcome, Query, Reply,
+    Action, Command, LEASE_US_MAX, LEASE_US_MIN, MachineError, MachineEvent, NearTerms, Outcome, Query,
+    Reply, SessionState,
 };
 use crate::ids::{ClusterTime, LogIndex, Sequence, SessionId};
 use crate::marks;
@@ -113,6 +114,18 @@ impl Machine {
             Query::Lock(query) => self.locks.query(self.time, query),
             Query::Queue(query) => self.queues.query(self.time, query),
             Query::Cache(query) => self.caches.query(self.time, query),
+            Query::Session { session } => Ok(Reply::Session(self.session_state(*session))),
+        }
+    }
+
+    fn session_state(&self, id: SessionId) -> SessionState {
+        match self.sessions.open.get(&id) {
+            Some(session) if session.deadline <= self.time => SessionState::Overdue,
+            Some(session) => {
+                let locks = Box::new(self.locks.of_session(id));
+                SessionState::Open { lease_us: session.lease_us, locks }
+            }
+            None => SessionState::NotOpen,
         }
     }
 

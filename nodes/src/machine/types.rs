@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::{
     CacheAction, CacheError, CacheEvent, CacheQuery, CacheReply, LockAction, LockError, LockEvent, LockQuery,
-    LockReply, QueueAction, QueueError, QueueEvent, QueueQuery, QueueReply, Victim,
+    LockReply, QueueAction, QueueError, QueueEvent, QueueQuery, QueueReply, SessionLocks, Victim,
 };
 use crate::ids::{LogIndex, Sequence, SessionId};
 
@@ -101,6 +101,11 @@ pub enum Query {
     Cache(CacheQuery),
     /// A question about topics.
     Queue(QueueQuery),
+    /// Whether a session is open, and what it holds and awaits. Answered with [`Reply::Session`].
+    Session {
+        /// The session.
+        session: SessionId,
+    },
 }
 
 /// The machine's answer to a command or query that it accepted.
@@ -134,6 +139,25 @@ pub enum Reply {
         /// are no longer on record, no earlier one than the latest.
         taken_at: LogIndex,
     },
+    /// How a session is.
+    Session(SessionState),
+}
+
+/// How a session is, by the stamp of the last entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SessionState {
+    /// It is open.
+    Open {
+        /// How long it lives without a renewal.
+        lease_us: u64,
+        /// What it holds and awaits.
+        locks: Box<SessionLocks>,
+    },
+    /// Its lease is over, though no entry has had room to end it yet. It can do nothing any more; what it holds is
+    /// held for so long.
+    Overdue,
+    /// It was closed or has expired, which nobody remembers, or was never opened.
+    NotOpen,
 }
 
 /// Why the machine refused. Every one is definite: this command had no effect.

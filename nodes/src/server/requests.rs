@@ -245,7 +245,7 @@ fn longest_name(query: &Query) -> usize {
         Query::Cache(CacheQuery::GetMany { keys }) => keys.iter().map(String::len).max().unwrap_or(0),
         Query::Cache(CacheQuery::Stats) => 0,
         Query::Lock(LockQuery::State { resource } | LockQuery::Check { resource, .. }) => resource.len(),
-        Query::Lock(LockQuery::OfSession { .. } | LockQuery::ForcedReleases) => 0,
+        Query::Lock(LockQuery::OfSession { .. } | LockQuery::ForcedReleases) | Query::Session { .. } => 0,
         Query::Queue(
             QueueQuery::Peek { topic, .. } | QueueQuery::PeekDead { topic, .. } | QueueQuery::Stats { topic },
         ) => topic.len(),

@@ -66,6 +66,33 @@ async fn a_lock_passes_from_session_to_session_with_rising_tokens() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_there_is_not_found() {
+    let daemons = Daemons::start(3, &[]).await;
+    let session = daemons.session(1).await;
+    let path = format!("/v1/sessions/{session}");
+    let open = daemons.get(2, &path).await;
+    let nothing = json!({"session": session, "lease_ms": 3_600_000, "held": [], "awaited": []});
+    assert_eq!((open.status, open.json()), (200, nothing));
+    daemons.keyed(1, "/v1/locks/printer/acquire", &format!("{session}-1"), &json!({})).await;
+    let holds = daemons.get(3, &path).await;
+    assert_eq!(holds.json()["held"][0]["resource"], "printer", "{}", holds.text());
+    let closed = daemons.cluster.request(3, "DELETE", &path, "", b"").await.expect("the daemon answers");
+    assert_eq!(closed.status, 204);
+    for (id, path) in [(1, path.as_str()), (2, path.as_str()), (3, "/v1/sessions/999999")] {
+        let gone = daemons.get(id, path).await;
+        assert_eq!((gone.status, gone.header("content-type")), (404, Some("application/problem+json")));
+        assert_eq!(gone.json()["type"], "urn:stormglass:problem:not-found");
+    }
+    for path in ["/v1/topics/none", "/v1/topics/none/messages", "/v1/topics/none/dead", "/v1/cache/none"] {
+        let none = daemons.get(2, path).await;
+        assert_eq!((none.status, none.json()["outcome"].clone()), (404, json!("definite")), "{path}");
+    }
+    // A lock has no life of its own: one that nobody ever asked for is one that nobody holds.
+    let free = daemons.get(2, "/v1/locks/none").await;
+    assert_eq!((free.status, free.json()["holders"].clone()), (200, json!([])));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cached_value_is_the_latest_at_every_node() {
     let daemons = Daemons::start(3, &[]).await;
     for round in 0..20_u8 {

@@ -15,7 +15,7 @@ use crate::http::extract::{Body, InPath};
 use crate::http::keys::{Key, NeededKey};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::ids::{Sequence, SessionId};
-use crate::machine::{LockAction, LockQuery, LockReply, Query, Reply};
+use crate::machine::{LockAction, Query, Reply, SessionState};
 
 /// How a session is to be.
 #[derive(Deserialize, ToSchema)]
@@ -40,12 +40,14 @@ pub(crate) struct Opened {
     first_key: String,
 }
 
-/// What a session holds and awaits.
+/// A session that is open: what it holds and awaits.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SessionLocks)]
 pub(crate) struct Locks {
     /// The session.
     session: u64,
+    /// How long it lives without a command or a keep-alive.
+    lease_ms: u64,
     /// What it holds.
     held: Vec<Held>,
     /// What it waits for.
@@ -89,6 +91,8 @@ pub(crate) struct Cancel {
 
 const DEFAULT_LEASE_MS: u64 = 30_000;
 
+const NOT_OPEN: &str = "the session is not open, or not any more";
+
 /// Open a session
 #[utoipa::path(post, path = "/v1/sessions", tag = "sessions", request_body = Opening, responses(
     (status = 201, description = "It is open", body = Opened, headers(("Location" = String, description = "The session"))),
@@ -106,19 +110,25 @@ pub(crate) async fn open(
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(body)))
 }
 
-/// What a session holds and awaits
-///
-/// Of a session that is not open, nothing.
+/// How long a session lives, what it holds and what it awaits
 #[utoipa::path(get, path = "/v1/sessions/{session}", tag = "sessions", params(
     ("session" = inline(Session), Path, description = "The session"),
-), responses((status = 200, description = "Its locks", body = Locks)))]
+), responses(
+    (status = 200, description = "It is open", body = Locks),
+    (status = 404, description = "It is not open", body = ProblemBody, content_type = "application/problem+json"),
+))]
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
     InPath(Session(session)): InPath<Session>,
 ) -> Result<Json<Locks>, Problem> {
-    let query = Query::Lock(LockQuery::OfSession { session: SessionId(session) });
-    let Reply::Lock(LockReply::OfSession(locks)) = app.gateway.ask(query).await? else {
+    let query = Query::Session { session: SessionId(session) };
+    let Reply::Session(state) = app.gateway.ask(query).await? else {
         return Err(Problem::misanswered());
+    };
+    let (lease_us, locks) = match state {
+        SessionState::Open { lease_us, locks } => (lease_us, locks),
+        SessionState::Overdue => return Err(Problem::not_found("the session's lease is over")),
+        SessionState::NotOpen => return Err(Problem::not_found(NOT_OPEN)),
     };
     let held = locks.held.into_iter().map(|lock| {
         let (mode, permits) = super::locks::shown(lock.mode);
@@ -128,7 +138,8 @@ pub(crate) async fn show(
         let (mode, permits) = super::locks::shown(lock.mode);
         Awaited { resource: lock.resource, mode, permits, number: lock.sequence.0 }
     });
-    Ok(Json(Locks { session, held: held.collect(), awaited: awaited.collect() }))
+    let lease_ms = lease_us / 1_000;
+    Ok(Json(Locks { session, lease_ms, held: held.collect(), awaited: awaited.collect() }))
 }
 
 /// Keep a session alive
@@ -147,7 +158,7 @@ pub(crate) async fn keep_alive(
     let kept = app.gateway.client().keep_alive_for_another(SessionId(session)).await;
     match kept.map_err(|error| Problem::of_client(error, None))? {
         true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Problem::not_found("the session is not open, or not any more")),
+        false => Err(Problem::not_found(NOT_OPEN)),
     }
 }
 

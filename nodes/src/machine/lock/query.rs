@@ -60,7 +60,8 @@ impl Locks {
         upgrade.into_iter().chain(line).map(waiter).collect()
     }
 
-    fn of_session(&self, id: SessionId) -> SessionLocks {
+    /// What a session holds and awaits.
+    pub(in crate::machine) fn of_session(&self, id: SessionId) -> SessionLocks {
         let mut locks = SessionLocks::default();
         for (resource, claim) in self.claims_of(id) {
             let resource = &self.resources[&resource];

@@ -6,7 +6,7 @@ use crate::ids::{ClusterTime, LogIndex, Sequence, SessionId};
 use crate::machine::limits::Limits;
 use crate::machine::{
     Action, CacheAction, CacheError, CacheEvent, CacheReply, Command, Expected, MachineError, MachineEvent,
-    Outcome, Reply, Versioned,
+    Outcome, Reply, SessionState, Versioned,
 };
 
 #[derive(Clone)]
@@ -82,6 +82,18 @@ impl Model {
         self.replies.retain(|(session, ..)| *session != id);
         self.locks.end_session(id);
         self.locks.events.push(MachineEvent::SessionEnded { session: id, expired });
+    }
+
+    /// How a session is.
+    pub(super) fn session_state(&self, id: SessionId) -> SessionState {
+        let session = self.sessions.iter().find(|session| session.id == id);
+        session.map_or(SessionState::NotOpen, |session| match session.ends <= self.time.0 {
+            true => SessionState::Overdue,
+            false => {
+                let locks = Box::new(self.locks.of_session(id));
+                SessionState::Open { lease_us: session.lease_us, locks }
+            }
+        })
     }
 
     fn settle(&mut self) {

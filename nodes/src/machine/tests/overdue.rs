@@ -3,7 +3,7 @@
 use crate::ids::{ClusterTime, Sequence, SessionId};
 use crate::machine::{
     Action, Applied, Command, ENDS_PER_ENTRY_MAX, LockAction, LockMode, LockRequest, Machine, MachineError,
-    MachineEvent, Reply, SESSIONS_MAX, WAITERS_MAX,
+    MachineEvent, Query, Reply, SESSIONS_MAX, SessionState, WAITERS_MAX,
 };
 
 const LEASE_US: u64 = 1_000_000;
@@ -47,6 +47,9 @@ fn sessions_that_end_together_end_over_several_entries_and_none_of_them_does_any
     let first = apply(&mut machine, LEASE_US, &Command::Tick);
     assert_eq!(ended(&first), ENDS_PER_ENTRY_MAX / 2);
     assert!(machine.is_behind());
+    let is = |session: SessionId| machine.query(&Query::Session { session });
+    assert_eq!(is(sessions[0]), Ok(Reply::Session(SessionState::NotOpen)));
+    assert_eq!(is(last), Ok(Reply::Session(SessionState::Overdue)));
     let refused = apply(&mut machine, LEASE_US, &Command::KeepAlive { session: last });
     assert_eq!(ended(&refused), ENDS_PER_ENTRY_MAX / 2);
     assert_eq!(refused.outcome, Err(MachineError::SessionExpired));

@@ -75,6 +75,8 @@ fn agree(machine: &mut Machine, model: &mut Model, entry: &Entry, numbers: &BTre
     for session in numbers.iter().map(|(session, _)| *session).collect::<BTreeSet<_>>() {
         let of_session = Box::new(model.locks.of_session(session));
         assert_eq!(ask(LockQuery::OfSession { session }), LockReply::OfSession(of_session));
+        let state = machine.query(&Query::Session { session });
+        assert_eq!(state, Ok(Reply::Session(model.session_state(session))), "{session} at {index}");
     }
     assert_eq!(machine.next_deadline(), model.next_deadline(), "at {index}");
 }

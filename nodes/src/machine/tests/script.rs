@@ -8,7 +8,7 @@
 //! 20ms s1 #2 ^2 release door 2.0   ^2: the lowest open number; 2.0: first grant by entry 2
 //! 20ms s1 #2 upgrade door 2.0 5s | downgrade door 2.0 | cancel #1 | force door 2.0 why
 //! 20ms s1 #2 declare pool 3 | remove pool
-//! lock door | locks s1 | check door 2.0 | forced | recall s1 #1 | next
+//! lock door | locks s1 | session s1 | check door 2.0 | forced | recall s1 #1 | next
 //! ```
 //!
 //! What the cache understands is in `cache/tests/script.rs`.
@@ -19,7 +19,8 @@ use crate::ids::{ClusterTime, FenceToken, LogIndex, Sequence, SessionId};
 use crate::machine::cache::tests::script as cache;
 use crate::machine::{
     Action, Applied, Command, ForcedRelease, LockAction, LockEvent, LockGrant, LockHolder, LockMode,
-    LockQuery, LockReply, LockRequest, Machine, MachineEvent, Outcome, Query, Reply, TokenStatus,
+    LockQuery, LockReply, LockRequest, Machine, MachineEvent, Outcome, Query, Reply, SessionLocks,
+    SessionState, TokenStatus,
 };
 
 /// Runs a script on a new machine and returns its transcript.
@@ -41,6 +42,10 @@ pub(in crate::machine) fn run_on(machine: &mut Machine, script: &str) -> String 
             ["locks", session] => {
                 let session = SessionId(number(session));
                 outcome(&machine.query(&Query::Lock(LockQuery::OfSession { session })))
+            }
+            ["session", session] => {
+                let session = SessionId(number(session));
+                outcome(&machine.query(&Query::Session { session }))
             }
             ["check", resource, token] => {
                 let (resource, token) = (resource.to_owned(), fence(token));
@@ -216,7 +221,22 @@ fn outcome(outcome: &Outcome) -> String {
         Ok(Reply::Cache(reply)) => cache::reply(reply),
         Ok(Reply::Lock(reply)) => locks(reply),
         Ok(Reply::Renewed { taken_at }) => format!("renewed, something may have been taken at {taken_at}"),
+        Ok(Reply::Session(SessionState::Open { lease_us, locks: of_session })) => {
+            format!("lives for {}, {}", time(ClusterTime(*lease_us)), of(of_session))
+        }
+        Ok(Reply::Session(SessionState::Overdue)) => "its lease is over".to_owned(),
+        Ok(Reply::Session(SessionState::NotOpen)) => "not open".to_owned(),
     }
+}
+
+fn of(locks: &SessionLocks) -> String {
+    let held = locks.held.iter().map(|h| format!("{} {:?} {}", h.resource, h.mode, token(h.token)));
+    let awaited = locks
+        .awaited
+        .iter()
+        .map(|a| format!("{} {:?} by {} until {}", a.resource, a.mode, a.sequence, time(a.deadline)));
+    let (held, awaited): (Vec<_>, Vec<_>) = (held.collect(), awaited.collect());
+    format!("holds [{}], awaits [{}]", held.join(", "), awaited.join(", "))
 }
 
 fn locks(reply: &LockReply) -> String {
@@ -242,15 +262,7 @@ fn locks(reply: &LockReply) -> String {
             let (held, line) = (held.join(", "), line.join(", "));
             format!("{permits}held [{held}], awaited [{line}], version {}", state.version)
         }
-        LockReply::OfSession(locks) => {
-            let held = locks.held.iter().map(|h| format!("{} {:?} {}", h.resource, h.mode, token(h.token)));
-            let awaited = locks
-                .awaited
-                .iter()
-                .map(|a| format!("{} {:?} by {} until {}", a.resource, a.mode, a.sequence, time(a.deadline)));
-            let (held, awaited): (Vec<_>, Vec<_>) = (held.collect(), awaited.collect());
-            format!("holds [{}], awaits [{}]", held.join(", "), awaited.join(", "))
-        }
+        LockReply::OfSession(locks) => of(locks),
         LockReply::Checked(TokenStatus::Current) => "current".to_owned(),
         LockReply::Checked(TokenStatus::Stale { latest }) => {
             format!("stale, the latest is {}", token(*latest))

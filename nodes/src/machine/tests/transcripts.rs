@@ -124,6 +124,20 @@ transcript! {
         7ms keep s1
         lock attic
     "
+    a_session_is_open_until_it_is_closed_or_expires: "
+        session s1
+        0ms open 1s
+        0ms open 10s
+        1ms s1 #1 acquire door x 0s
+        2ms s2 #1 acquire door x 5s
+        session s1
+        session s2
+        1001ms tick
+        session s1
+        session s2
+        1002ms close s2
+        session s2
+    "
     a_retry_is_answered_from_memory: "
         0ms open 10s
         0ms open 10s
