@@ -18,5 +18,6 @@
 mod types;
 
 pub use types::{
-    ApiError, NodeStatus, QueueCounts, QueueTraffic, Request, RequestBody, RequestId, Response, ResponseBody,
+    ApiError, KeyLines, LineHolder, NodeStatus, QueueCounts, QueueTraffic, Request, RequestBody, RequestId,
+    Response, ResponseBody,
 };

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::coherence::{DirectoryStats, HolderStats};
+use crate::coherence::{DirectoryStats, HolderStats, LineState};
 use crate::ids::{LogIndex, NodeId, Term};
 use crate::machine::{CacheQuery, Command, Outcome, Query};
 use crate::raft::Role;
@@ -78,6 +78,12 @@ pub enum RequestBody {
         /// How long to wait, up to [`WAIT_US_MAX`](crate::machine::WAIT_US_MAX).
         wait_us: u64,
     },
+    /// What do you know of the lines of this key? Answered with [`ResponseBody::NearLines`] by every node, at once,
+    /// from what it knows.
+    NearLines {
+        /// The key.
+        key: String,
+    },
 }
 
 /// What a node answers.
@@ -111,6 +117,30 @@ pub enum ResponseBody {
     /// The outcome of a command that an earlier attempt had put into the log. Says nothing of the lease, which
     /// this attempt has not renewed.
     Known(Outcome),
+    /// What the node knows of a key's lines.
+    NearLines(Box<KeyLines>),
+}
+
+/// What a node knows of the near-caches' lines of one key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyLines {
+    /// Its own line, if it has one whose lease runs.
+    pub own: Option<LineState>,
+    /// Who holds the key's line as far as its directory knows, in the order of nodes; `None` if it does not lead.
+    pub holders: Option<Vec<LineHolder>>,
+}
+
+/// Who holds a line, as the leader knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineHolder {
+    /// The node.
+    pub node: NodeId,
+    /// In which state it was granted, or is by what the holder has said since.
+    pub state: LineState,
+    /// How long its lease lasts from now at most, by the leader's clock; 0 if it is over.
+    pub left_us: u64,
+    /// Whether it has been told to drop it and has not answered.
+    pub is_invalidating: bool,
 }
 
 /// Why a node has no answer, and with it what the client may do.

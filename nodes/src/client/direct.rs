@@ -9,10 +9,12 @@ use super::locks::ASK_AGAIN_US;
 use super::rpc::Completed;
 use super::session::{Numbers, Session};
 use super::{Client, ClientConfig, ClientError, ReadFrom};
-use crate::api::{NodeStatus, RequestBody, ResponseBody};
+use crate::api::{KeyLines, NodeStatus, RequestBody, ResponseBody};
 use crate::env::Env;
 use crate::ids::SessionId;
-use crate::machine::{Action, Command, MachineError, Outcome, Query, Reply};
+use crate::machine::{
+    Action, Command, ForcedRelease, LockQuery, LockReply, MachineError, Outcome, Query, Reply,
+};
 
 const MISANSWERED: ClientError = ClientError::Unknown("the cluster answered another question");
 
@@ -122,6 +124,28 @@ impl<E: Env> Client<E> {
         match self.ask_one(position, RequestBody::Status).await {
             Some(ResponseBody::Status(status)) => Ok(*status),
             _ => Err(ClientError::NotDone("the node did not tell of its state in time")),
+        }
+    }
+
+    /// What the member at this position of [`ClientConfig::nodes`](super::ClientConfig::nodes) knows of a key's lines.
+    ///
+    /// # Errors
+    /// When it does not answer in time. Always definite: a question has no effect.
+    pub async fn lines_of(&self, key: &str, position: usize) -> Result<KeyLines, ClientError> {
+        match self.ask_one(position, RequestBody::NearLines { key: key.to_owned() }).await {
+            Some(ResponseBody::NearLines(lines)) => Ok(*lines),
+            _ => Err(ClientError::NotDone("the node did not tell of its lines in time")),
+        }
+    }
+
+    /// The forced releases on record, the oldest first: the latest [`FORCED_RELEASES_KEPT`](crate::machine::FORCED_RELEASES_KEPT).
+    ///
+    /// # Errors
+    /// Always definite: a read has no effect.
+    pub async fn forced_releases(&self) -> Result<Vec<ForcedRelease>, ClientError> {
+        match self.query(Query::Lock(LockQuery::ForcedReleases)).await? {
+            Reply::Lock(LockReply::Forced(forced)) => Ok(forced),
+            _ => Err(ClientError::NotDone("the cluster answered another question")),
         }
     }
 

@@ -69,7 +69,12 @@ impl<E: Env> Client<E> {
         }
     }
 
-    async fn query_within(&self, query: Query, age_us_max: u64) -> Result<(Reply, u64), ClientError> {
+    /// Whatever may be asked, of a state that was the latest no longer than `age_us_max` ago.
+    pub(crate) async fn query_within(
+        &self,
+        query: Query,
+        age_us_max: u64,
+    ) -> Result<(Reply, u64), ClientError> {
         let (attempt_us, timeout_us) = (self.config.attempt_timeout_us, self.config.operation_timeout_us);
         let body = RequestBody::QueryWithin { query, age_us_max };
         match self.ask_anywhere(body, attempt_us, timeout_us).await {

@@ -139,6 +139,18 @@ number! {
     Depth = 1, crate::machine::DEPTH_MAX;
     /// Bytes that a topic may hold.
     TopicBytes = 1, crate::machine::TOPIC_STORED_BYTES_MAX;
+    /// How old the state may be from which an answer comes, in milliseconds: up to an hour.
+    StaleMs = 0, 3_600_000;
+    /// A version of a lock: it rises whenever something changes.
+    LockVersion = 0, super::bounded::NUMBER_MAX;
+    /// Keys that the cache may hold.
+    CacheEntries = 1, crate::machine::KEYS_MAX as u64;
+    /// Bytes that the cache may hold.
+    CacheBytes = 1, crate::machine::CACHE_BYTES_MAX;
+    /// Who makes messages, by a number of its own.
+    Producer = 1, super::bounded::NUMBER_MAX;
+    /// The first message's number among all of its producer's, from 1 on.
+    ProducerSequence = 1, super::bounded::NUMBER_MAX;
     /// Bytes of a payload.
     PayloadBytes = 1, 1_048_576;
 }

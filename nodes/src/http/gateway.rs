@@ -14,11 +14,11 @@ use tokio::time::timeout;
 use super::keys::CommandName;
 use super::metrics::Metrics;
 use super::problem::{Conclusion, Problem};
-use crate::api::NodeStatus;
+use crate::api::{KeyLines, NodeStatus};
 use crate::client::{Client, ClientConfig, ClientError, ReadFrom};
 use crate::env::Env;
-use crate::ids::{ClientId, NodeId};
-use crate::machine::{Action, CacheAction, LockAction, Query, QueueAction, Reply};
+use crate::ids::{ClientId, LogIndex, NodeId};
+use crate::machine::{Action, CacheAction, LockAction, LockState, Query, QueueAction, Reply};
 use crate::tokio_env::{LocalEnv, TokioEnv};
 
 /// Sessions for commands, and for commands that wait.
@@ -138,6 +138,52 @@ impl Gateway {
     /// As of [`Gateway::ask`].
     pub(crate) async fn ask_near(&self, query: Query) -> Result<Reply, Problem> {
         self.ask_from(query, ReadFrom::Near(self.position)).await
+    }
+
+    /// The same, of a state that was the latest no longer than `age_us_max` ago; and how long ago that may have been.
+    ///
+    /// # Errors
+    /// As of [`Gateway::ask`].
+    pub(crate) async fn ask_within(&self, query: Query, age_us_max: u64) -> Result<(Reply, u64), Problem> {
+        let (service, operation) = kind_of_query(&query);
+        let began = self.env.now();
+        let answer = self.commands[0].query_within(query, age_us_max).await;
+        let result = answer.map_err(|error| Problem::of_client(error, None));
+        self.metrics.operated(service, operation, result.as_ref().err(), self.env.now().since_us(began));
+        result
+    }
+
+    /// How a lock is once it has changed since it had this version, or after `wait_us`.
+    ///
+    /// # Errors
+    /// As of [`Gateway::ask`], also when the node stops.
+    pub(crate) async fn watch(
+        &self,
+        resource: &str,
+        seen: LogIndex,
+        wait_us: u64,
+    ) -> Result<LockState, Problem> {
+        let began = self.env.now();
+        let watches = self.commands[0].watch_lock(resource, seen, wait_us);
+        let mut stopping = self.stopping.clone();
+        let result = tokio::select! {
+            biased;
+            state = watches => state.map_err(|error| Problem::of_client(error, None)),
+            _ = stopping.wait_for(|is_stopping| *is_stopping) => Err(Problem::stopping(Conclusion::Definite)),
+        };
+        self.metrics.operated("lock", "watch", result.as_ref().err(), self.env.now().since_us(began));
+        result
+    }
+
+    /// What one of the nodes knows of a key's lines.
+    ///
+    /// # Errors
+    /// If it does not say in time.
+    pub(crate) async fn lines_of(&self, key: &str, node: NodeId) -> Result<KeyLines, ClientError> {
+        match self.nodes.iter().position(|known| *known == node) {
+            Some(position) => self.client().lines_of(key, position).await,
+            None => Err(ClientError::NotDone("this node has no address of that one")),
+        }
     }
 
     async fn ask_from(&self, query: Query, from: ReadFrom) -> Result<Reply, Problem> {

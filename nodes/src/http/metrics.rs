@@ -113,6 +113,10 @@ const TOTALS: &[(&str, &str)] = &[
     ("near_hits", "Reads answered from a line of this node at once"),
     ("near_misses", "Reads that found no line"),
     ("near_invalidations", "Invalidations received"),
+    ("near_asks", "Questions to the leader for a line"),
+    ("near_recalls", "Recalls of lines by new leaders received"),
+    ("near_evicted", "Lines given up for want of room"),
+    ("near_lapsed", "Lines whose lease ran out"),
     ("cache_created", "Keys made"),
     ("cache_overwritten", "Values replaced"),
     ("cache_deleted", "Keys deleted"),
@@ -293,6 +297,10 @@ impl Metrics {
         self.raise("near_hits", status.near.hits);
         self.raise("near_misses", status.near.misses);
         self.raise("near_invalidations", status.near.invalidations);
+        self.raise("near_asks", status.near.asks);
+        self.raise("near_recalls", status.near.recalls);
+        self.raise("near_evicted", status.near.evicted);
+        self.raise("near_lapsed", status.near.lapsed);
     }
 
     pub(super) fn take_storage(&self, report: &StorageReport) {

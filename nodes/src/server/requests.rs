@@ -3,7 +3,8 @@
 use super::pending::{Asker, NOBODY};
 use super::probe::Probe;
 use super::replica::Replica;
-use crate::api::{ApiError, NodeStatus, Request, RequestBody, ResponseBody};
+use crate::api::{ApiError, KeyLines, LineHolder, NodeStatus, Request, RequestBody, ResponseBody};
+use crate::coherence::HolderView;
 use crate::env::Env;
 use crate::ids::{ClientId, LogIndex};
 use crate::machine::{
@@ -13,7 +14,7 @@ use crate::machine::{
 use crate::marks;
 use crate::plant::{self, Bug};
 use crate::raft::membership::MemberChange;
-use crate::raft::{ChangeOutcome, Input, ProposalOutcome, ReadOutcome, Refusal, TransferOutcome};
+use crate::raft::{ChangeOutcome, Input, ProposalOutcome, ReadOutcome, Refusal, Role, TransferOutcome};
 
 /// Requests that make room are refused only beyond this many times the bound of the others.
 const MAKING_ROOM_FACTOR: usize = 2;
@@ -84,6 +85,10 @@ impl<E: Env, P: Probe> Replica<E, P> {
                 } else {
                     self.answer(asker, Err(ApiError::Overloaded));
                 }
+            }
+            RequestBody::NearLines { key } => {
+                let lines = Box::new(self.lines_of(&key));
+                self.answer(asker, Ok(ResponseBody::NearLines(lines)));
             }
             RequestBody::Status => self.answer(asker, Ok(ResponseBody::Status(Box::new(self.status())))),
         }
@@ -238,6 +243,22 @@ impl<E: Env, P: Probe> Replica<E, P> {
     }
 }
 
+impl<E: Env, P: Probe> Replica<E, P> {
+    /// What this node knows of a key's lines.
+    fn lines_of(&self, key: &str) -> KeyLines {
+        let (now, near) = (self.env.now(), &self.near);
+        let holder = |view: HolderView| LineHolder {
+            node: view.holder.node,
+            state: view.state,
+            left_us: view.until.since_us(now),
+            is_invalidating: view.is_invalidating,
+        };
+        let leads = self.core.status().role == Role::Leader;
+        let holders = leads.then(|| near.directory.holders(key).into_iter().map(holder).collect());
+        KeyLines { own: near.holder.state(key, now), holders }
+    }
+}
+
 /// The length of the longest name that a query is about: 0 if it is about none.
 fn longest_name(query: &Query) -> usize {
     match query {
@@ -283,6 +304,7 @@ fn makes_room(body: &RequestBody) -> bool {
         | RequestBody::QueryNear(_)
         | RequestBody::QueryWithin { .. }
         | RequestBody::Watch { .. }
+        | RequestBody::NearLines { .. }
         | RequestBody::Status => false,
     }
 }

@@ -11,3 +11,4 @@ mod redis_support;
 mod secure;
 mod support;
 mod v1;
+mod v1_more;

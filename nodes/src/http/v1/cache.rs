@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, PartialSchema, ToSchema, openapi::RefOr};
 
+use super::aged::{Age, Freshness};
 use crate::http::App;
 use crate::http::bounded::{Name, TtlMs};
 use crate::http::extract::{Body, InQuery, PathName, RawBody};
@@ -163,16 +164,27 @@ fn written(version: LogIndex) -> Response {
 ///
 /// It is the latest, from whatever node; from the node's near-cache if `stormglass-near` says `hit`.
 #[utoipa::path(get, path = "/v1/cache/{key}", tag = "cache", params(
-    ("key" = inline(Name), Path, description = "The key"),
+    ("key" = inline(Name), Path, description = "The key"), Freshness,
 ), responses(
     (status = 200, description = "The value", body = Vec<u8>, content_type = "application/octet-stream", headers(
         ("ETag" = String, description = "Its version"),
         ("stormglass-near" = String, description = "Whether it came from the near-cache: hit or miss"),
+        ("stormglass-age-ms" = Option<u64>, description = "How old it may be, where it may be stale"),
     )),
     (status = 404, description = "There is no such key", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-pub(crate) async fn get(State(app): State<Arc<App>>, PathName(key): PathName) -> Result<Response, Problem> {
-    let (value, near) = match app.gateway.ask_near(Query::Cache(CacheQuery::Get { key })).await? {
+pub(crate) async fn get(
+    State(app): State<Arc<App>>,
+    PathName(key): PathName,
+    InQuery(freshness): InQuery<Freshness>,
+) -> Result<Response, Problem> {
+    let query = Query::Cache(CacheQuery::Get { key });
+    let (reply, age) = if freshness.may_be_stale() {
+        freshness.ask(&app, query).await?
+    } else {
+        (app.gateway.ask_near(query).await?, Age::NONE)
+    };
+    let (value, near) = match reply {
         Reply::Cache(CacheReply::Near(value)) => (value, "hit"),
         Reply::Cache(CacheReply::Value(value)) => (value, "miss"),
         _ => return Err(Problem::misanswered()),
@@ -181,7 +193,7 @@ pub(crate) async fn get(State(app): State<Arc<App>>, PathName(key): PathName) ->
     let kind = HeaderValue::from_static("application/octet-stream");
     let headers =
         [(header::CONTENT_TYPE, kind), (header::ETAG, tag(version)), (NEAR, HeaderValue::from_static(near))];
-    Ok((headers, value).into_response())
+    Ok(age.on((headers, value).into_response()))
 }
 
 /// Write a value

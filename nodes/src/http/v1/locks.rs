@@ -7,19 +7,22 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::aged::Freshness;
 use crate::http::App;
 use crate::http::bounded::{Name, Permits, Reason, Token, WaitMs};
-use crate::http::extract::{Body, InPath, PathName};
+use crate::http::extract::{Body, InPath, InQuery, PathName};
 use crate::http::keys::CommandName;
 use crate::http::keys::{Key, MaybeKey, NeededKey};
 use crate::http::limits::Place;
 use crate::http::problem::{Problem, ProblemBody};
 use crate::ids::FenceToken;
 use crate::machine::{
-    LockAction, LockGrant, LockMode, LockQuery, LockReply, LockRequest, Query, Reply, TokenStatus,
+    LockAction, LockGrant, LockHolder, LockMode, LockQuery, LockReply, LockRequest, LockState, Query, Reply,
+    TokenStatus,
 };
 
 /// How a lock is held.
@@ -202,6 +205,26 @@ pub(crate) enum Standing {
     Unknown,
 }
 
+impl Holder {
+    pub(super) fn of(holder: &LockHolder) -> Self {
+        let (mode, permits) = shown(holder.mode);
+        Self { session: holder.session.0, mode, permits, token: holder.token.0 }
+    }
+}
+
+impl Shown {
+    /// A lock of this name in this state.
+    pub(super) fn of(resource: String, state: &LockState) -> Self {
+        let waiters = state.waiters.iter().map(|waiter| {
+            let (mode, permits) = shown(waiter.mode);
+            let (session, number) = (waiter.session.0, waiter.sequence.0);
+            Waiter { session, mode, permits, number, is_upgrade: waiter.is_upgrade }
+        });
+        let (holders, waiters) = (state.holders.iter().map(Holder::of).collect(), waiters.collect());
+        Self { resource, permits: state.permits, version: state.version.0, holders, waiters }
+    }
+}
+
 /// A mode as it is shown.
 pub(super) fn shown(mode: LockMode) -> (Mode, Option<u32>) {
     match mode {
@@ -247,27 +270,18 @@ fn granted(grant: LockGrant, key: CommandName) -> Grant {
 
 /// Who holds and who awaits a lock
 #[utoipa::path(get, path = "/v1/locks/{resource}", tag = "locks", params(
-    ("resource" = inline(Name), Path, description = "The resource"),
+    ("resource" = inline(Name), Path, description = "The resource"), Freshness,
 ), responses((status = 200, description = "Its state", body = Shown)))]
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
     PathName(resource): PathName,
-) -> Result<Json<Shown>, Problem> {
+    InQuery(freshness): InQuery<Freshness>,
+) -> Result<Response, Problem> {
     let query = Query::Lock(LockQuery::State { resource: resource.clone() });
-    let Reply::Lock(LockReply::State(state)) = app.gateway.ask(query).await? else {
+    let (Reply::Lock(LockReply::State(state)), age) = freshness.ask(&app, query).await? else {
         return Err(Problem::misanswered());
     };
-    let holders = state.holders.iter().map(|holder| {
-        let (mode, permits) = shown(holder.mode);
-        Holder { session: holder.session.0, mode, permits, token: holder.token.0 }
-    });
-    let waiters = state.waiters.iter().map(|waiter| {
-        let (mode, permits) = shown(waiter.mode);
-        let (session, number) = (waiter.session.0, waiter.sequence.0);
-        Waiter { session, mode, permits, number, is_upgrade: waiter.is_upgrade }
-    });
-    let (holders, waiters) = (holders.collect(), waiters.collect());
-    Ok(Json(Shown { resource, permits: state.permits, version: state.version.0, holders, waiters }))
+    Ok(age.on(Json(Shown::of(resource, &state)).into_response()))
 }
 
 /// Get a lock, waiting in line if need be

@@ -15,15 +15,17 @@ use utoipa::ToSchema;
 use super::topics::Limit;
 use crate::http::App;
 use crate::http::bounded::{
-    Count, DelayMs, Group, MessageNumber, MessageTtlMs, Name, Priority, ReceiptNumber, VisibilityMs, WaitMs,
+    Count, DelayMs, Group, MessageNumber, MessageTtlMs, Name, Priority, Producer, ProducerSequence,
+    ReceiptNumber, VisibilityMs, WaitMs,
 };
 use crate::http::extract::{Body, InQuery, PathName};
 use crate::http::keys::{Key, MaybeKey};
 use crate::http::limits::Place;
 use crate::http::problem::{Problem, ProblemBody};
-use crate::ids::{MessageId, Receipt};
+use crate::ids::{MessageId, ProducerId, Receipt};
 use crate::machine::{
-    Acknowledgement, Delivery, NewMessage, Query, QueueAction, QueueQuery, QueueReply, Reply, StoredMessage,
+    Acknowledgement, Death, DeathReason, Delivery, NewMessage, Origin, Query, QueueAction, QueueQuery,
+    QueueReply, Reply, StoredMessage,
 };
 
 /// Messages for a topic.
@@ -33,6 +35,20 @@ pub(crate) struct Enqueue {
     /// All are taken, in this order, or none.
     #[schema(min_items = 1, max_items = 1024)]
     messages: Vec<Message>,
+    /// Who makes them and numbers them, so that a repetition is no second message, without a session and for ever.
+    #[serde(default)]
+    producer: Option<Numbered>,
+}
+
+/// Where messages stand among all of their producer.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ProducerNumber)]
+pub(crate) struct Numbered {
+    /// The producer.
+    id: Producer,
+    /// The number of the first message: they follow each other without gaps, from 1 on, in each topic.
+    sequence: ProducerSequence,
 }
 
 /// A message.
@@ -67,8 +83,11 @@ pub(crate) struct Message {
 /// Messages that were taken.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Enqueued {
-    /// Their numbers, in order.
+    /// Their numbers, in order. None if they were taken too long ago.
     ids: Vec<u64>,
+    /// Whether their producer had brought them before, and nothing was done.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    duplicate: bool,
 }
 
 /// What a consumer wants.
@@ -115,6 +134,9 @@ pub(crate) struct Delivered {
     priority: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<String>,
+    /// Where it was given up before it was moved here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<GivenUp>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<String, String>,
     #[serde(flatten)]
@@ -147,10 +169,50 @@ pub(crate) struct Stored {
     priority: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<String>,
+    /// Where it was given up before it was moved here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<GivenUp>,
+    /// What ended its last attempt, if it is dead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    death: Option<End>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<String, String>,
     #[serde(flatten)]
     payload: Payload,
+}
+
+/// Where and how a message was given up.
+#[derive(Serialize, ToSchema)]
+#[schema(as = MessageOrigin)]
+pub(crate) struct GivenUp {
+    topic: String,
+    death: End,
+}
+
+/// What ended a message's last attempt.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schema(as = MessageDeath)]
+pub(crate) enum End {
+    /// Nobody acknowledged it in time.
+    LeaseExpired,
+    /// Its consumer rejected it.
+    Rejected,
+}
+
+impl From<Death> for End {
+    fn from(death: Death) -> Self {
+        match death.reason {
+            DeathReason::LeaseExpired => Self::LeaseExpired,
+            DeathReason::Rejected => Self::Rejected,
+        }
+    }
+}
+
+impl From<Origin> for GivenUp {
+    fn from(origin: Origin) -> Self {
+        Self { topic: origin.topic, death: origin.death.into() }
+    }
 }
 
 /// A delivery.
@@ -248,7 +310,12 @@ impl Message {
 }
 
 impl Payload {
-    fn of(payload: &Bytes) -> Self {
+    /// Nothing.
+    pub(super) const fn none() -> Self {
+        Self { text: None, base64: None }
+    }
+
+    pub(super) fn of(payload: &Bytes) -> Self {
         match std::str::from_utf8(payload) {
             Ok(text) => Self { text: Some(text.to_owned()), base64: None },
             Err(_) => Self { text: None, base64: Some(BASE64.encode(payload)) },
@@ -261,6 +328,7 @@ fn delivered(delivery: Delivery) -> Delivered {
         id: delivery.id.0,
         receipt: delivery.receipt.0,
         attempt: delivery.attempt,
+        origin: delivery.origin.map(GivenUp::from),
         priority: delivery.priority,
         group: delivery.group,
         headers: delivery.headers.into_iter().collect(),
@@ -278,6 +346,8 @@ pub(super) fn peeked(messages: Vec<StoredMessage>) -> Peeked {
     let stored = messages.into_iter().map(|message| Stored {
         id: message.id.0,
         attempts: message.attempts,
+        origin: message.origin.map(GivenUp::from),
+        death: message.death.map(End::from),
         priority: message.priority,
         group: message.group,
         headers: message.headers.into_iter().collect(),
@@ -303,12 +373,14 @@ pub(crate) async fn enqueue(
     Body(enqueue): Body<Enqueue>,
 ) -> Result<(StatusCode, Json<Enqueued>), Problem> {
     let messages = enqueue.messages.into_iter().map(Message::into_message).collect::<Result<_, _>>()?;
-    match super::on_topic(&app, key, QueueAction::Enqueue { topic, messages, producer: None }, 0).await? {
-        QueueReply::Enqueued { ids, .. } => {
-            Ok((StatusCode::CREATED, Json(Enqueued { ids: ids.into_iter().map(|id| id.0).collect() })))
-        }
-        _ => Err(super::misused()),
-    }
+    let producer = enqueue.producer.map(|producer| (ProducerId(producer.id.0), producer.sequence.0));
+    let (ids, duplicate) =
+        match super::on_topic(&app, key, QueueAction::Enqueue { topic, messages, producer }, 0).await? {
+            QueueReply::Enqueued { ids, duplicate } => (ids.into_iter().map(|id| id.0).collect(), duplicate),
+            QueueReply::AlreadyEnqueued => (Vec::new(), true),
+            _ => return Err(super::misused()),
+        };
+    Ok((StatusCode::CREATED, Json(Enqueued { ids, duplicate })))
 }
 
 /// The messages that would be delivered next

@@ -1,11 +1,15 @@
 //! The resource API.
 
+mod aged;
 mod cache;
 mod cluster;
+mod lines;
+mod lock_changes;
 mod locks;
 mod messages;
 mod sessions;
 mod topics;
+mod values;
 
 use std::sync::Arc;
 
@@ -35,6 +39,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(locks::check))
         .routes(routes!(locks::force_release))
         .routes(routes!(locks::declare_semaphore, locks::remove_semaphore))
+        .routes(routes!(lock_changes::watch))
+        .routes(routes!(lock_changes::forced))
         .routes(routes!(topics::list))
         .routes(routes!(topics::show, topics::declare, topics::delete))
         .routes(routes!(topics::purge))
@@ -49,6 +55,9 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(cache::get, cache::put, cache::delete))
         .routes(routes!(cache::add))
         .routes(routes!(cache::touch))
+        .routes(routes!(lines::show))
+        .routes(routes!(values::get_many))
+        .routes(routes!(values::settings, values::configure))
         .routes(routes!(cluster::show))
         .routes(routes!(cluster::nodes))
         .routes(routes!(cluster::change_members))

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::aged::Freshness;
 use super::messages::{Peeked, peeked};
 use crate::http::App;
 use crate::http::bounded::{
@@ -52,6 +54,8 @@ pub(crate) struct Topic {
     depth: u64,
     /// Messages that can be delivered, or could but for another of their group.
     ready: u64,
+    /// Those of them that nothing holds back: the rest wait for their groups' turn.
+    deliverable: u64,
     /// Messages held back.
     delayed: u64,
     /// Messages delivered and not settled.
@@ -60,10 +64,12 @@ pub(crate) struct Topic {
     dead: u64,
     /// Bytes of all messages.
     bytes: u64,
-    /// How long the oldest ready one has been in the topic.
+    /// How long the oldest deliverable one has been in the topic, by the stamp of the latest log entry.
     oldest_ready_us: Option<u64>,
     /// Commands that wait for messages.
     waiting: u64,
+    /// Open sessions that have asked for messages.
+    consumers: u64,
     totals: Totals,
     settings: Settings,
 }
@@ -225,7 +231,7 @@ pub(crate) async fn list(
 
 /// How a topic is and what it has counted
 #[utoipa::path(get, path = "/v1/topics/{topic}", tag = "topics", params(
-    ("topic" = inline(Name), Path, description = "The topic"),
+    ("topic" = inline(Name), Path, description = "The topic"), Freshness,
 ), responses(
     (status = 200, description = "The topic", body = Topic),
     (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
@@ -233,8 +239,10 @@ pub(crate) async fn list(
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
     PathName(topic): PathName,
-) -> Result<Json<Topic>, Problem> {
-    let QueueReply::Stats(stats) = ask(&app, QueueQuery::Stats { topic: topic.clone() }).await? else {
+    InQuery(freshness): InQuery<Freshness>,
+) -> Result<Response, Problem> {
+    let query = Query::Queue(QueueQuery::Stats { topic: topic.clone() });
+    let (Reply::Queue(QueueReply::Stats(stats)), age) = freshness.ask(&app, query).await? else {
         return Err(Problem::misanswered());
     };
     let totals = Totals {
@@ -251,19 +259,22 @@ pub(crate) async fn show(
         dead_lettered: stats.totals.dead_lettered,
         redriven: stats.totals.redriven,
     };
-    Ok(Json(Topic {
+    let topic = Topic {
         topic,
         depth: stats.depth(),
         ready: stats.ready,
+        deliverable: stats.deliverable,
         delayed: stats.delayed,
         in_flight: stats.in_flight,
         dead: stats.dead,
         bytes: stats.bytes,
         oldest_ready_us: stats.oldest_ready_us,
         waiting: stats.waiting,
+        consumers: stats.consumers,
         totals,
         settings: Settings::of(stats.settings),
-    }))
+    };
+    Ok(age.on(Json(topic).into_response()))
 }
 
 /// Make a topic, or change how one behaves
