@@ -8,13 +8,14 @@
 //! [`measure::MEMORY_MAX_KIB`] is stopped. All that finish must give the same verdicts.
 //!
 //! `cargo bench -p stormglass-peers` measures all; words after `--` choose among histories and checkers by
-//! their names.
+//! their names, or `memory`: how much of it is needed here as histories get longer.
 #![expect(
     clippy::disallowed_methods,
     reason = "it reads its time and its memory from the real system, and starts processes"
 )]
 
 mod measure;
+mod memory;
 mod others;
 mod ours;
 mod public;
@@ -52,19 +53,30 @@ fn main() {
     {
         return measure::here(&shape_of(shape), checker_of(checker));
     }
+    if let [flag, operations] = &words[..]
+        && flag == memory::ONE
+    {
+        return memory::here(operations.parse().expect("the parent writes a number"));
+    }
     let shapes = shapes::all();
     let known = |word: &String| shapes.iter().any(|shape| shape.name == word);
     let checker = |word: &String| CHECKERS.iter().any(|(name, _)| name == word);
-    let unknown = words.iter().find(|word| !known(word) && !checker(word));
+    let unknown = words.iter().find(|word| !known(word) && !checker(word) && *word != memory::NAME);
     assert!(unknown.is_none(), "no history and no checker has the name {unknown:?}");
     let chosen = |name: &str, of: &dyn Fn(&String) -> bool| {
         words.iter().any(|word| word == name) || !words.iter().any(of)
     };
+    if words.iter().any(|word| word == memory::NAME) {
+        return memory::measure();
+    }
     table::head();
     for shape in shapes.iter().filter(|shape| chosen(shape.name, &known)) {
         let checkers: Vec<&str> =
             CHECKERS.iter().map(|(name, _)| *name).filter(|name| chosen(name, &checker)).collect();
         measure_shape(shape, &checkers);
+    }
+    if words.is_empty() {
+        memory::measure();
     }
 }
 

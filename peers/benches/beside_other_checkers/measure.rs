@@ -78,6 +78,7 @@ fn parse(text: &str) -> Option<Measured> {
 pub(crate) fn here(shape: &Shape, check: fn(&History) -> Verdict) {
     let histories = (shape.make)();
     let work = move || {
+        reset_peak();
         let memory = peak_kib();
         let begun = cpu_time();
         let verdicts: Vec<Verdict> = histories.iter().map(check).collect();
@@ -98,13 +99,18 @@ pub(crate) fn here(shape: &Shape, check: fn(&History) -> Verdict) {
 }
 
 /// CPU time of this process, of all its threads.
-fn cpu_time() -> Duration {
+pub(crate) fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// The most memory that this process has had so far.
-fn peak_kib() -> u64 {
+/// What was needed to make the histories counts no longer.
+pub(crate) fn reset_peak() {
+    std::fs::write("/proc/self/clear_refs", "5").expect("Linux lets a process forget its peak");
+}
+
+/// The most memory that this process has had since [`reset_peak`].
+pub(crate) fn peak_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells a process's memory");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("and its peak");
     line.trim().trim_end_matches(" kB").parse().expect("which is a number")

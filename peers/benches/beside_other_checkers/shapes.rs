@@ -95,6 +95,11 @@ const KEYS: Registers = Registers { keys: 1_000, processes: 8, lost_per_mille: 1
 const SMALL: Registers = Registers { operations: 8, processes: 3, ..CONTENDED };
 const SMALL_HISTORIES: u64 = 1_000;
 
+/// A register of which one operation in ten is of unknown outcome.
+pub(crate) fn lost(operations: usize) -> History {
+    many(Registers { operations, ..LOST }, 1, |_| false).remove(0)
+}
+
 /// All shapes, those of public files last.
 pub(crate) fn all() -> Vec<Shape> {
     let one = |name, registers: Registers| Shape::new(name, move || many(registers, 1, |_| registers.wrong));

@@ -212,13 +212,14 @@ fn what_is_too_wide_for_the_frontier_goes_to_the_search() {
 
 #[test]
 fn the_frontier_finds_violations_that_no_rule_is_for() {
-    // Values are written twice, so that only the frontier and the search can tell.
+    // Values are written twice, so that only the frontier and the search can tell; and there are too many to search
+    // without a memory.
     let mut entries: Vec<Entry<PlainRegisterOp, PlainRegisterAnswer>> = Vec::new();
-    for number in 0..400_u64 {
+    for number in 0..6_000_u64 {
         let value = Some((number / 2 % 3) as i64);
         let (op, answer) = match number % 2 {
             0 => (PlainRegisterOp::Write(value), PlainRegisterAnswer::Done),
-            _ if number == 301 => (PlainRegisterOp::Read, PlainRegisterAnswer::Value(Some(2))),
+            _ if number == 4_501 => (PlainRegisterOp::Read, PlainRegisterAnswer::Value(Some(2))),
             _ => (PlainRegisterOp::Read, PlainRegisterAnswer::Value(value)),
         };
         entries.push(Entry::answered(number, 1, (10 * number, 10 * number + 5), op, answer));

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use stormglass_sim::check::Verdict;
 use stormglass_sim::check::linearizability::{
-    Entry, EntryOf, Limits, Model, Online, Partition, Progress, Ruling, Search, check, follow, replay,
+    self, Entry, EntryOf, Limits, Model, Online, Partition, Progress, Ruling, Search, check, follow, replay,
 };
 use stormglass_sim::rng::{StreamRng, Streams};
 
@@ -34,7 +34,7 @@ const SEARCH_STEPS: u64 = 50_000;
 /// Of so many histories one goes through the whole check, with shrinking and confirming.
 const WHOLE_CHECK_EVERY: u64 = 64;
 
-/// Of so many small histories that a rule ruled on, one is given to the frontier and the search as well.
+/// Where there is a rule, of so many histories one is given to the frontier, and of small ones to the search, as well.
 const CLOSELY_EVERY: u64 = 4;
 
 /// What was compared.
@@ -54,7 +54,7 @@ pub(crate) struct Tally {
 pub(crate) struct Judge<'t> {
     tally: &'t mut Tally,
     small: bool,
-    /// Of so many histories one is given to the frontier and the search as well.
+    /// See [`CLOSELY_EVERY`].
     closely_every: u64,
 }
 
@@ -62,10 +62,21 @@ impl Judge<'_> {
     /// Compares all verdicts.
     pub(crate) fn judge<M: Model>(&mut self, model: &M, entries: Vec<EntryOf<M>>) {
         self.tally.histories += 1;
-        let truth = if self.small { Some(brute::linearizable(model, &entries)) } else { None };
         let closely = self.tally.histories.is_multiple_of(self.closely_every);
+        let mut settled = entries.clone();
+        model.settle(&mut settled);
+        // A release that may be under a token nobody told of is not judged by the models: settling drops it.
+        let answered =
+            |entries: &[EntryOf<M>]| entries.iter().filter(|entry| entry.returned.is_some()).count();
+        let comparable = answered(&settled) == answered(&entries);
+        let ruled = if comparable { ruled(model, &settled) } else { None };
+        // Where a search takes its time it is asked only if the rule said something.
+        if !self.small && !closely && ruled.is_none() {
+            return;
+        }
+        let truth = if self.small { Some(brute::linearizable(model, &entries)) } else { None };
         let search = || verdict(Search::new(model, &entries).run(SEARCH_STEPS));
-        let searched = if closely { search() } else { truth };
+        let searched = if closely || truth.is_none() { search() } else { truth };
         let Some(truth) = truth.or(searched) else {
             self.tally.undecided += 1;
             return;
@@ -75,15 +86,15 @@ impl Judge<'_> {
             fail("the search says otherwise");
         }
         if closely {
+            let object = Partition { name: "x".to_owned(), entries: entries.clone() };
+            let found = linearizability::verdict(model, [object], &Limits { steps: SEARCH_STEPS }).verdict;
+            if found == if truth { Verdict::Invalid } else { Verdict::Valid } {
+                fail("all tiers together say otherwise");
+            }
             self.follow(model, &entries, truth);
             self.follow_online(model, &entries, truth);
         }
-        let mut settled = entries.clone();
-        model.settle(&mut settled);
-        // A release that may be under a token nobody told of is not judged by the models: settling drops it.
-        let answered =
-            |entries: &[EntryOf<M>]| entries.iter().filter(|entry| entry.returned.is_some()).count();
-        if answered(&settled) < answered(&entries) {
+        if !comparable {
             return;
         }
         if closely && settled != entries {
@@ -98,19 +109,6 @@ impl Judge<'_> {
         if model.guess(&settled).is_some_and(|order| replay(model, &settled, &order).certified) && !truth {
             fail("the replay certified it");
         }
-        let tied = settled.iter().any(|entry| entry.after.is_some());
-        let ruled = match model.rule(&settled) {
-            Some(Ruling::Impossible) => Some(false),
-            Some(Ruling::Possible) if !tied => Some(true),
-            Some(Ruling::Order(order)) => {
-                let certified = replay(model, &settled, &order).certified;
-                if !certified && !tied {
-                    fail("the rule gave an order that is none");
-                }
-                certified.then_some(true)
-            }
-            _ => None,
-        };
         if let Some(ruled) = ruled {
             if ruled != truth {
                 fail("the rule says otherwise");
@@ -192,6 +190,20 @@ impl Judge<'_> {
     }
 }
 
+/// What the rule says, if anything.
+fn ruled<M: Model>(model: &M, settled: &[EntryOf<M>]) -> Option<bool> {
+    let tied = settled.iter().any(|entry| entry.after.is_some());
+    match model.rule(settled)? {
+        Ruling::Impossible => Some(false),
+        Ruling::Possible => (!tied).then_some(true),
+        Ruling::Order(order) => {
+            let certified = replay(model, settled, &order).certified;
+            assert!(certified || tied, "the rule gave an order that is none: {}", show::<M>(settled));
+            certified.then_some(true)
+        }
+    }
+}
+
 const fn verdict(progress: Progress) -> Option<bool> {
     match progress {
         Progress::Linearizable => Some(true),
@@ -220,6 +232,11 @@ fn small_shape(rng: &mut StreamRng) -> Shape {
     }
 }
 
+/// Nearly all operations are open at a time.
+fn crowded_shape(rng: &mut StreamRng) -> Shape {
+    Shape { operations: 5 + below(rng, 4), processes: 4 + below(rng, 4), ..small_shape(rng) }
+}
+
 fn long_shape(rng: &mut StreamRng) -> Shape {
     Shape {
         operations: 40 + below(rng, 161),
@@ -232,6 +249,11 @@ fn long_shape(rng: &mut StreamRng) -> Shape {
 
 pub(crate) fn run_small<W: World>(name: &str, world: fn() -> W, bring: Bring<W>) -> Tally {
     run(name, "small", world, bring, small_shape, small_count())
+}
+
+/// As [`run_small`], of objects that many use at a time.
+pub(crate) fn run_crowded<W: World>(name: &str, world: fn() -> W, bring: Bring<W>) -> Tally {
+    run(name, "crowded", world, bring, crowded_shape, small_count())
 }
 
 pub(crate) fn run_long<W: World>(name: &str, world: fn() -> W, bring: Bring<W>) -> Tally {
@@ -249,7 +271,7 @@ pub(crate) fn run_long_of_few<W: World>(name: &str, world: fn() -> W, bring: Bri
     run(name, "long", world, bring, few, long_count())
 }
 
-/// Runs until so many histories were ruled on, or followed by the frontier if there is no rule.
+/// Runs until so many histories were ruled on. If there is no rule, until there were about a third as many.
 fn run<W: World>(
     name: &str,
     size: &str,
@@ -260,12 +282,17 @@ fn run<W: World>(
 ) -> Tally {
     let mut rng = streams().stream(&format!("{name}/{size}"));
     let mut tally = Tally::default();
-    while tally.ruled < count && (tally.ruled > 0 || tally.histories < count / 4 + count / 8) {
+    let without_rule = count / 4 + count / 8;
+    let is_over = |tally: &Tally| match size {
+        "crowded" => tally.histories >= without_rule,
+        _ => tally.ruled >= count || (tally.ruled == 0 && tally.histories >= without_rule),
+    };
+    while !is_over(&tally) {
         let shape = shape(&mut rng);
         let entries = history(&mut rng, &shape, &mut world());
         // Where there is no rule, there is nothing else to do.
-        let closely_every = if size == "small" && tally.ruled > 0 { CLOSELY_EVERY } else { 1 };
-        bring(entries, &mut Judge { tally: &mut tally, small: size == "small", closely_every });
+        let closely_every = if size != "crowded" && tally.ruled > 0 { CLOSELY_EVERY } else { 1 };
+        bring(entries, &mut Judge { tally: &mut tally, small: size != "long", closely_every });
     }
     println!("{name}, {size}: {tally:?}");
     tally

@@ -10,7 +10,7 @@ mod compare;
 mod generate;
 mod worlds;
 
-use compare::{Tally, long_count, run_long, run_long_of_few, run_small, small_count};
+use compare::{Tally, long_count, run_crowded, run_long, run_long_of_few, run_small, small_count};
 use stormglass_sim::check::linearizability::{
     AppendModel, ExclusionModel, FifoModel, LockModel, Partition, PlainRegisterModel, RegisterModel,
 };
@@ -60,6 +60,20 @@ fn the_frontier_and_the_search_are_right_where_no_rule_helps() {
         judge.judge(&model, partitions.remove(0).entries);
     });
     for tally in [plain, locks, texts] {
+        assert!(tally.followed >= small_count() / 4, "{tally:?}");
+    }
+}
+
+#[test]
+fn the_frontier_is_right_where_many_overwrite_at_a_time() {
+    let plain = run_crowded("plain", PlainRegister::overwritten, |entries, judge| {
+        judge.judge(&PlainRegisterModel, entries)
+    });
+    let texts = run_crowded("texts", Text::put, |entries, judge| {
+        let (model, mut partitions) = AppendModel::new(vec![Partition { name: "x".to_owned(), entries }]);
+        judge.judge(&model, partitions.remove(0).entries);
+    });
+    for tally in [plain, texts] {
         assert!(tally.followed >= small_count() / 4, "{tally:?}");
     }
 }

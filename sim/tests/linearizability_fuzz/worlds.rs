@@ -17,15 +17,23 @@ pub(crate) struct PlainRegister {
     last: i64,
     /// 0: every value is unique, and nobody is refused.
     values: u64,
+    /// Of 8 operations so many read, and so many overwrite; the others compare.
+    kinds: (u64, u64),
 }
+
+const HALF_READ: (u64, u64) = (4, 2);
 
 impl PlainRegister {
     pub(crate) const fn unique() -> Self {
-        Self { value: None, last: 0, values: 0 }
+        Self { value: None, last: 0, values: 0, kinds: HALF_READ }
     }
 
     pub(crate) const fn few_values() -> Self {
-        Self { value: None, last: 0, values: 3 }
+        Self { value: None, last: 0, values: 3, kinds: HALF_READ }
+    }
+
+    pub(crate) const fn overwritten() -> Self {
+        Self { value: None, last: 0, values: 4, kinds: (3, 4) }
     }
 
     fn draw(&mut self, rng: &mut StreamRng) -> i64 {
@@ -50,9 +58,10 @@ impl World for PlainRegister {
     type Answer = PlainRegisterAnswer;
 
     fn ask(&mut self, rng: &mut StreamRng, _process: u64) -> PlainRegisterOp {
+        let (reads, writes) = self.kinds;
         match below(rng, 8) {
-            0..4 => PlainRegisterOp::Read,
-            4..6 => PlainRegisterOp::Write(Some(self.draw(rng))),
+            kind if kind < reads => PlainRegisterOp::Read,
+            kind if kind < reads + writes => PlainRegisterOp::Write(Some(self.draw(rng))),
             _ => {
                 // Mostly what is there.
                 let from = if below(rng, 4) > 0 { self.value } else { self.earlier(rng) };
@@ -375,11 +384,17 @@ pub(crate) struct Text {
     last: u64,
     /// Texts that were there, newest last.
     seen: Vec<String>,
+    /// Of 10 operations so many put.
+    puts: u64,
 }
 
 impl Text {
     pub(crate) const fn new() -> Self {
-        Self { text: String::new(), last: 0, seen: Vec::new() }
+        Self { text: String::new(), last: 0, seen: Vec::new(), puts: 1 }
+    }
+
+    pub(crate) const fn put() -> Self {
+        Self { text: String::new(), last: 0, seen: Vec::new(), puts: 3 }
     }
 }
 
@@ -397,7 +412,7 @@ impl World for Text {
         };
         match below(rng, 10) {
             0..5 => TextOp::Get,
-            5 => TextOp::Put(text),
+            kind if kind < 5 + self.puts => TextOp::Put(text),
             _ => TextOp::Append(text),
         }
     }

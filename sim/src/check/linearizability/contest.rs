@@ -1,5 +1,6 @@
 //! One object, taken through the tiers.
 
+use super::direct::decide_directly;
 use super::frontier::{Follow, follow};
 use super::limits::Tier;
 use super::witness::{explains, replay};
@@ -25,8 +26,27 @@ pub(super) struct Decision {
     pub(super) culprit: Option<usize>,
 }
 
-/// Tiers 1 and 2: what can be had without any search. Adds to `steps`.
-pub(super) fn at_once<M: Model>(model: &M, entries: &[EntryOf<M>], steps: &mut u64) -> Option<Decision> {
+/// What can be had without much ado: tiers 1 and 2, and tier 4 where it goes straight, which takes from `budget`. Adds
+/// to `steps`.
+pub(super) fn at_once<M: Model>(
+    model: &M,
+    entries: &[EntryOf<M>],
+    budget: &mut u64,
+    steps: &mut u64,
+) -> Option<Decision> {
+    let by_order_or_rule = by_order_or_rule(model, entries, steps);
+    if by_order_or_rule.is_some() {
+        return by_order_or_rule;
+    }
+    let mut direct_steps = 0;
+    let linearizable = decide_directly(model, entries, *budget, &mut direct_steps);
+    *steps += direct_steps;
+    *budget -= direct_steps;
+    let linearizable = linearizable?;
+    Some(Decision { tier: Tier::Search, linearizable, culprit: None })
+}
+
+fn by_order_or_rule<M: Model>(model: &M, entries: &[EntryOf<M>], steps: &mut u64) -> Option<Decision> {
     let decided = |tier, linearizable| Some(Decision { tier, linearizable, culprit: None });
     let mut verify = |order: &[usize]| {
         let replayed = replay(model, entries, order);
@@ -124,10 +144,10 @@ const fn decided(progress: Progress) -> Option<bool> {
 pub(super) fn decide<M: Model>(
     model: &M,
     entries: &[EntryOf<M>],
-    budget: u64,
+    mut budget: u64,
     steps: &mut u64,
 ) -> Option<Decision> {
-    if let Some(decision) = at_once(model, entries, steps) {
+    if let Some(decision) = at_once(model, entries, &mut budget, steps) {
         return Some(decision);
     }
     let mut contest = Contest::new(model, entries);

@@ -9,7 +9,8 @@
 //! 2. *Rules* ([`Model::rule`]) for special objects, in O(n log n), which also refute.
 //! 3. *The frontier* ([`follow`], and [`Online`] while the history is still happening): all configurations
 //!    that explain the past; its memory follows concurrency, not length.
-//! 4. *The search* ([`Search`]): Wing, Gong and Lowe's, depth first, side by side with the frontier.
+//! 4. *The search* ([`Search`]): Wing, Gong and Lowe's, depth first, side by side with the frontier. Over a few
+//!    operations it is tried before the frontier, without any memory.
 //!
 //! A violation is made small, without being made up, and found again by a second tier before it is shown. If
 //! the second tier disagrees, one of the two is wrong, and the verdict is unknown.
@@ -24,6 +25,7 @@
 //! Deliberately absent: any knowledge of the nodes; the models are independent specifications.
 
 mod contest;
+mod direct;
 mod entry;
 mod foreign;
 mod frontier;

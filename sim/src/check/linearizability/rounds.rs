@@ -26,7 +26,7 @@ pub fn check_as<M: Model>(
     limits: &Limits,
     times: Times,
 ) -> Linearizability {
-    let (mut result, violation) = decide_all(model, partitions, limits);
+    let (mut result, violation) = decide_all(model, partitions, limits, Asked::Smallest);
     let Some((partition, decision)) = violation else { return result };
     match refute(model, &partition, decision, times, result.steps) {
         Finding::Violation(refutation, shown) => {
@@ -39,22 +39,38 @@ pub fn check_as<M: Model>(
     result
 }
 
-/// As [`check`], but a violation is not shown, and therefore neither made small nor found again.
-pub fn verdict<M: Model>(model: &M, partitions: Vec<PartitionOf<M>>, limits: &Limits) -> Linearizability {
-    decide_all(model, partitions, limits).0
+/// As [`check`], but a violation is not shown, and therefore neither made small nor found again, and objects after one
+/// that is not linearizable are left alone: they count as undecided.
+/// Objects are taken one after the other, and only those are kept that are not decided at once.
+pub fn verdict<M: Model>(
+    model: &M,
+    partitions: impl IntoIterator<Item = PartitionOf<M>>,
+    limits: &Limits,
+) -> Linearizability {
+    decide_all(model, partitions, limits, Asked::Any).0
+}
+
+/// Which violation is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// The one with the fewest operations.
+    Smallest,
+    /// Whichever comes first.
+    Any,
 }
 
 type Violation<M> = (PartitionOf<M>, Decision);
 
 fn decide_all<M: Model>(
     model: &M,
-    partitions: Vec<PartitionOf<M>>,
+    partitions: impl IntoIterator<Item = PartitionOf<M>>,
     limits: &Limits,
+    asked: Asked,
 ) -> (Linearizability, Option<Violation<M>>) {
     let mut result = Linearizability {
         verdict: Verdict::Unknown,
         operations: 0,
-        objects: partitions.len() as u64,
+        objects: 0,
         decided: Decided::default(),
         undecided: 0,
         refutation: None,
@@ -63,16 +79,22 @@ fn decide_all<M: Model>(
     };
     let mut answered = 0;
     let mut hard = Vec::new();
+    let mut left = limits.steps;
     let mut violation: Option<Violation<M>> = None;
     for mut partition in partitions {
         let entries = &mut partition.entries;
+        result.objects += 1;
         result.operations += entries.len() as u64;
+        if violation.is_some() && asked == Asked::Any {
+            result.undecided += 1;
+            continue;
+        }
         answered += entries.iter().filter(|entry| entry.answer.is_some()).count();
         if plant::is(Flaw::CheckerDropsPending) {
             entries.retain(|entry| entry.answer.is_some());
         }
         model.settle(entries);
-        let Some(decision) = at_once(model, entries, &mut result.steps) else {
+        let Some(decision) = at_once(model, entries, &mut left, &mut result.steps) else {
             hard.push(partition);
             continue;
         };
@@ -84,7 +106,7 @@ fn decide_all<M: Model>(
         }
     }
     if violation.is_none() {
-        violation = search_in_rounds(model, hard, limits.steps, &mut result);
+        violation = search_in_rounds(model, hard, left, &mut result);
     } else {
         result.undecided += hard.len() as u64;
     }
@@ -102,14 +124,13 @@ fn decide_all<M: Model>(
 fn search_in_rounds<M: Model>(
     model: &M,
     mut hard: Vec<PartitionOf<M>>,
-    budget_steps: u64,
+    mut left: u64,
     result: &mut Linearizability,
 ) -> Option<Violation<M>> {
     // Of equally small ones the first by name is shown.
     hard.sort_by_key(|partition| partition.entries.len());
     let mut open: Vec<(usize, Contest<'_, M>)> =
         hard.iter().map(|partition| Contest::new(model, &partition.entries)).enumerate().collect();
-    let mut left = budget_steps;
     let mut round_steps = ROUND_STEPS_FIRST;
     let mut violation: Option<(usize, Decision)> = None;
     while !open.is_empty() && left > 0 && violation.is_none() {

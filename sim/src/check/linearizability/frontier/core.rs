@@ -1,11 +1,12 @@
 //! The frontier itself: all configurations that explain what has returned so far.
 
 use super::super::{EntryOf, Model};
+use super::config::{Config, Kinds};
 use super::intern::Interner;
 use super::known::{Known, STATES_MAX};
 use super::mask::Mask;
-use super::pending::{Counting, NOTHING_USED, Pending};
-use super::seen::{Config, Seen};
+use super::pending::{Counting, Pending};
+use super::seen::{Measures, Seen};
 
 /// States and usages are numbered anew when more than so many are remembered, and more than that many
 /// times as many as are live.
@@ -16,11 +17,10 @@ const NOT_TRIED: u32 = u32::MAX;
 const REFUSED: u32 = u32::MAX - 1;
 
 /// An operation that has been invoked and has not returned.
-struct Open<M: Model, const W: usize> {
+pub(super) struct Open<M: Model, const W: usize> {
     id: u64,
     op: M::Op,
     answer: Option<M::Answer>,
-    reads: bool,
     returned: u64,
     /// The open operation that has to come before it.
     after: Option<usize>,
@@ -28,7 +28,7 @@ struct Open<M: Model, const W: usize> {
     followed: bool,
     /// Equal operations that return earlier: each can be put where this one is put, and this one where that
     /// one is.
-    twins: Mask<W>,
+    pub(super) twins: Mask<W>,
     /// The place among the object's effects that its answer names.
     rank: Option<u64>,
     /// How many of the history's effects have to come before it, if that is known.
@@ -40,27 +40,29 @@ struct Open<M: Model, const W: usize> {
 }
 
 /// An operation that is about to return is being put in its place.
-struct Closing<const W: usize> {
-    slot: usize,
-    /// Configurations in which it has not taken effect.
-    work: Vec<Config<W>>,
+#[derive(Default)]
+pub(super) struct Closing<const W: usize> {
+    pub(super) slot: usize,
+    /// Configurations in which it has not taken effect, or may still do so.
+    before: Seen<W>,
     /// Configurations in which it has.
-    next: Vec<Config<W>>,
-    /// Configurations from which operations of unknown outcome are still to be tried, which is done only if
-    /// there is too little without.
-    deferred: Vec<Config<W>>,
+    after: Seen<W>,
+    /// Those before that are still to be looked at.
+    work: Vec<u32>,
+    /// Those before from which operations of unknown outcome are still to be tried, which is done only if there is too
+    /// little without; with the share of what is scarce that each used.
+    pub(super) deferred: Vec<(u64, u32)>,
 }
 
 /// The frontier.
 pub(super) struct Core<'m, M: Model, const W: usize> {
-    model: &'m M,
-    counting: Counting,
-    states: Interner<M::State>,
-    slots: Vec<Option<Open<M, W>>>,
-    known: Known<W>,
-    taken: Mask<W>,
-    /// Open operations that only read.
-    readers: Mask<W>,
+    pub(super) model: &'m M,
+    pub(super) counting: Counting,
+    pub(super) states: Interner<M::State>,
+    pub(super) slots: Vec<Option<Open<M, W>>>,
+    pub(super) known: Known<W>,
+    pub(super) taken: Mask<W>,
+    pub(super) kinds: Kinds<W>,
     /// Open operations whose answers name a rank.
     ranked: Mask<W>,
     /// How many operations with ranks have returned.
@@ -69,12 +71,13 @@ pub(super) struct Core<'m, M: Model, const W: usize> {
     tied: usize,
     /// Whether operations that read were invoked since the last return.
     fresh: bool,
-    pending: Pending<M>,
+    pub(super) pending: Pending<M>,
     frontier: Vec<Config<W>>,
-    seen: Seen<W>,
-    closing: Option<Closing<W>>,
+    /// What is used while an operation is put in its place; `is_closing` says that one is.
+    pub(super) closing: Closing<W>,
+    is_closing: bool,
     spare_tables: Vec<Vec<u32>>,
-    tried: Vec<(usize, Option<u32>)>,
+    pub(super) tried: Vec<(usize, Option<u32>)>,
     /// Transitions looked at so far.
     pub(super) steps: u64,
     /// Whether a configuration was left out that might have mattered.
@@ -83,7 +86,6 @@ pub(super) struct Core<'m, M: Model, const W: usize> {
 
 impl<'m, M: Model, const W: usize> Core<'m, M, W> {
     pub(super) fn new(model: &'m M, counting: Counting) -> Self {
-        let first = Config { done: Mask::EMPTY, state: 0, used: NOTHING_USED };
         Self {
             model,
             counting,
@@ -91,15 +93,15 @@ impl<'m, M: Model, const W: usize> Core<'m, M, W> {
             slots: Vec::new(),
             known: Known::default(),
             taken: Mask::EMPTY,
-            readers: Mask::EMPTY,
+            kinds: Kinds::NONE,
             ranked: Mask::EMPTY,
             ranked_over: 0,
             tied: 0,
             fresh: false,
             pending: Pending::new(),
-            frontier: vec![first],
-            seen: Seen::default(),
-            closing: None,
+            frontier: vec![Config::FIRST],
+            closing: Closing::default(),
+            is_closing: false,
             spare_tables: Vec::new(),
             tried: Vec::new(),
             steps: 0,
@@ -135,7 +137,6 @@ impl<'m, M: Model, const W: usize> Core<'m, M, W> {
             id: entry.id,
             op: entry.op.clone(),
             answer: entry.answer.clone(),
-            reads: entry.answer.as_ref().is_some_and(|answer| self.model.reads(&entry.op, answer)),
             returned,
             after,
             followed,
@@ -149,15 +150,27 @@ impl<'m, M: Model, const W: usize> Core<'m, M, W> {
         self.find_lower(slot, &mut open);
         self.tied += usize::from(after.is_some());
         self.taken.add(slot);
-        if open.reads {
-            self.readers.add(slot);
-            self.fresh = true;
-        }
+        self.sort_by_kind(slot, entry, after.is_some() || followed);
         if slot == self.slots.len() {
             self.slots.push(None);
         }
         self.slots[slot] = Some(open);
         true
+    }
+
+    fn sort_by_kind(&mut self, slot: usize, entry: &EntryOf<M>, bound: bool) {
+        let answer = entry.answer.as_ref();
+        if answer.is_some_and(|answer| self.model.reads(&entry.op, answer)) {
+            self.kinds.readers.add(slot);
+            self.fresh = true;
+        } else if !bound && self.model.overwrites(&entry.op, answer) {
+            self.kinds.writers.add(slot);
+        } else {
+            return;
+        }
+        if !bound {
+            self.kinds.lazy.add(slot);
+        }
     }
 
     fn find_twins(&mut self, slot: usize, open: &mut Open<M, W>) {
@@ -198,67 +211,74 @@ impl<'m, M: Model, const W: usize> Core<'m, M, W> {
     /// happen.
     pub(super) fn close(&mut self, id: u64) {
         let Some(slot) = self.slot_of(id) else { return };
-        let mut closing = Closing { slot, work: Vec::new(), next: Vec::new(), deferred: Vec::new() };
+        self.is_closing = true;
+        self.closing.slot = slot;
         let mut frontier = std::mem::take(&mut self.frontier);
-        self.seen.clear();
         let fresh = std::mem::take(&mut self.fresh);
         for config in &mut frontier {
             if fresh {
                 self.place_reads(config);
             }
-            self.push(*config, &mut closing);
+            self.push(*config);
         }
         frontier.clear();
         self.frontier = frontier;
-        self.closing = Some(closing);
     }
 
     /// Goes on putting an operation in its place until that is done or `steps` reaches `stop`. Says, once it
     /// is done, whether any configuration is left.
     pub(super) fn advance(&mut self, stop: u64) -> Option<bool> {
-        let Some(mut closing) = self.closing.take() else { return Some(true) };
+        if !self.is_closing {
+            return Some(true);
+        }
         loop {
+            let closing = &mut self.closing;
             if self.steps >= stop && !(closing.work.is_empty() && closing.deferred.is_empty()) {
-                self.closing = Some(closing);
                 return None;
             }
-            if let Some(config) = closing.work.pop() {
-                if self.seen.stands(&config) {
-                    self.expand(config, &mut closing);
+            if let Some(number) = closing.work.pop() {
+                if closing.before.stands(number) {
+                    let config = closing.before.config(number);
+                    self.expand(number, config);
                 }
-            } else if let Some(config) = self.next_deferred(&mut closing) {
-                self.expand_deferred(config, &mut closing);
+            } else if let Some(number) = self.next_deferred() {
+                if self.closing.before.stands(number) {
+                    self.expand_deferred(self.closing.before.config(number));
+                }
             } else {
                 break;
             }
         }
-        self.finish(closing);
+        self.finish();
         Some(!self.frontier.is_empty())
     }
 
     /// The configuration that used least of what is scarce, if there are too few without.
-    fn next_deferred(&mut self, closing: &mut Closing<W>) -> Option<Config<W>> {
+    fn next_deferred(&mut self) -> Option<u32> {
         let Counting::Beam { width } = self.counting else { return None };
-        if closing.next.len() >= width {
-            self.dropped |= !closing.deferred.is_empty();
-            closing.deferred.clear();
+        let Closing { before, after, deferred, .. } = &mut self.closing;
+        if after.len() >= width {
+            self.dropped |= !deferred.is_empty();
+            deferred.clear();
         }
-        let rank = |at: &usize| self.pending.rank(closing.deferred[*at].used);
-        let best = (0..closing.deferred.len()).min_by_key(rank)?;
-        Some(closing.deferred.swap_remove(best))
+        let least = *deferred.iter().map(|(share, _)| share).min()?;
+        let uses = |at: &usize| self.pending.uses(before.config(deferred[*at].1).used);
+        let best = (0..deferred.len()).filter(|at| deferred[*at].0 == least).min_by_key(uses)?;
+        Some(deferred.swap_remove(best).1)
     }
 
-    fn finish(&mut self, closing: Closing<W>) {
-        let slot = closing.slot;
-        for mut config in closing.next {
-            if self.seen.stands(&config) {
-                config.done.remove(slot);
-                self.frontier.push(config);
-            }
+    fn finish(&mut self) {
+        let slot = self.closing.slot;
+        for mut config in self.closing.after.standing() {
+            config.done.remove(slot);
+            self.frontier.push(config);
         }
+        self.closing.before.clear();
+        self.closing.after.clear();
+        self.is_closing = false;
         self.known.release(slot);
         self.taken.remove(slot);
-        self.readers.remove(slot);
+        self.kinds.release(slot);
         self.ranked_over += u32::from(self.ranked.has(slot));
         self.ranked.remove(slot);
         if let Some(open) = self.slots[slot].take() {
@@ -292,52 +312,7 @@ impl<'m, M: Model, const W: usize> Core<'m, M, W> {
         self.pending.forget(self.frontier.iter_mut().map(|config| &mut config.used));
     }
 
-    /// Every operation that may come next in this configuration, by itself or after operations of unknown
-    /// outcome.
-    fn expand(&mut self, config: Config<W>, closing: &mut Closing<W>) {
-        let mut tried = std::mem::take(&mut self.tried);
-        tried.clear();
-        let mut rest = self.taken.without(&config.done);
-        if self.pending.is_empty() {
-            rest = self.known.possible(config.state, &rest);
-        }
-        while let Some(slot) = rest.pop() {
-            if !self.may_be_next(slot, &config) {
-                continue;
-            }
-            let after = self.step(slot, config.state);
-            if let Some(state) = after {
-                self.reach(config, slot, state, config.used, closing);
-            }
-            if !self.pending.is_empty() {
-                tried.push((slot, after));
-            }
-        }
-        if !self.pending.is_empty() {
-            match self.counting {
-                Counting::Beam { .. } => closing.deferred.push(config),
-                _ => self.expand_by_pending(config, &tried, closing),
-            }
-        }
-        self.tried = tried;
-    }
-
-    /// What [`Core::expand`] left for later.
-    fn expand_deferred(&mut self, config: Config<W>, closing: &mut Closing<W>) {
-        if !self.seen.stands(&config) {
-            return;
-        }
-        let mut tried = Vec::new();
-        let mut rest = self.taken.without(&config.done);
-        while let Some(slot) = rest.pop() {
-            if self.may_be_next(slot, &config) {
-                tried.push((slot, self.step(slot, config.state)));
-            }
-        }
-        self.expand_by_pending(config, &tried, closing);
-    }
-
-    fn may_be_next(&self, slot: usize, config: &Config<W>) -> bool {
+    pub(super) fn may_be_next(&self, slot: usize, config: &Config<W>) -> bool {
         let Some(open) = &self.slots[slot] else { return false };
         let in_turn =
             open.place.is_none_or(|place| place == self.ranked_over + self.ranked.and(&config.done).count());
@@ -347,65 +322,52 @@ impl<'m, M: Model, const W: usize> Core<'m, M, W> {
             && open.after.is_none_or(|after| config.done.has(after))
     }
 
-    fn expand_by_pending(
-        &mut self,
-        config: Config<W>,
-        tried: &[(usize, Option<u32>)],
-        closing: &mut Closing<W>,
-    ) {
-        let reached = self.pending.reached_from(
-            self.model,
-            &mut self.states,
-            config.state,
-            self.counting,
-            &mut self.steps,
-        );
-        for reached in reached.iter() {
-            let used = match self.counting {
-                Counting::Ignored => Some(NOTHING_USED),
-                _ => self.pending.use_up(config.used, reached.uses),
-            };
-            let Some(used) = used else { continue };
-            for (slot, direct) in tried {
-                let Some(after) = self.step(*slot, reached.state) else { continue };
-                let needless = direct.is_some_and(|direct| {
-                    self.model.subsumes(self.states.value(direct), self.states.value(after))
-                });
-                if !needless {
-                    self.reach(config, *slot, after, used, closing);
-                }
+    /// Adds a configuration to those that the operation that returns has to be put in its place in, or to those in
+    /// which it has been.
+    pub(super) fn push(&mut self, mut config: Config<W>) {
+        let slot = self.closing.slot;
+        if !config.done.has(slot) {
+            let measures = Measures { kinds: &self.kinds, pending: &self.pending, counting: self.counting };
+            let number = self.closing.before.insert(config, &measures, &mut self.dropped);
+            let free = config.early.has(slot) && self.kinds.writers.has(slot);
+            let Some(number) = number else { return };
+            self.closing.work.push(number);
+            if !free {
+                return;
+            }
+            self.wrote_early(&mut config, slot);
+        }
+        let measures = Measures { kinds: &self.kinds, pending: &self.pending, counting: self.counting };
+        self.closing.after.insert(config, &measures, &mut self.dropped);
+    }
+
+    /// One of those that overwrite did take effect before the state was last overwritten, and was read then.
+    pub(super) fn wrote_early(&mut self, config: &mut Config<W>, slot: usize) {
+        config.done.add(slot);
+        let Some(state) = self.step(slot, config.state) else { return };
+        let mut readers = config.early.and(&self.kinds.readers);
+        while let Some(reader) = readers.pop() {
+            if self.step(reader, state) == Some(state) {
+                config.done.add(reader);
             }
         }
-    }
-
-    /// The configuration after `slot` took effect.
-    fn reach(&mut self, from: Config<W>, slot: usize, state: u32, used: u32, closing: &mut Closing<W>) {
-        let mut config = Config { done: from.done, state, used };
-        config.done.add(slot);
-        self.place_reads(&mut config);
-        self.push(config, closing);
-    }
-
-    fn push(&mut self, config: Config<W>, closing: &mut Closing<W>) {
-        if self.seen.insert(&config, &self.pending, self.counting, &mut self.dropped) {
-            let done = config.done.has(closing.slot);
-            if done { closing.next.push(config) } else { closing.work.push(config) }
-        }
+        config.early = config.early.without(&config.done);
     }
 
     /// Puts operations that only read in their place where they change nothing.
-    fn place_reads(&mut self, config: &mut Config<W>) {
+    pub(super) fn place_reads(&mut self, config: &mut Config<W>) {
         if self.tied == 0 && (config.state as usize) < STATES_MAX {
-            let mut untried = self.known.untried(config.state, &self.readers.without(&config.done));
+            let mut untried = self.known.untried(config.state, &self.kinds.readers.without(&config.done));
             while let Some(slot) = untried.pop() {
                 self.step(slot, config.state);
             }
-            config.done.add_all(&self.known.keeping(config.state, &self.readers));
+            config.done.add_all(&self.known.keeping(config.state, &self.kinds.readers));
+            config.early = config.early.without(&config.done);
             return;
         }
         loop {
             let mut placed = false;
-            let mut rest = self.readers.without(&config.done);
+            let mut rest = self.kinds.readers.without(&config.done);
             while let Some(slot) = rest.pop() {
                 let after = self.slots[slot].as_ref().and_then(|open| open.after);
                 let free = after.is_none_or(|after| config.done.has(after));
@@ -415,12 +377,13 @@ impl<'m, M: Model, const W: usize> Core<'m, M, W> {
                 }
             }
             if !placed || self.tied == 0 {
+                config.early = config.early.without(&config.done);
                 return;
             }
         }
     }
 
-    fn step(&mut self, slot: usize, state: u32) -> Option<u32> {
+    pub(super) fn step(&mut self, slot: usize, state: u32) -> Option<u32> {
         self.steps += 1;
         let open = self.slots[slot].as_mut()?;
         let at = state as usize;

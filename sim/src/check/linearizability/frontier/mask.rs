@@ -48,13 +48,17 @@ impl<const W: usize> Mask<W> {
     /// Those of this set that are not in the other.
     #[inline]
     pub(super) fn without(&self, other: &Self) -> Self {
-        Self(std::array::from_fn(|word| self.0[word] & !other.0[word]))
+        let mut left = *self;
+        left.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word &= !other);
+        left
     }
 
     /// Those of this set that are in the other too.
     #[inline]
     pub(super) fn and(&self, other: &Self) -> Self {
-        Self(std::array::from_fn(|word| self.0[word] & other.0[word]))
+        let mut common = *self;
+        common.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word &= other);
+        common
     }
 
     /// How many there are.

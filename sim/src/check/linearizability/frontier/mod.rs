@@ -9,6 +9,9 @@
 //! * an operation that only reads and leaves the state as it is takes effect at once;
 //! * operations whose answers name a rank take effect in the order of their ranks only;
 //! * of equal open operations only the one that returns first is tried;
+//! * one that overwrites whatever is there leaves no trace just before another that does: of all that were open then it
+//!   stays undecided which took effect so, until one is needed, or read, or returns;
+//! * of two configurations in one state, one in which less is owed and more is left is the better one;
 //! * operations of unknown outcome are counted by what they ask, take effect only right before an operation
 //!   that needs it, and a configuration that used no more of any is the better one.
 //!
@@ -19,7 +22,10 @@
 //! cheap ones first: with only a few usages kept beside each other (enough to accept), not at all (enough
 //! to reject), with more and more usages, exactly.
 
+mod config;
 mod core;
+mod events;
+mod expand;
 mod intern;
 mod known;
 mod mask;
@@ -27,9 +33,11 @@ mod online;
 mod pending;
 mod seen;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use self::core::Core;
+use self::events::{Event, Events};
+use self::mask::Mask;
 pub use self::online::{Online, OnlineViolation};
 use self::pending::Counting;
 use super::{EntryOf, Model, Progress};
@@ -37,7 +45,7 @@ use super::{EntryOf, Model, Progress};
 /// Operations open at one time that a frontier can follow.
 pub(super) const CONCURRENCY_MAX: usize = 256;
 /// Usages that are kept beside each other at first.
-const BEAM_WIDTH: usize = 4;
+const BEAM_WIDTH: usize = 1;
 /// By how much that grows if it was not enough.
 const BEAM_GROWTH: usize = 8;
 /// From this on all are kept.
@@ -62,53 +70,14 @@ pub trait Follow {
 /// A frontier that has not begun; none if it cannot follow these operations: too many are open at one time,
 /// or times are so coarse that they do not say what it needs to know.
 pub fn follow<'e, M: Model>(model: &'e M, entries: &'e [EntryOf<M>]) -> Option<Box<dyn Follow + 'e>> {
-    let events = events::<M>(entries)?;
-    let mut open: usize = 0;
-    let mut most = 0;
-    for event in &events {
-        match *event {
-            Event::Invoke(at) => open += usize::from(entries[at as usize].returned.is_some()),
-            Event::Return(_) => open -= 1,
-        }
-        most = most.max(open);
-    }
+    let mut events = Events::of(entries)?;
+    // Where there are no more than that, no more are open.
+    let most = if entries.len() <= Mask::<1>::SLOTS { entries.len() } else { events.most_open() };
     match most {
         0..=64 => Some(Box::new(Frontier::<M, 1>::new(model, entries, events))),
         65..=CONCURRENCY_MAX => Some(Box::new(Frontier::<M, 4>::new(model, entries, events))),
         _ => None,
     }
-}
-
-/// What happens, by positions in the entries.
-#[derive(Clone, Copy, Debug)]
-enum Event {
-    Invoke(u32),
-    Return(u32),
-}
-
-/// All events in the order in which they happen. At equal times calls come before returns, because equal
-/// times order nothing. The one exception: an operation of unknown outcome that follows another of its
-/// process at the very moment of its return; only one such can be told at one moment.
-fn events<M: Model>(entries: &[EntryOf<M>]) -> Option<Vec<Event>> {
-    let mut late = BTreeMap::new();
-    for (at, entry) in entries.iter().enumerate() {
-        if let (None, Some(before)) = (entry.returned, entry.after)
-            && late.insert(entry.invoked, (before, at)).is_some()
-        {
-            return None;
-        }
-    }
-    let mut events = Vec::with_capacity(entries.len() * 2);
-    for (at, entry) in entries.iter().enumerate() {
-        let tied = late.get(&entry.invoked).is_some_and(|(_, tied)| *tied == at);
-        events.push((entry.invoked, if tied { 2 } else { 0 }, at as u32, Event::Invoke(at as u32)));
-        if let Some(returned) = entry.returned {
-            let first = late.get(&returned).is_some_and(|(before, _)| *before == entry.id);
-            events.push((returned, if first { 1 } else { 3 }, at as u32, Event::Return(at as u32)));
-        }
-    }
-    events.sort_unstable_by_key(|(time, turn, at, _)| (*time, *turn, *at));
-    Some(events.into_iter().map(|(.., event)| event).collect())
 }
 
 fn places<M: Model>(model: &M, entries: &[EntryOf<M>]) -> Vec<Option<u32>> {
@@ -130,12 +99,11 @@ fn places<M: Model>(model: &M, entries: &[EntryOf<M>]) -> Vec<Option<u32>> {
 struct Frontier<'e, M: Model, const W: usize> {
     model: &'e M,
     entries: &'e [EntryOf<M>],
-    events: Vec<Event>,
+    events: Events<'e, M::Op, M::Answer>,
     /// Operations that others have to come after although they were invoked at the moment of their return.
     followed: BTreeSet<u64>,
     /// Of each operation whose answer names a rank, how many come before it. Empty if none does.
     places: Vec<Option<u32>>,
-    next: usize,
     counting: Counting,
     core: Core<'e, M, W>,
     /// Steps of the ways of counting that are over.
@@ -147,7 +115,7 @@ struct Frontier<'e, M: Model, const W: usize> {
 }
 
 impl<'e, M: Model, const W: usize> Frontier<'e, M, W> {
-    fn new(model: &'e M, entries: &'e [EntryOf<M>], events: Vec<Event>) -> Self {
+    fn new(model: &'e M, entries: &'e [EntryOf<M>], events: Events<'e, M::Op, M::Answer>) -> Self {
         let uncertain = entries.iter().any(|entry| entry.returned.is_none());
         let counting = if uncertain { Counting::Beam { width: BEAM_WIDTH } } else { Counting::Exact };
         Self {
@@ -156,7 +124,6 @@ impl<'e, M: Model, const W: usize> Frontier<'e, M, W> {
             events,
             followed: entries.iter().filter_map(|entry| entry.after).collect(),
             places: places(model, entries),
-            next: 0,
             counting,
             core: Core::new(model, counting),
             steps_before: 0,
@@ -205,7 +172,7 @@ impl<'e, M: Model, const W: usize> Frontier<'e, M, W> {
         };
         self.steps_before += self.core.steps;
         self.core = Core::new(self.model, self.counting);
-        self.next = 0;
+        self.events.rewind();
         self.closing = None;
         None
     }
@@ -221,15 +188,13 @@ impl<M: Model, const W: usize> Follow for Frontier<'_, M, W> {
             let decided = match self.core.advance(stop - self.steps_before.min(stop)) {
                 None => return Progress::Unfinished,
                 Some(false) => self.emptied(),
-                Some(true) => match self.events.get(self.next).copied() {
+                Some(true) => match self.events.next() {
                     None => self.survived(),
                     Some(Event::Invoke(at)) => {
-                        self.next += 1;
                         self.gave_up |= !self.open(at as usize);
                         None
                     }
                     Some(Event::Return(at)) => {
-                        self.next += 1;
                         self.closing = Some(at as usize);
                         self.core.close(self.entries[at as usize].id);
                         None

@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{EntryOf, Model};
-use super::BEAM_WIDTH;
 use super::core::Core;
 use super::pending::Counting;
 use crate::check::Verdict;
@@ -17,6 +16,8 @@ use crate::check::Verdict;
 const WIDTH: usize = 4;
 /// Steps that putting one operation in its place may take.
 const STEPS_PER_RETURN_MAX: u64 = 1_000_000;
+/// Usages that are kept beside each other: there is no second try with more.
+const BEAM_WIDTH: usize = 4;
 
 /// An operation that could not have returned as it did.
 #[derive(Clone, Debug, PartialEq, Eq)]

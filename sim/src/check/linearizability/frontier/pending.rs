@@ -85,6 +85,8 @@ pub(super) struct Reached {
 struct Class<M: Model> {
     example: EntryOf<M>,
     available: u32,
+    /// The share of what is available that is one of it.
+    share: u64,
 }
 
 /// What a class has in common: what was asked, or nothing for those that may stand for one another anyway.
@@ -125,10 +127,11 @@ impl<M: Model> Pending<M> {
         let next = self.classes.len();
         let class = *self.numbers.entry(likeness).or_insert(next);
         if class == next {
-            self.classes.push(Class { example: entry.clone(), available: 0 });
+            self.classes.push(Class { example: entry.clone(), available: 0, share: 0 });
         }
         let class = &mut self.classes[class];
         class.available += 1;
+        class.share = SHARE_UNIT / u64::from(class.available);
         if class.available <= IN_A_ROW_MAX {
             self.reached.clear();
         }
@@ -141,13 +144,15 @@ impl<M: Model> Pending<M> {
         counts.iter().zip(&self.classes).all(|(count, class)| *count <= class.available).then_some(sum)
     }
 
-    /// The less was used of what is scarce, the lower; never equal for two.
-    pub(super) fn rank(&self, usage: u32) -> (u64, &[u32]) {
-        let uses = self.usages.0.value(usage);
-        let share = |(used, class): (&u32, &Class<M>)| {
-            u64::from(*used) * SHARE_UNIT / u64::from(class.available.max(1))
-        };
-        (uses.iter().zip(&self.classes).map(share).sum(), uses)
+    /// The less was used of what is scarce, the lower.
+    pub(super) fn share(&self, usage: u32) -> u64 {
+        let share = |(used, class): (&u32, &Class<M>)| u64::from(*used) * class.share;
+        self.uses(usage).iter().zip(&self.classes).map(share).sum()
+    }
+
+    /// How much was used of each class.
+    pub(super) fn uses(&self, usage: u32) -> &[u32] {
+        self.usages.0.value(usage)
     }
 
     /// The states that operations of unknown outcome lead to from `state`.
@@ -198,7 +203,7 @@ impl<M: Model> Pending<M> {
         class: usize,
         counting: Counting,
     ) -> Option<Reached> {
-        let Class { example, available } = &self.classes[class];
+        let Class { example, available, .. } = &self.classes[class];
         let state = states.value(from.state);
         if !model.worthwhile(state, example) {
             return None;

@@ -4,8 +4,6 @@
 //! a text is how it goes on to become one that was read: a state is therefore a place in the sorted list of
 //! the texts read, and all texts that are the beginning of none of them are one state.
 
-use std::collections::BTreeMap;
-
 use super::super::{Entry, Partition, PartitionOf};
 use super::Model;
 
@@ -67,36 +65,27 @@ pub enum AppendState {
 #[derive(Clone, Debug, Default)]
 pub struct AppendModel {
     /// Texts put and appended, by number.
-    written: Vec<String>,
-    /// Texts read, sorted; the empty one is always there.
-    read: Vec<String>,
+    written: Texts,
+    /// Texts read; the empty one is always there.
+    read: Texts,
 }
 
 impl AppendModel {
     /// The model for a history, and the history in its terms.
     #[must_use]
-    pub fn new(partitions: Vec<Partition<TextOp, TextAnswer>>) -> (Self, Vec<PartitionOf<Self>>) {
-        let mut read = BTreeMap::from([(String::new(), 0)]);
-        let mut written = BTreeMap::new();
-        for entry in partitions.iter().flat_map(|partition| &partition.entries) {
-            if let Some(TextAnswer::Value(text)) = &entry.answer {
-                read.entry(text.clone()).or_insert(0);
-            }
-            if let TextOp::Put(text) | TextOp::Append(text) = &entry.op {
-                written.entry(text.clone()).or_insert(0);
-            }
-        }
-        for texts in [&mut read, &mut written] {
-            (0_u32..).zip(texts.values_mut()).for_each(|(number, place)| *place = number);
-        }
-        let entry_of = |entry: Entry<TextOp, TextAnswer>| Entry {
-            op: match &entry.op {
+    pub fn new(partitions: impl AsRef<[Partition<TextOp, TextAnswer>]>) -> (Self, Vec<PartitionOf<Self>>) {
+        let partitions = partitions.as_ref();
+        let entries = || partitions.iter().flat_map(|partition| &partition.entries);
+        let (read, mut read_numbers) = Texts::sorted(entries().filter_map(read_text).chain([""]));
+        let (written, mut written_numbers) = Texts::sorted(entries().filter_map(written_text));
+        let mut entry_of = |entry: &Entry<TextOp, TextAnswer>| Entry {
+            op: match entry.op {
                 TextOp::Get => AppendOp::Get,
-                TextOp::Put(text) => AppendOp::Put(written[text]),
-                TextOp::Append(text) => AppendOp::Append(written[text]),
+                TextOp::Put(_) => AppendOp::Put(written_numbers.next().unwrap_or_default()),
+                TextOp::Append(_) => AppendOp::Append(written_numbers.next().unwrap_or_default()),
             },
-            answer: entry.answer.map(|answer| match answer {
-                TextAnswer::Value(text) => AppendAnswer::Value(read[&text]),
+            answer: entry.answer.as_ref().map(|answer| match answer {
+                TextAnswer::Value(_) => AppendAnswer::Value(read_numbers.next().unwrap_or_default()),
                 TextAnswer::Done => AppendAnswer::Done,
             }),
             id: entry.id,
@@ -107,35 +96,32 @@ impl AppendModel {
             anonymous: entry.anonymous,
         };
         let partitions = partitions
-            .into_iter()
+            .iter()
             .map(|Partition { name, entries }| Partition {
-                name,
-                entries: entries.into_iter().map(entry_of).collect(),
+                name: name.clone(),
+                entries: entries.iter().map(&mut entry_of).collect(),
             })
             .collect();
-        let model = Self { written: written.into_keys().collect(), read: read.into_keys().collect() };
-        (model, partitions)
+        (Self { written, read }, partitions)
     }
 
     fn text(&self, number: u32) -> &str {
-        &self.written[number as usize]
+        self.written.get(number as usize)
     }
 
     /// The state in which `more` stands after the first `length` bytes of the text at `first`, which is the
     /// first of those that begin so.
     fn begun(&self, first: u32, length: u32, more: &str) -> AppendState {
         let (start, length) = (first as usize, length as usize);
-        let so_far = &self.read[start].as_bytes()[..length];
-        let goes_on = |text: &String| text.as_bytes()[length..].starts_with(more.as_bytes());
+        let (read, more) = (&self.read, more.as_bytes());
+        let goes_on = |text: usize| read.get(text).as_bytes()[length..].starts_with(more);
         let mut found = start;
-        if !goes_on(&self.read[start]) {
-            let before = |text: &String| {
-                let text = text.as_bytes();
-                text.starts_with(so_far) && text[length..] < *more.as_bytes()
-            };
-            found += self.read[start..].partition_point(before);
-            let there = |text: &String| text.as_bytes().starts_with(so_far) && goes_on(text);
-            if !self.read.get(found).is_some_and(there) {
+        if !goes_on(start) {
+            let so_far = &read.get(start).as_bytes()[..length];
+            let begins_so = |text: usize| read.get(text).as_bytes().starts_with(so_far);
+            let before = |text: usize| begins_so(text) && read.get(text).as_bytes()[length..] < *more;
+            found = read.partition_point(start, before);
+            if found == read.len() || !(begins_so(found) && goes_on(found)) {
                 return AppendState::Astray;
             }
         }
@@ -160,7 +146,7 @@ impl Model for AppendModel {
         match (*op, answer) {
             (AppendOp::Get, None) => Some(*state),
             (AppendOp::Get, Some(AppendAnswer::Value(text))) => {
-                let length = self.read[*text as usize].len() as u32;
+                let length = self.read.get(*text as usize).len() as u32;
                 (*state == AppendState::Begun { first: *text, length }).then_some(*state)
             }
             (AppendOp::Put(text), None | Some(AppendAnswer::Done)) => Some(self.begun(0, 0, self.text(text))),
@@ -174,6 +160,14 @@ impl Model for AppendModel {
 
     fn reads(&self, op: &AppendOp, _answer: &AppendAnswer) -> bool {
         *op == AppendOp::Get
+    }
+
+    fn overwrites(&self, op: &AppendOp, answer: Option<&AppendAnswer>) -> bool {
+        matches!((op, answer), (AppendOp::Put(_), None | Some(AppendAnswer::Done)))
+    }
+
+    fn is_unlikely(&self, state: &AppendState) -> bool {
+        *state == AppendState::Astray
     }
 
     /// A get that was never answered says nothing.
@@ -191,7 +185,7 @@ impl Model for AppendModel {
 
     fn describe_answer(&self, answer: &AppendAnswer) -> String {
         match *answer {
-            AppendAnswer::Value(text) => ending(&self.read[text as usize]),
+            AppendAnswer::Value(text) => ending(self.read.get(text as usize)),
             AppendAnswer::Done => "done".to_owned(),
         }
     }
@@ -199,11 +193,69 @@ impl Model for AppendModel {
     fn describe_state(&self, state: &AppendState) -> String {
         match *state {
             AppendState::Begun { first, length } => {
-                let text = &self.read[first as usize].as_bytes()[..length as usize];
+                let text = &self.read.get(first as usize).as_bytes()[..length as usize];
                 ending(&String::from_utf8_lossy(text))
             }
             AppendState::Astray => "a text that was never read, nor any that begins so".to_owned(),
         }
+    }
+}
+
+fn read_text(entry: &Entry<TextOp, TextAnswer>) -> Option<&str> {
+    match &entry.answer {
+        Some(TextAnswer::Value(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn written_text(entry: &Entry<TextOp, TextAnswer>) -> Option<&str> {
+    match &entry.op {
+        TextOp::Put(text) | TextOp::Append(text) => Some(text),
+        TextOp::Get => None,
+    }
+}
+
+/// Different texts, sorted, one after the other.
+#[derive(Clone, Debug, Default)]
+struct Texts {
+    all: String,
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    /// The different ones of these, and the number of each in turn.
+    fn sorted<'t>(texts: impl Iterator<Item = &'t str>) -> (Self, std::vec::IntoIter<u32>) {
+        let mut sorted: Vec<(&str, u32)> = texts.zip(0..).collect();
+        sorted.sort_unstable();
+        let mut numbers = vec![0; sorted.len()];
+        let mut different = Self::default();
+        for (at, (text, place)) in sorted.iter().enumerate() {
+            if at == 0 || sorted[at - 1].0 != *text {
+                different.all.push_str(text);
+                different.ends.push(different.all.len());
+            }
+            numbers[*place as usize] = different.len() as u32 - 1;
+        }
+        (different, numbers.into_iter())
+    }
+
+    const fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn get(&self, number: usize) -> &str {
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.all[start..self.ends[number]]
+    }
+
+    /// The first from `start` on of which this does not hold, if it holds of those before and of none after.
+    fn partition_point(&self, start: usize, holds: impl Fn(usize) -> bool) -> usize {
+        let (mut low, mut high) = (start, self.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            if holds(middle) { low = middle + 1 } else { high = middle }
+        }
+        low
     }
 }
 

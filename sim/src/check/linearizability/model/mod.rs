@@ -54,6 +54,12 @@ pub trait Model {
         false
     }
 
+    /// Whether an operation so answered, or not at all, is accepted in every state and leaves one that does not depend
+    /// on the state before. If another such follows at once, it leaves no trace. May always say no.
+    fn overwrites(&self, _op: &Self::Op, _answer: Option<&Self::Answer>) -> bool {
+        false
+    }
+
     /// Whether whatever is possible from `narrow` is possible from `wide`. May say no for all but equals.
     fn subsumes(&self, wide: &Self::State, narrow: &Self::State) -> bool {
         wide == narrow
@@ -73,6 +79,11 @@ pub trait Model {
     /// always say yes.
     fn worthwhile(&self, _state: &Self::State, _entry: &EntryOf<Self>) -> bool {
         true
+    }
+
+    /// Whether hardly anything can follow in `state`, so that whatever leads there is tried last. May always say no.
+    fn is_unlikely(&self, _state: &Self::State) -> bool {
+        false
     }
 
     /// A guess at the order of all operations that took effect for sure, as positions in `entries`; it is

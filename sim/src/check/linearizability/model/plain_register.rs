@@ -75,6 +75,10 @@ impl Model for PlainRegisterModel {
         !matches!(answer, PlainRegisterAnswer::Done)
     }
 
+    fn overwrites(&self, op: &PlainRegisterOp, answer: Option<&PlainRegisterAnswer>) -> bool {
+        matches!((op, answer), (PlainRegisterOp::Write(_), None | Some(PlainRegisterAnswer::Done)))
+    }
+
     fn settle(&self, entries: &mut Vec<EntryOf<Self>>) {
         settle(entries);
     }

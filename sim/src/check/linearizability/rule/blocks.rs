@@ -63,6 +63,9 @@ pub(in super::super) fn rule(entries: &[PlainEntry]) -> Option<Ruling> {
 
 /// The operations by value; or at once that they are impossible.
 fn clusters(entries: &[PlainEntry]) -> Option<Result<Clusters, Ruling>> {
+    if entries.iter().any(|entry| entry.answer == Some(PlainRegisterAnswer::Refused)) {
+        return None;
+    }
     let mut clusters = Clusters::from([(None, Cluster::default())]);
     let written = |entry: &PlainEntry| match (entry.op, entry.answer) {
         (PlainRegisterOp::Write(value), None | Some(PlainRegisterAnswer::Done)) => Some((value, None)),
@@ -72,9 +75,6 @@ fn clusters(entries: &[PlainEntry]) -> Option<Result<Clusters, Ruling>> {
         _ => None,
     };
     for (at, entry) in entries.iter().enumerate() {
-        if entry.answer == Some(PlainRegisterAnswer::Refused) {
-            return None;
-        }
         let Some((value, made_of)) = written(entry) else { continue };
         let cluster = clusters.entry(value).or_default();
         if value.is_none() || cluster.writer.is_some() {
