@@ -83,6 +83,10 @@ impl DaemonError {
                 "set `appendonly yes` and `appendfsync always` there (from Redis 7.2 on `everysec` will do), or give \
                  --allow-volatile-redis if losing data is all right"
             }
+            Self::Node(NodeError::Storage(StorageError::Unmarked { .. })) => {
+                "if another cluster uses this Redis, give each a --cluster-name of its own, or another database; if it is \
+                 this very node's, whose --data was lost, start it once with --adopt-redis"
+            }
             Self::Node(NodeError::Storage(
                 error @ (StorageError::Unreachable { .. }
                 | StorageError::Forgot { .. }

@@ -67,6 +67,11 @@ pub struct Options {
     #[arg(long, env = "STORMGLASS_ALLOW_VOLATILE_REDIS", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub allow_volatile_redis: Option<bool>,
 
+    /// Take over what the Redis holds of this node although the folder of --data has no mark of it: the folder was lost,
+    /// the Redis was not. For one start, and only if no other cluster of the same name uses that Redis
+    #[arg(long, env = "STORMGLASS_ADOPT_REDIS", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub adopt_redis: Option<bool>,
+
     /// Where to serve HTTP; without it the node does not
     #[arg(long, env = "STORMGLASS_HTTP", value_name = "HOST:PORT")]
     pub http: Option<String>,
@@ -82,6 +87,11 @@ pub struct Options {
     /// HTTP connections at a time; more are closed [default: 8192]
     #[arg(long, env = "STORMGLASS_HTTP_CONNECTIONS_MAX", value_name = "N")]
     pub http_connections_max: Option<usize>,
+
+    /// How long the body of an HTTP request may take to arrive; one that takes longer is answered 408, and its
+    /// connection closed [default: 10000]
+    #[arg(long, env = "STORMGLASS_HTTP_BODY_TIMEOUT_MS", value_name = "MS")]
+    pub http_body_timeout_ms: Option<u64>,
 
     /// Where to listen for the other nodes and for native clients [default: this node's address in --cluster]
     #[arg(long, env = "STORMGLASS_LISTEN", value_name = "HOST:PORT")]
@@ -182,10 +192,12 @@ impl Options {
             redis: self.redis.or(other.redis),
             redis_tls_ca: self.redis_tls_ca.or(other.redis_tls_ca),
             allow_volatile_redis: self.allow_volatile_redis.or(other.allow_volatile_redis),
+            adopt_redis: self.adopt_redis.or(other.adopt_redis),
             http: self.http.or(other.http),
             http_requests_max: self.http_requests_max.or(other.http_requests_max),
             http_waits_max: self.http_waits_max.or(other.http_waits_max),
             http_connections_max: self.http_connections_max.or(other.http_connections_max),
+            http_body_timeout_ms: self.http_body_timeout_ms.or(other.http_body_timeout_ms),
             listen: self.listen.or(other.listen),
             insecure_listen_beyond_loopback: self
                 .insecure_listen_beyond_loopback
@@ -225,8 +237,13 @@ mod tests {
             | "stop-timeout-ms"
             | "http-requests-max"
             | "http-waits-max"
-            | "http-connections-max" => "3",
-            "join" | "insecure-listen-beyond-loopback" | "stop-with-stdin" | "allow-volatile-redis" => "true",
+            | "http-connections-max"
+            | "http-body-timeout-ms" => "3",
+            "join"
+            | "insecure-listen-beyond-loopback"
+            | "stop-with-stdin"
+            | "allow-volatile-redis"
+            | "adopt-redis" => "true",
             "log-format" => "\"json\"",
             _ => "\"x\"",
         }

@@ -6,7 +6,8 @@
 //! Invariants:
 //! * Whatever a client sends is answered with what happened, or with a problem that says whether it may have happened
 //!   ([`problem`]). Nothing that a client sends makes anything panic.
-//! * Bodies, heads, connections, requests and waits are bounded ([`extract`], [`serve`], [`limits`]).
+//! * Bodies, heads, connections, requests and waits are bounded ([`extract`], [`serve`], [`limits`]), and so is the time
+//!   that clients may take over what they send and over what they are sent.
 //! * The OpenAPI document is made from the handlers and the types that they read, so it says what they do.
 //!
 //! Deliberately absent: any state of its own that a client depends on. Another node's gateway goes on where this one
@@ -73,6 +74,8 @@ pub struct HttpConfig {
     pub waits_max: usize,
     /// Connections, at most.
     pub connections_max: usize,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
     /// Encryption, if there is to be any.
     pub tls: Option<TlsAcceptor>,
     /// Who may ask.
@@ -119,7 +122,7 @@ impl Http {
         let app = Arc::new(App {
             gateway,
             metrics: Arc::clone(&metrics),
-            limits: Limits::new(config.requests_max, config.waits_max),
+            limits: Limits::new(config.requests_max, config.waits_max, config.body_timeout),
             stopping: stopping.clone(),
             id: config.id,
             cluster_name: config.cluster_name,

@@ -6,7 +6,7 @@
 //! with what came of the first, or done if nothing did.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -217,6 +217,13 @@ impl Problem {
         }
     }
 
+    /// Says when to come again, if that is known.
+    pub(crate) fn say_when(&self, headers: &mut HeaderMap) {
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+    }
+
     pub(crate) fn body(&self) -> ProblemBody {
         ProblemBody {
             kind: format!("urn:stormglass:problem:{}", self.name),
@@ -234,9 +241,7 @@ impl IntoResponse for Problem {
         let mut response = (self.status, Json(self.body())).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(seconds) = self.retry_after_s {
-            headers.insert(header::RETRY_AFTER, seconds.into());
-        }
+        self.say_when(headers);
         response
     }
 }

@@ -6,8 +6,10 @@ mod deploy;
 mod failover;
 mod on_redis;
 mod options;
+mod process;
 #[path = "../redis_support/mod.rs"]
 mod redis_support;
 mod secure;
+mod signals;
 mod support;
 mod v1;

@@ -24,6 +24,10 @@ pub struct RedisConfig {
     /// Accepts a Redis whose settings let it lose what it has acknowledged. A node that lost a vote or an entry
     /// can undo a decision of the cluster: for trying things out only. Default false.
     pub allow_volatile: bool,
+    /// Takes over a store of this node that the Redis holds and the folder has no mark of: the folder was lost, the
+    /// Redis was not. If the store is another cluster's that has the same name, the two are mixed. Default false: it
+    /// is refused.
+    pub adopts_unmarked: bool,
     /// Whether the node tells events of locks, queues and the cache to whoever listens at the Redis, while it
     /// leads. Default true.
     pub publishes_events: bool,
@@ -50,6 +54,7 @@ impl RedisConfig {
             password: None,
             database: 0,
             allow_volatile: false,
+            adopts_unmarked: false,
             publishes_events: true,
             open_within_us: 30 * SECOND_US,
             answer_within_us: 5 * SECOND_US,
