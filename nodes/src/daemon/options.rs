@@ -32,6 +32,11 @@ pub struct Options {
     #[serde(skip)]
     pub config: Option<PathBuf>,
 
+    /// Whether `cluster` is what that file says, and so changes with it
+    #[arg(skip)]
+    #[serde(skip)]
+    pub is_cluster_from_file: bool,
+
     /// This node's number: 1 or more, never used again for another data folder
     #[arg(long, env = "STORMGLASS_ID", value_name = "N")]
     pub id: Option<u64>,
@@ -168,22 +173,36 @@ impl Options {
         })?;
         let file = Self::of_file(&text).map_err(|error| {
             DaemonError::usage(
-                format!("--config {}: {}", path.display(), one_line(&error.to_string())),
+                format!("--config {}: {error}", path.display()),
                 "the names are those of the flags, without the dashes before them: `stormglassd --help` lists them",
             )
         })?;
-        Ok(self.or(file))
+        let is_cluster_from_file = self.cluster.is_none() && file.cluster.is_some();
+        Ok(Self { is_cluster_from_file, ..self.or(file) })
     }
 
     /// What a file says.
-    pub(super) fn of_file(text: &str) -> Result<Self, toml::de::Error> {
-        toml::from_str(text)
+    ///
+    /// # Errors
+    /// Where it does not make sense, and why. The file's own text is never repeated: it may hold a password.
+    pub(super) fn of_file(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| {
+            let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+                return error.message().to_owned();
+            };
+            let (line, start) = (before.matches('\n').count() + 1, before.rfind('\n').map_or(0, |at| at + 1));
+            let column = before[start..].chars().count() + 1;
+            let is_secret = text[start..].trim_start().starts_with("redis");
+            let why = if is_secret { "this is not what it has to be" } else { error.message() };
+            format!("line {line}, column {column}: {}", why.lines().collect::<Vec<_>>().join(" "))
+        })
     }
 
     /// These, and where nothing is said the others.
     fn or(self, other: Self) -> Self {
         Self {
             config: self.config,
+            is_cluster_from_file: self.is_cluster_from_file,
             id: self.id.or(other.id),
             cluster: self.cluster.or(other.cluster),
             cluster_name: self.cluster_name.or(other.cluster_name),
@@ -215,12 +234,6 @@ impl Options {
             stop_with_stdin: self.stop_with_stdin.or(other.stop_with_stdin),
         }
     }
-}
-
-/// An error of several lines, with its place, as one.
-fn one_line(text: &str) -> String {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('|'));
-    lines.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -280,7 +293,37 @@ mod tests {
     #[test]
     fn an_unknown_name_in_a_file_is_refused_with_its_place() {
         let error = Options::of_file("id = 1\nclutser = \"1=a:1\"\n").expect_err("there is no such option");
-        let text = super::one_line(&error.to_string());
-        assert!(text.contains("line 2") && text.contains("clutser"), "{text}");
+        assert!(error.starts_with("line 2, column 1: ") && error.contains("clutser"), "{error}");
+    }
+
+    #[test]
+    fn nothing_of_a_file_is_repeated_that_may_be_a_password() {
+        for text in [
+            "id = 1\nredis = \"redis://:topsecret@h\nlog-level = \"info\"\n",
+            "redis = redis://:topsecret@h",
+            "redis = [\"topsecret\"]",
+            "redis = { url = \"topsecret\" }",
+            "redis = \"redis://:topsecret@h\" id = 1",
+            "id = \"1\"\nredis = \"redis://:topsecret@h\"",
+        ] {
+            let error = Options::of_file(text).expect_err(text);
+            assert!(error.starts_with("line "), "{error}");
+            assert!(!error.contains("topsecret") && !error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_flag_keeps_the_file_from_being_where_the_nodes_are_looked_up() {
+        let folder = tempfile::TempDir::new().expect("there is room for a folder");
+        let file = folder.path().join("node.toml");
+        #[expect(clippy::disallowed_methods, reason = "a file of options")]
+        std::fs::write(&file, "cluster = \"1=a:1\"\n").expect("it can be written");
+        let config = format!("--config={}", file.display());
+        let complete = |arguments: &[&str]| {
+            let arguments = ["stormglassd", &config].into_iter().chain(arguments.iter().copied());
+            Options::try_parse_from(arguments).expect("they are known").complete().expect("it can be read")
+        };
+        assert!(complete(&[]).is_cluster_from_file);
+        assert!(!complete(&["--cluster", "1=b:1"]).is_cluster_from_file);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use super::error::DaemonError;
@@ -118,15 +118,16 @@ async fn start(settings: &Settings) -> Result<Started, DaemonError> {
     must_be_private("--listen", listen, settings.is_insecure_beyond_loopback || settings.peer_tls.is_some())?;
     let peers = book::look_all_up(&settings.addresses, &BTreeMap::new()).await;
     let env = start_env(settings, listen, peers.clone()).await?;
-    let (renew, renewed) = mpsc::channel(1);
-    env.spawn("addresses", book::keep(env.clone(), settings.addresses.clone(), peers, renewed));
-    env.spawn("hang-up", stop::read_anew(settings.addresses_from.clone(), renew));
+    let (renew, addresses) = watch::channel(settings.addresses.clone());
+    env.spawn("addresses", book::keep(env.clone(), addresses.clone(), peers));
+    env.spawn("hang-up", stop::read_anew(settings.id, settings.addresses_from.clone(), renew));
 
     let metrics = Arc::new(Metrics::new());
     let config = node_config(settings);
     let storage = config.storage();
     let status = config.storage_status.clone();
-    let (http, http_address) = start_http(&env, settings, &metrics, status.clone()).await?.unzip();
+    let (http, http_address) =
+        start_http(&env, settings, &metrics, (status.clone(), addresses)).await?.unzip();
     let (stop_node, node_ended) = start_node(&env, config, metrics);
     tracing::info!(id = settings.id.0, cluster = settings.cluster_name, %listen, data = %settings.data.display(), %storage, "the node runs");
     let listen = env.listening_on().unwrap_or(listen);
@@ -175,7 +176,7 @@ async fn start_http(
     env: &TokioEnv,
     settings: &Settings,
     metrics: &Arc<Metrics>,
-    storage: StorageStatus,
+    (storage, addresses): (StorageStatus, watch::Receiver<BTreeMap<NodeId, String>>),
 ) -> Result<Option<(Http, SocketAddr)>, DaemonError> {
     let Some(address) = &settings.http else { return Ok(None) };
     let address = book::must_find("--http", address).await?;
@@ -191,7 +192,7 @@ async fn start_http(
     let config = HttpConfig {
         id: settings.id,
         cluster_name: settings.cluster_name.clone(),
-        addresses: settings.addresses.clone(),
+        addresses,
         storage,
         events: settings.redis.as_ref().map(|_| server::channels(settings.cluster)),
         requests_max: settings.http_requests_max,

@@ -132,7 +132,7 @@ impl Settings {
             cluster_name,
             listen: options.listen.unwrap_or(own),
             addresses,
-            addresses_from: options.config,
+            addresses_from: options.config.filter(|_| options.is_cluster_from_file),
             http: options.http,
             http_requests_max: options.http_requests_max.unwrap_or(1_024),
             http_waits_max: options.http_waits_max.unwrap_or(4_096),

@@ -104,6 +104,11 @@ impl Problem {
         Self { outcome, ..problem }.retry_after(1)
     }
 
+    /// The same, of a command whose outcome can be asked for under this name.
+    pub(crate) fn of_command(self, name: CommandName) -> Self {
+        Self { key: Some(name), ..self }
+    }
+
     /// The answer makes no sense. That is a bug, or a node of another version.
     pub(crate) fn misanswered() -> Self {
         let title = "The cluster answered another question";

@@ -17,9 +17,13 @@ pub(crate) struct Process {
 impl Process {
     /// A cluster of one node, at ports that it chooses.
     pub(crate) fn start(data: &Path, arguments: &[&str]) -> Self {
+        Self::start_anywhere(data, &[&["--cluster", "1=127.0.0.1:0"], arguments].concat())
+    }
+
+    /// The same, where the arguments say it is.
+    pub(crate) fn start_anywhere(data: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stormglassd"));
-        command.args(["--id", "1", "--cluster", "1=127.0.0.1:0", "--http", "127.0.0.1:0", "--data"]);
-        command.arg(data).args(arguments);
+        command.args(["--id", "1", "--http", "127.0.0.1:0", "--data"]).arg(data).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("it can be started");
         let stdout = child.stdout.take().map(|stdout| BufReader::new(stdout).lines());

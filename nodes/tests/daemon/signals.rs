@@ -109,3 +109,64 @@ async fn every_line_of_a_log_for_programs_is_an_object() {
     let events: Vec<Value> = lines.iter().map(|line| parsed(line)).collect();
     assert!(events.iter().any(|event| event["level"] == "WARN" && event["reason"].is_string()), "{events:?}");
 }
+
+async fn ask(http: std::net::SocketAddr, path: &str) -> Value {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let told = say(http, request.as_bytes()).await;
+    let (_, body) = told.split_once("\r\n\r\n").expect("a head and a body");
+    serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {told}"))
+}
+
+/// The nodes whose addresses a node knows, and those that its gateway asks.
+async fn known(http: std::net::SocketAddr) -> (Vec<String>, Vec<u64>) {
+    let cluster = ask(http, "/v1/cluster").await;
+    let addresses = cluster["addresses"].as_object().expect("it has addresses").keys().cloned().collect();
+    let nodes = ask(http, "/v1/cluster/nodes").await;
+    let asked = nodes["nodes"].as_array().expect("it asks nodes").iter();
+    (addresses, asked.filter_map(|node| node["node"].as_u64()).collect())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_sighup_a_node_reads_where_the_others_are_and_believes_no_nonsense() {
+    let folder = TempDir::new().expect("there is room for a folder");
+    let file = folder.path().join("node.toml");
+    let write = |text: &str| std::fs::write(&file, text).expect("it can be written");
+    write("cluster = \"1=127.0.0.1:0\"\n");
+    let config = file.display().to_string();
+    let data = folder.path().join("data");
+    let mut daemon = Process::start_anywhere(&data, &["--config", &config]);
+    let (_, http) = daemon.ready().await;
+    assert_eq!(known(http).await, (vec!["1".to_owned()], vec![1]));
+    write("cluster = \"1=127.0.0.1:0,2=127.0.0.1:9\"\n");
+    daemon.signal("HUP").await;
+    daemon.logged("read --cluster anew").await;
+    let two = (vec!["1".to_owned(), "2".to_owned()], vec![1, 2]);
+    assert_eq!(known(http).await, two);
+    for (text, why) in [
+        ("cluster = \"2=127.0.0.1:9\"\n", "does not say where this node, 1, is"),
+        ("id = 1\n", "it has no `cluster`"),
+        ("cluster = \"2\"\n", "NUMBER=HOST:PORT"),
+        ("redis = \"redis://:topsecret@h\ncluster = \"1=127.0.0.1:0\"\n", "line 1"),
+    ] {
+        write(text);
+        daemon.signal("HUP").await;
+        let line = daemon.logged("the addresses stay as they are").await;
+        assert!(line.contains(why) && !line.contains("topsecret"), "{line}");
+        assert_eq!(known(http).await, two);
+    }
+    daemon.signal("TERM").await;
+    assert_eq!(daemon.ended().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flag_counts_for_more_than_the_file_on_sighup_too() {
+    let folder = TempDir::new().expect("there is room for a folder");
+    let file = folder.path().join("node.toml");
+    std::fs::write(&file, "cluster = \"1=127.0.0.1:0,2=127.0.0.1:9\"\n").expect("it can be written");
+    let config = file.display().to_string();
+    let mut daemon = Process::start(&folder.path().join("data"), &["--config", &config]);
+    let (_, http) = daemon.ready().await;
+    daemon.signal("HUP").await;
+    daemon.logged("there is nothing to read anew").await;
+    assert_eq!(known(http).await, (vec!["1".to_owned()], vec![1]));
+}

@@ -8,6 +8,9 @@ use thiserror::Error;
 
 use crate::env::StreamAddress;
 
+/// What people write in the place of `redis`, and what may be repeated to them.
+const SCHEMES: &[&str] = &["http", "https", "tcp", "tls", "ssl", "valkey", "valkeys", "socket", "file"];
+
 const SECOND_US: u64 = 1_000_000;
 
 /// How a node uses its Redis.
@@ -77,7 +80,11 @@ impl RedisConfig {
         let (plain, is_tls) = match scheme {
             "redis" | "unix" | "redis+unix" => (url.to_owned(), false),
             "rediss" => (format!("redis://{rest}"), true),
-            other => return Err(RedisUrlError::Scheme(other.to_owned())),
+            other => {
+                // Anything else may be a password.
+                let known = SCHEMES.iter().find(|scheme| other.eq_ignore_ascii_case(scheme));
+                return Err(known.map_or(RedisUrlError::Malformed, |scheme| RedisUrlError::Scheme(scheme)));
+            }
         };
         let info = plain.into_connection_info().map_err(|_| RedisUrlError::Malformed)?;
         let address = match info.addr().clone() {
@@ -125,7 +132,7 @@ pub enum RedisUrlError {
     Malformed,
     /// Another scheme.
     #[error("a Redis is not reached by `{0}://`; write redis://, rediss:// for TLS, or unix://")]
-    Scheme(String),
+    Scheme(&'static str),
     /// `#insecure` and the like.
     #[error("a URL of a Redis ends before `#`: certificates are always checked")]
     Fragment,
@@ -172,8 +179,10 @@ mod tests {
             let error = RedisConfig::from_url(url).expect_err(url);
             assert!(!error.to_string().contains("h/x"), "{error}");
         }
-        let error = RedisConfig::from_url("redis://:secret@h:port").unwrap_err();
-        assert!(!error.to_string().contains("secret"), "{error}");
+        for url in ["redis://:secret@h:port", "secret@h://zz", "secret://h", "redis:secret@h://"] {
+            let error = RedisConfig::from_url(url).unwrap_err();
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
     }
 
     #[test]
