@@ -97,6 +97,13 @@ pub trait Net: Clone + Send + Sync + 'static {
 
     /// Waits for the next frame. Dropping the future loses no frame. One task receives at a time.
     fn receive(&self) -> impl Future<Output = (Address, Bytes)> + Send;
+
+    /// The frame that was received last cannot be one of ours, for this reason: whoever sent it is not to be listened
+    /// to any further. An endpoint that has connections closes the one on which it came, and counts that.
+    fn refuse(&self, reason: &'static str) {
+        // Where there are no connections there is none to close.
+        let _ = reason;
+    }
 }
 
 /// The longest frame that an endpoint accepts: 8 MiB. A longer one is dropped by the sender and counted.

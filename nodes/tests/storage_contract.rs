@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use redis_support::{RedisServer, SYNCED, server};
+use stormglass_nodes::env::{Disk, Env, File};
 use stormglass_nodes::ids::{Address, NodeId, Term};
 use stormglass_nodes::raft::{HardState, Recovered, StoreRequest, StoreToken};
 use stormglass_nodes::storage::conformance::{StoreUnderTest, run_contract_suite};
@@ -165,6 +166,70 @@ async fn an_emptied_redis_is_refused() {
     assert_eq!(store.store(&vote(3)).await.unwrap_err(), error);
     let error = open(&home, server.config()).await.err().expect("an emptied Redis is refused");
     assert!(matches!(error, StorageError::Forgot { .. }), "at the start: {error}");
+}
+
+#[tokio::test]
+async fn a_store_that_the_folder_has_no_mark_of_is_taken_over_only_if_asked() {
+    let Some(server) = server(SYNCED).await else { return };
+    let (first, stranger) = (home().await, home().await);
+    let (mut store, _) = open(&first, server.config()).await.unwrap();
+    store.store(&vote(1)).await.unwrap();
+    let error = open(&stranger, server.config()).await.err().expect("it has no mark");
+    assert!(matches!(error, StorageError::Unmarked { .. }), "{error}");
+    // Nothing was touched: the store goes on under the process that has it, and from its folder.
+    store.store(&vote(2)).await.unwrap();
+    drop(store);
+    drop(open(&first, server.config()).await.unwrap());
+    let adopting = RedisConfig { adopts_unmarked: true, ..server.config() };
+    let (_, recovered) = open(&stranger, adopting).await.unwrap();
+    assert_eq!(recovered.hard_state.term, Term(2));
+    // Its mark is made, so it need not be asked again.
+    drop(open(&stranger, server.config()).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_mark_of_another_store_is_never_overruled() {
+    let Some(mut server) = server(SYNCED).await else { return };
+    let (first, other) = (home().await, home().await);
+    drop(open(&first, server.config()).await.unwrap());
+    server.lose_everything().await;
+    server.start().await.unwrap();
+    drop(open(&other, server.config()).await.unwrap());
+    let adopting = RedisConfig { adopts_unmarked: true, ..server.config() };
+    let error = open(&first, adopting).await.err().expect("its own store is gone");
+    assert!(matches!(error, StorageError::Forgot { .. }), "{error}");
+}
+
+/// A folder as a process leaves it that dies between the two steps of the mark.
+async fn announced(home: &Home) {
+    let file = home.env.disk().open("redis-mark", false).await.unwrap();
+    let mut bytes = file.read_at(0, 48).await.unwrap().to_vec();
+    bytes[40] = 1;
+    let checksum = crc32c::crc32c(&bytes[..44]);
+    bytes[44..].copy_from_slice(&checksum.to_le_bytes());
+    file.write_at(0, bytes.into()).await.unwrap();
+    file.sync().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_was_begun_and_no_more_is_found_again_or_begun_anew() {
+    let Some(mut server) = server(SYNCED).await else { return };
+    let home = home().await;
+    drop(open(&home, server.config()).await.unwrap());
+    announced(&home).await;
+    let (mut store, _) = open(&home, server.config()).await.unwrap();
+    store.store(&vote(1)).await.unwrap();
+    drop(store);
+    // Once it is held, there is no beginning anew.
+    assert_eq!(open(&home, server.config()).await.unwrap().1.hard_state.term, Term(1));
+    announced(&home).await;
+    server.lose_everything().await;
+    server.start().await.unwrap();
+    assert_eq!(open(&home, server.config()).await.unwrap().1, Recovered::default());
+    server.lose_everything().await;
+    server.start().await.unwrap();
+    let error = open(&home, server.config()).await.err().expect("what was held is gone");
+    assert!(matches!(error, StorageError::Forgot { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -120,7 +120,19 @@ async fn a_private_redis_keeps_the_logs_and_ends_with_the_program() {
     let mut connection = connection;
     drop(connection.read_to_end(&mut rest).await);
     assert!(UnixStream::connect(&socket).await.is_err(), "the Redis outlived the program");
-    // What it kept is there: another one goes on from it.
+    // What it kept is there: another one goes on from it, while one beside it in the same Redis knows nothing of it.
     let again = start_with(folder.path(), &["--redis", "spawn"]).await;
     until_it_says(&again.http, "\"role\":\"leader\"").await;
+    let beside = tempfile::TempDir::new().expect("there is room for a folder");
+    let url = format!("unix://{}", socket.display());
+    let other = start_with(beside.path(), &["--redis", &url]).await;
+    let names = [
+        until_it_says(&again.http, "\"role\":\"leader\"").await,
+        until_it_says(&other.http, "\"role\":\"leader\"").await,
+    ];
+    let names = names.map(|said| {
+        let (_, rest) = said.split_once("\"cluster\":\"").expect("the status names the cluster");
+        rest.split('"').next().map(str::to_owned)
+    });
+    assert!(names[0].is_some() && names[0] != names[1], "{names:?}");
 }

@@ -7,7 +7,7 @@ use crate::ids::{ClientId, NodeId};
 pub struct ClientConfig {
     /// This client. Must differ from every other client alive at the same time.
     pub id: ClientId,
-    /// The cluster's nodes, at least one.
+    /// The cluster's nodes, at least one, as far as they are known at the start.
     pub nodes: Vec<NodeId>,
     /// How long one attempt waits for its answer before another node is tried. Default 300 ms.
     pub attempt_timeout_us: u64,

@@ -1,65 +1,58 @@
 //! Commands and questions as plain data: for a gateway, which speaks for many and knows them not.
 //!
 //! A gateway carries two kinds of commands. Those of people without a session go out in the client's own, and what is
-//! not known of their outcome can be asked for later, by the numbers that [`Client::act`] tells. Those of people who
+//! not known of their outcome can be asked for later, by the numbers that [`Begun::numbers`] tells. Those of people who
 //! have a session and number their commands themselves go out as they came ([`Client::act_as`]): the cluster does each
 //! once, whichever gateway brings it, however often.
 
 use super::locks::ASK_AGAIN_US;
 use super::rpc::Completed;
-use super::session::{Numbers, Session};
-use super::{Client, ClientConfig, ClientError, ReadFrom};
+use super::session::{Numbers, Open, Session};
+use super::{Client, ClientError, ReadFrom};
 use crate::api::{KeyLines, NodeStatus, RequestBody, ResponseBody};
 use crate::env::Env;
-use crate::ids::SessionId;
+use crate::ids::{NodeId, SessionId};
 use crate::machine::{
-    Action, Command, ForcedRelease, LockQuery, LockReply, MachineError, Outcome, Query, Reply,
+    Action, Command, ForcedRelease, LockAction, LockQuery, LockReply, MachineError, Outcome, Query, Reply,
 };
 
 const MISANSWERED: ClientError = ClientError::Unknown("the cluster answered another question");
 
 impl<E: Env> Client<E> {
-    /// As [`Client::start`], for a client that is near the node at `position` among the configured ones, and asks it
-    /// first.
-    ///
-    /// # Panics
-    /// If `config` names no nodes.
-    #[must_use]
-    pub fn start_at(env: E, config: ClientConfig, position: usize) -> Self {
-        let position = position % config.nodes.len().max(1);
-        let client = Self::start(env, config);
-        client.state().target = position;
-        client
-    }
-
     /// Whether the client's session, or the one that it would open, has room for a command.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.state().session.as_ref().is_none_or(Session::has_room)
     }
 
-    /// Does `action` once within the client's session, which is opened if there is none; of `wait_us` the action itself
-    /// must say the same. Tells the numbers under which it went out, if it did.
+    /// Numbers a command within the client's session, which is opened if there is none.
     ///
-    /// Not for what a session holds, such as locks: if the caller goes away, nobody gives them back.
-    pub async fn act(&self, action: Action, wait_us: u64) -> (Option<Numbers>, Result<Reply, ClientError>) {
+    /// # Errors
+    /// [`ClientError::NotDone`]: a session more or less is no effect.
+    pub async fn begin(&self) -> Result<Begun<'_, E>, ClientError> {
         if !self.has_session()
             && let Err(error) = self.ensure_session().await
         {
-            // A session more or less is no effect.
-            let error = if error.is_definite() {
-                error
-            } else {
-                ClientError::NotDone("no session was opened in time")
-            };
-            return (None, Err(error));
+            let not_done = ClientError::NotDone("no session was opened in time");
+            return Err(if error.is_definite() { error } else { not_done });
         }
-        let open = match self.open_command() {
-            Ok(open) => open,
-            Err(error) => return (None, Err(error)),
-        };
-        let done = self.once_as(&open.numbers, action, self.attempt_us(wait_us), wait_us).await;
-        (Some(open.numbers.clone()), done.map(|(_, reply)| reply))
+        self.open_command().map(Begun)
+    }
+
+    /// Ends whatever waits in the client's session: each wait is answered with nothing, unless it was served before.
+    /// Whoever waits is told so soon after.
+    ///
+    /// # Errors
+    /// If there is no session, or nobody answered in time.
+    pub async fn let_go_of_waits(&self) -> Result<(), ClientError> {
+        self.let_go_of_open_commands();
+        let open = self.open_command()?;
+        // What ends the waits is that the command names none of those before it. It has nothing to do itself.
+        let nothing = Action::Lock(LockAction::Cancel { sequence: open.numbers.sequence });
+        match self.once_as(&open.numbers, nothing, self.attempt_us(0), 0).await {
+            Ok(_) | Err(ClientError::Refused(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Does `action` once under numbers that somebody else has chosen, within a session that somebody else keeps.
@@ -116,23 +109,23 @@ impl<E: Env> Client<E> {
         self.query_from(query, from).await
     }
 
-    /// How the node at `position` among the configured ones is.
+    /// How a node is, which need not be one that the client knows.
     ///
     /// # Errors
     /// When it does not answer in time.
-    pub async fn status_of(&self, position: usize) -> Result<NodeStatus, ClientError> {
-        match self.ask_one(position, RequestBody::Status).await {
+    pub async fn status_of(&self, node: NodeId) -> Result<NodeStatus, ClientError> {
+        match self.ask_node(node, RequestBody::Status).await {
             Some(ResponseBody::Status(status)) => Ok(*status),
             _ => Err(ClientError::NotDone("the node did not tell of its state in time")),
         }
     }
 
-    /// What the member at this position of [`ClientConfig::nodes`](super::ClientConfig::nodes) knows of a key's lines.
+    /// What a node knows of a key's lines.
     ///
     /// # Errors
     /// When it does not answer in time. Always definite: a question has no effect.
-    pub async fn lines_of(&self, key: &str, position: usize) -> Result<KeyLines, ClientError> {
-        match self.ask_one(position, RequestBody::NearLines { key: key.to_owned() }).await {
+    pub async fn lines_of(&self, key: &str, node: NodeId) -> Result<KeyLines, ClientError> {
+        match self.ask_node(node, RequestBody::NearLines { key: key.to_owned() }).await {
             Some(ResponseBody::NearLines(lines)) => Ok(*lines),
             _ => Err(ClientError::NotDone("the node did not tell of its lines in time")),
         }
@@ -151,5 +144,28 @@ impl<E: Env> Client<E> {
 
     fn attempt_us(&self, wait_us: u64) -> u64 {
         if wait_us == 0 { self.config.attempt_timeout_us } else { ASK_AGAIN_US }
+    }
+}
+
+/// A command that has its numbers, and is not on its way yet.
+pub struct Begun<'a, E: Env>(Open<'a, E>);
+
+impl<E: Env> Begun<'_, E> {
+    /// Under which it will go out.
+    #[must_use]
+    pub fn numbers(&self) -> &Numbers {
+        &self.0.numbers
+    }
+
+    /// Does `action` once under these numbers; of `wait_us` the action itself must say the same.
+    ///
+    /// Not for what a session holds, such as locks: if the caller goes away, nobody gives them back.
+    ///
+    /// # Errors
+    /// When it is refused, or nobody answered in time.
+    pub async fn act(self, action: Action, wait_us: u64) -> Result<Reply, ClientError> {
+        let Open { client, numbers, .. } = &self.0;
+        let done = client.once_as(numbers, action, client.attempt_us(wait_us), wait_us).await;
+        done.map(|(_, reply)| reply)
     }
 }

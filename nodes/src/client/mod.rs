@@ -60,13 +60,14 @@ pub use consumer::{
     Consumer, ConsumerAsk, ConsumerConfig, ConsumerCounts, ConsumerSettled, ConsumerTold, ConsumerWatch,
     HandlerEnd, Retry,
 };
+pub use direct::Begun;
 pub use error::ClientError;
 pub use locks::LockGuard;
 pub use queue::Enqueued;
 pub use session::Numbers;
 
 use crate::env::Env;
-use crate::ids::LocalTime;
+use crate::ids::{LocalTime, NodeId};
 use inbox::Inbox;
 use session::Session;
 
@@ -97,9 +98,11 @@ impl<E: Env> Clone for Client<E> {
 }
 
 /// What changes as a client goes along.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    /// Index into the configured nodes of the one to ask next.
+    /// The cluster's nodes, at least one.
+    nodes: Vec<NodeId>,
+    /// Index into them of the one to ask next.
     target: usize,
     session: Option<Session>,
 }
@@ -114,8 +117,19 @@ impl<E: Env> Client<E> {
         assert!(!config.nodes.is_empty(), "a client needs at least one node to talk to");
         let inbox = Arc::new(Inbox::new(env.entropy()));
         env.spawn("client inbox", inbox::receive(env.clone(), Arc::clone(&inbox)));
-        let (state, beliefs, opening) = (Arc::default(), Arc::default(), Arc::default());
+        let state = State { nodes: config.nodes.clone(), target: 0, session: None };
+        let (state, beliefs, opening) = (Arc::new(Mutex::new(state)), Arc::default(), Arc::default());
         Self { env, config: Arc::new(config), inbox, state, beliefs, opening }
+    }
+
+    /// The cluster's nodes are these from now on; positions, as those of [`ReadFrom`], are places in this list.
+    ///
+    /// # Panics
+    /// If there are none.
+    pub fn set_nodes(&self, nodes: Vec<NodeId>) {
+        assert!(!nodes.is_empty(), "a client needs at least one node to talk to");
+        let mut state = self.state();
+        (state.nodes, state.target) = (nodes, 0);
     }
 
     /// Until when, by this process's clock, the client may act as the owner of its session and of the

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Client, ClientError, ReadFrom};
 use crate::api::{ApiError, Request, RequestBody, RequestId, Response, ResponseBody};
 use crate::env::{Env, Net};
-use crate::ids::{Address, LocalTime};
+use crate::ids::{Address, LocalTime, NodeId};
 use crate::machine::{MachineError, Outcome, Query, Reply};
 use crate::marks;
 use crate::transport::Frame;
@@ -77,7 +77,7 @@ impl<E: Env> Client<E> {
         let sent_at = self.env.now();
         if let ReadFrom::Node(position) | ReadFrom::Near(position) = self.config.read_from {
             let deadline = sent_at.plus_us(attempt_timeout_us.min(timeout_us));
-            let attempt = self.attempt(position % self.config.nodes.len(), body.clone(), deadline);
+            let attempt = self.attempt(position, body.clone(), deadline);
             if let Attempt::Answered(answer) = attempt.await
                 && let Ok(answer) = *answer
             {
@@ -88,10 +88,10 @@ impl<E: Env> Client<E> {
         Ok(self.ask(body, attempt_timeout_us, left_us).await?.0)
     }
 
-    /// Asks the node at `position`, once; `None` if it refuses or does not answer in time.
-    pub(super) async fn ask_one(&self, position: usize, body: RequestBody) -> Option<ResponseBody> {
+    /// Asks this node, once; `None` if it refuses or does not answer in time.
+    pub(super) async fn ask_node(&self, node: NodeId, body: RequestBody) -> Option<ResponseBody> {
         let deadline = self.env.now().plus_us(self.config.attempt_timeout_us);
-        match self.attempt(position % self.config.nodes.len(), body, deadline).await {
+        match self.attempt_at(node, body, deadline).await {
             Attempt::Answered(answer) => (*answer).ok(),
             Attempt::TimedOut => None,
         }
@@ -110,7 +110,6 @@ impl<E: Env> Client<E> {
     ) -> Result<Completed, ClientError> {
         let sent_at = self.env.now();
         let deadline = sent_at.plus_us(attempt_timeout_us.min(timeout_us));
-        let position = position % self.config.nodes.len();
         let attempt = self.attempt(position, body, deadline);
         if let Attempt::Answered(answer) = attempt.await
             && let Ok(ResponseBody::Outcome(outcome)) = *answer
@@ -185,7 +184,7 @@ impl<E: Env> Client<E> {
         }
         match error {
             ApiError::Transferring { to } => {
-                hand_over.heir = self.config.nodes.iter().position(|node| node == to);
+                hand_over.heir = self.position_of(*to);
                 self.state().target = hand_over.heir.unwrap_or(tried);
             }
             ApiError::NotLeader { leader: None } if hand_over.heir == Some(tried) => {
@@ -198,9 +197,17 @@ impl<E: Env> Client<E> {
     }
 
     async fn attempt(&self, tried: usize, body: RequestBody, deadline: LocalTime) -> Attempt {
+        // The list may have become shorter meanwhile.
+        let target = {
+            let nodes = &self.state().nodes;
+            nodes[tried % nodes.len()]
+        };
+        self.attempt_at(target, body, deadline).await
+    }
+
+    async fn attempt_at(&self, target: NodeId, body: RequestBody, deadline: LocalTime) -> Attempt {
         let (id, response) = self.inbox.expect();
         let _forget_when_done = Forget { client: self, id };
-        let target = self.config.nodes[tried];
         let frame = Frame::Request(Request { id, body }).encode();
         self.env.net().send(Address::Node(target), frame);
         tokio::select! {
@@ -223,7 +230,7 @@ impl<E: Env> Client<E> {
             ApiError::NotLeader { leader } => *leader,
             _ => None,
         };
-        let position = leader.and_then(|leader| self.config.nodes.iter().position(|node| *node == leader));
+        let position = leader.and_then(|leader| self.position_of(leader));
         let is_believed = |at| refusals_of.get(&at).is_none_or(|&refusals| refusals < REFUSALS_MAX);
         match error {
             ApiError::NotLeader { .. } if position.is_some_and(is_believed) => {
@@ -241,8 +248,12 @@ impl<E: Env> Client<E> {
     fn try_another_than(&self, tried: usize) {
         let mut state = self.state();
         if state.target == tried {
-            state.target = (tried + 1) % self.config.nodes.len();
+            state.target = (tried + 1) % state.nodes.len();
         }
+    }
+
+    fn position_of(&self, node: NodeId) -> Option<usize> {
+        self.state().nodes.iter().position(|known| *known == node)
     }
 
     /// Waits for at least half of `longest_us`.

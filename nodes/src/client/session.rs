@@ -236,6 +236,13 @@ impl<E: Env> Client<E> {
         Ok(Open { client: self, numbers, claim: None })
     }
 
+    /// The next command says that nobody waits for any before it.
+    pub(super) fn let_go_of_open_commands(&self) {
+        if let Some(session) = &mut self.state().session {
+            session.open.clear();
+        }
+    }
+
     /// A lock was granted.
     pub(super) fn note_held(&self, guard: &LockGuard) {
         if let Some(session) = self.state().session.as_mut().filter(|session| session.id == guard.session) {
@@ -397,7 +404,7 @@ impl Numbers {
 
 /// A command that somebody waits for, until it is dropped: with the answer, or because nobody waits any more.
 pub(super) struct Open<'a, E: Env> {
-    client: &'a Client<E>,
+    pub(super) client: &'a Client<E>,
     pub(super) numbers: Numbers,
     /// What its answer may have brought, as long as nobody has taken it.
     claim: Option<Claim>,

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::error::DaemonError;
 use crate::env::Env;
 use crate::ids::NodeId;
@@ -45,22 +47,23 @@ pub(super) async fn look_all_up(
     found
 }
 
-/// Keeps the address book of `env` up to date, for ever. `renewed` brings other names.
+/// Keeps the address book of `env` up to date, for ever, by names that may change.
 pub(super) async fn keep(
     env: TokioEnv,
-    mut names: BTreeMap<NodeId, String>,
+    mut names: watch::Receiver<BTreeMap<NodeId, String>>,
     mut known: BTreeMap<NodeId, SocketAddr>,
-    mut renewed: tokio::sync::mpsc::Receiver<BTreeMap<NodeId, String>>,
 ) {
     loop {
-        let pause = if known.len() < names.len() { PAUSE_WHILE_MISSING } else { PAUSE };
+        let wanted = names.borrow_and_update().clone();
+        let pause = if known.len() < wanted.len() { PAUSE_WHILE_MISSING } else { PAUSE };
         let pause_us = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
         tokio::select! {
             biased;
-            Some(other) = renewed.recv() => names = other,
+            Ok(()) = names.changed() => {}
             () = env.sleep_until(env.now().plus_us(pause_us)) => {}
         }
-        let found = look_all_up(&names, &known).await;
+        let wanted = names.borrow_and_update().clone();
+        let found = look_all_up(&wanted, &known).await;
         if found != known {
             tracing::info!(addresses = ?found, "the nodes' addresses are others now");
             known = found;

@@ -47,7 +47,7 @@ impl DaemonError {
         let first = lines.next().unwrap_or("the arguments cannot be read");
         let tip = lines.find_map(|line| line.strip_prefix("tip: "));
         Self::usage(
-            first.strip_prefix("error: ").unwrap_or(first),
+            without_passwords(first.strip_prefix("error: ").unwrap_or(first)),
             tip.unwrap_or("`stormglassd --help` explains every option"),
         )
     }
@@ -83,6 +83,10 @@ impl DaemonError {
                 "set `appendonly yes` and `appendfsync always` there (from Redis 7.2 on `everysec` will do), or give \
                  --allow-volatile-redis if losing data is all right"
             }
+            Self::Node(NodeError::Storage(StorageError::Unmarked { .. })) => {
+                "if another cluster uses this Redis, give each a --cluster-name of its own, or another database; if it is \
+                 this very node's, whose --data was lost, start it once with --adopt-redis"
+            }
             Self::Node(NodeError::Storage(
                 error @ (StorageError::Unreachable { .. }
                 | StorageError::Forgot { .. }
@@ -94,5 +98,38 @@ impl DaemonError {
                  one with a new id and an empty folder"
             }
         }
+    }
+}
+
+/// A text in which a URL may stand, without what stands in it before the `@`.
+fn without_passwords(text: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        shown.push_str(before);
+        shown.push_str("://");
+        let end = after.find(|c: char| c.is_whitespace() || c == '\'').unwrap_or(after.len());
+        rest = match after[..end].rfind('@') {
+            Some(at) => {
+                shown.push_str("***");
+                &after[at..]
+            }
+            None => after,
+        };
+    }
+    shown + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_passwords;
+
+    #[test]
+    fn a_password_in_a_url_is_not_repeated() {
+        assert_eq!(
+            without_passwords("unexpected argument 'redis://me:sec@ret@h/1' found, not redis://h"),
+            "unexpected argument 'redis://***@h/1' found, not redis://h"
+        );
+        assert_eq!(without_passwords("no URL at all, me@home"), "no URL at all, me@home");
     }
 }

@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -97,6 +97,15 @@ impl Answer {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
+}
+
+/// A name for a cluster that no other has, for one that shares a Redis with strangers.
+///
+/// # Errors
+/// If the system gives no random numbers.
+pub fn fresh_name() -> io::Result<String> {
+    let number = getrandom::u64().map_err(io::Error::other)?;
+    Ok(format!("local-{number:016x}"))
 }
 
 impl LocalCluster {
@@ -187,6 +196,27 @@ impl LocalCluster {
     pub fn has_failed(&mut self, id: u64) -> bool {
         let child = self.node_mut(id).ok().and_then(|node| node.child.as_mut());
         child.is_some_and(|child| !matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// The process of a daemon that runs, for signals to it.
+    #[must_use]
+    pub fn process(&self, id: u64) -> Option<u32> {
+        self.nodes.iter().find(|node| node.id == id)?.child.as_ref()?.id()
+    }
+
+    /// Waits until a daemon has ended by itself; says how.
+    ///
+    /// # Errors
+    /// If it was not running.
+    pub async fn wait(&mut self, id: u64) -> io::Result<ExitStatus> {
+        let node = self.node_mut(id)?;
+        node.http = None;
+        // Not `Child::wait` on the child in its place: that closes its standard input, which is a way to stop it.
+        let mut child = node.child.take().ok_or(io::ErrorKind::NotConnected)?;
+        let stdin = child.stdin.take();
+        let ended = child.wait().await;
+        drop(stdin);
+        ended
     }
 
     /// A request to a daemon. `head` has further lines, each with its end.

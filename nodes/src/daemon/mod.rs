@@ -6,7 +6,7 @@
 //!   safe as well.
 //! * It listens beyond loopback only with TLS, or if told so by an option whose name says what that means.
 //!
-//! Once it listens it says so in one line on standard output: `ready node=1 nodes=127.0.0.1:7001 http=127.0.0.1:6001`.
+//! Once it has its log and listens it says so in one line on standard output: `ready node=1 nodes=127.0.0.1:7001 http=127.0.0.1:6001`.
 //! All else that it has to say is log, on standard error.
 //!
 //! Exit codes: 0 stopped as asked, 1 the node failed, 64 bad options. Every error is one line, and a hint.
@@ -25,6 +25,7 @@ mod settings;
 mod stop;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -56,6 +57,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn refuse(error: &DaemonError) -> ExitCode {
-    eprintln!("error: {error}\nhint: {}", error.hint());
+    // Nobody may be listening any more.
+    drop(writeln!(std::io::stderr(), "error: {error}\nhint: {}", error.hint()));
     ExitCode::from(if error.is_usage() { USAGE } else { 1 })
 }

@@ -32,6 +32,11 @@ pub struct Options {
     #[serde(skip)]
     pub config: Option<PathBuf>,
 
+    /// Whether `cluster` is what that file says, and so changes with it
+    #[arg(skip)]
+    #[serde(skip)]
+    pub is_cluster_from_file: bool,
+
     /// This node's number: 1 or more, never used again for another data folder
     #[arg(long, env = "STORMGLASS_ID", value_name = "N")]
     pub id: Option<u64>,
@@ -67,6 +72,11 @@ pub struct Options {
     #[arg(long, env = "STORMGLASS_ALLOW_VOLATILE_REDIS", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub allow_volatile_redis: Option<bool>,
 
+    /// Take over what the Redis holds of this node although the folder of --data has no mark of it: the folder was lost,
+    /// the Redis was not. For one start, and only if no other cluster of the same name uses that Redis
+    #[arg(long, env = "STORMGLASS_ADOPT_REDIS", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub adopt_redis: Option<bool>,
+
     /// Where to serve HTTP; without it the node does not
     #[arg(long, env = "STORMGLASS_HTTP", value_name = "HOST:PORT")]
     pub http: Option<String>,
@@ -82,6 +92,11 @@ pub struct Options {
     /// HTTP connections at a time; more are closed [default: 8192]
     #[arg(long, env = "STORMGLASS_HTTP_CONNECTIONS_MAX", value_name = "N")]
     pub http_connections_max: Option<usize>,
+
+    /// How long the body of an HTTP request may take to arrive; one that takes longer is answered 408, and its
+    /// connection closed [default: 10000]
+    #[arg(long, env = "STORMGLASS_HTTP_BODY_TIMEOUT_MS", value_name = "MS")]
+    pub http_body_timeout_ms: Option<u64>,
 
     /// Where to listen for the other nodes and for native clients [default: this node's address in --cluster]
     #[arg(long, env = "STORMGLASS_LISTEN", value_name = "HOST:PORT")]
@@ -158,22 +173,36 @@ impl Options {
         })?;
         let file = Self::of_file(&text).map_err(|error| {
             DaemonError::usage(
-                format!("--config {}: {}", path.display(), one_line(&error.to_string())),
+                format!("--config {}: {error}", path.display()),
                 "the names are those of the flags, without the dashes before them: `stormglassd --help` lists them",
             )
         })?;
-        Ok(self.or(file))
+        let is_cluster_from_file = self.cluster.is_none() && file.cluster.is_some();
+        Ok(Self { is_cluster_from_file, ..self.or(file) })
     }
 
     /// What a file says.
-    pub(super) fn of_file(text: &str) -> Result<Self, toml::de::Error> {
-        toml::from_str(text)
+    ///
+    /// # Errors
+    /// Where it does not make sense, and why. The file's own text is never repeated: it may hold a password.
+    pub(super) fn of_file(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| {
+            let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+                return error.message().to_owned();
+            };
+            let (line, start) = (before.matches('\n').count() + 1, before.rfind('\n').map_or(0, |at| at + 1));
+            let column = before[start..].chars().count() + 1;
+            let is_secret = text[start..].trim_start().starts_with("redis");
+            let why = if is_secret { "this is not what it has to be" } else { error.message() };
+            format!("line {line}, column {column}: {}", why.lines().collect::<Vec<_>>().join(" "))
+        })
     }
 
     /// These, and where nothing is said the others.
     fn or(self, other: Self) -> Self {
         Self {
             config: self.config,
+            is_cluster_from_file: self.is_cluster_from_file,
             id: self.id.or(other.id),
             cluster: self.cluster.or(other.cluster),
             cluster_name: self.cluster_name.or(other.cluster_name),
@@ -182,10 +211,12 @@ impl Options {
             redis: self.redis.or(other.redis),
             redis_tls_ca: self.redis_tls_ca.or(other.redis_tls_ca),
             allow_volatile_redis: self.allow_volatile_redis.or(other.allow_volatile_redis),
+            adopt_redis: self.adopt_redis.or(other.adopt_redis),
             http: self.http.or(other.http),
             http_requests_max: self.http_requests_max.or(other.http_requests_max),
             http_waits_max: self.http_waits_max.or(other.http_waits_max),
             http_connections_max: self.http_connections_max.or(other.http_connections_max),
+            http_body_timeout_ms: self.http_body_timeout_ms.or(other.http_body_timeout_ms),
             listen: self.listen.or(other.listen),
             insecure_listen_beyond_loopback: self
                 .insecure_listen_beyond_loopback
@@ -205,12 +236,6 @@ impl Options {
     }
 }
 
-/// An error of several lines, with its place, as one.
-fn one_line(text: &str) -> String {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('|'));
-    lines.collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, Parser};
@@ -225,8 +250,13 @@ mod tests {
             | "stop-timeout-ms"
             | "http-requests-max"
             | "http-waits-max"
-            | "http-connections-max" => "3",
-            "join" | "insecure-listen-beyond-loopback" | "stop-with-stdin" | "allow-volatile-redis" => "true",
+            | "http-connections-max"
+            | "http-body-timeout-ms" => "3",
+            "join"
+            | "insecure-listen-beyond-loopback"
+            | "stop-with-stdin"
+            | "allow-volatile-redis"
+            | "adopt-redis" => "true",
             "log-format" => "\"json\"",
             _ => "\"x\"",
         }
@@ -263,7 +293,37 @@ mod tests {
     #[test]
     fn an_unknown_name_in_a_file_is_refused_with_its_place() {
         let error = Options::of_file("id = 1\nclutser = \"1=a:1\"\n").expect_err("there is no such option");
-        let text = super::one_line(&error.to_string());
-        assert!(text.contains("line 2") && text.contains("clutser"), "{text}");
+        assert!(error.starts_with("line 2, column 1: ") && error.contains("clutser"), "{error}");
+    }
+
+    #[test]
+    fn nothing_of_a_file_is_repeated_that_may_be_a_password() {
+        for text in [
+            "id = 1\nredis = \"redis://:topsecret@h\nlog-level = \"info\"\n",
+            "redis = redis://:topsecret@h",
+            "redis = [\"topsecret\"]",
+            "redis = { url = \"topsecret\" }",
+            "redis = \"redis://:topsecret@h\" id = 1",
+            "id = \"1\"\nredis = \"redis://:topsecret@h\"",
+        ] {
+            let error = Options::of_file(text).expect_err(text);
+            assert!(error.starts_with("line "), "{error}");
+            assert!(!error.contains("topsecret") && !error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_flag_keeps_the_file_from_being_where_the_nodes_are_looked_up() {
+        let folder = tempfile::TempDir::new().expect("there is room for a folder");
+        let file = folder.path().join("node.toml");
+        #[expect(clippy::disallowed_methods, reason = "a file of options")]
+        std::fs::write(&file, "cluster = \"1=a:1\"\n").expect("it can be written");
+        let config = format!("--config={}", file.display());
+        let complete = |arguments: &[&str]| {
+            let arguments = ["stormglassd", &config].into_iter().chain(arguments.iter().copied());
+            Options::try_parse_from(arguments).expect("they are known").complete().expect("it can be read")
+        };
+        assert!(complete(&[]).is_cluster_from_file);
+        assert!(!complete(&["--cluster", "1=b:1"]).is_cluster_from_file);
     }
 }

@@ -1,6 +1,7 @@
 //! The life of a daemon, from its first log line to its last.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use super::error::DaemonError;
@@ -54,26 +55,26 @@ pub(super) fn run(settings: Settings) -> Result<(), DaemonError> {
 
 async fn live(settings: Settings) -> Result<(), DaemonError> {
     let mut signals = Signals::take(settings.stops_with_stdin)?;
-    let listen = book::must_find("--listen", &settings.listen).await?;
-    must_be_private("--listen", listen, settings.is_insecure_beyond_loopback || settings.peer_tls.is_some())?;
-    let peers = book::look_all_up(&settings.addresses, &BTreeMap::new()).await;
-    let env = start_env(&settings, listen, peers.clone()).await?;
-    let (renew, renewed) = mpsc::channel(1);
-    env.spawn("addresses", book::keep(env.clone(), settings.addresses.clone(), peers, renewed));
-    env.spawn("hang-up", stop::read_anew(settings.addresses_from.clone(), renew));
-
-    let metrics = Arc::new(Metrics::new());
-    let config = node_config(&settings);
-    let storage = config.storage();
-    let status = config.storage_status.clone();
-    let (http, http_address) = start_http(&env, &settings, &metrics, status).await?.unzip();
-    let (stop_node, mut node_ended) = start_node(&env, config, metrics);
-    tracing::info!(id = settings.id.0, cluster = settings.cluster_name, %listen, data = %settings.data.display(), %storage, "the node runs");
-    announce(&settings, env.listening_on().unwrap_or(listen), http_address);
+    // Names may take long to be looked up.
+    let started = tokio::select! {
+        biased;
+        reason = signals.stop() => {
+            tracing::info!(reason, "stopped before it had started");
+            return Ok(());
+        }
+        started = start(&settings) => started?,
+    };
+    let Started { env, http, stop_node, mut node_ended, status, listen, http_address } = started;
+    let ready = async {
+        status.in_use().await;
+        announce(&settings, listen, http_address);
+        std::future::pending::<Infallible>().await
+    };
     let reason = tokio::select! {
         biased;
         ended = &mut node_ended => return Err(failure(ended)),
         reason = signals.stop() => reason,
+        never = ready => match never {},
     };
     tracing::info!(reason, "stopping: another such signal ends the node at once");
     let goodbye = async {
@@ -100,7 +101,40 @@ async fn live(settings: Settings) -> Result<(), DaemonError> {
     Ok(())
 }
 
-/// One line on standard output, for whoever started the daemon: it listens, and where.
+/// What runs once a daemon has started.
+struct Started {
+    env: TokioEnv,
+    http: Option<Http>,
+    stop_node: oneshot::Sender<()>,
+    node_ended: Ended,
+    /// Tells when the node has its store.
+    status: StorageStatus,
+    listen: SocketAddr,
+    http_address: Option<SocketAddr>,
+}
+
+async fn start(settings: &Settings) -> Result<Started, DaemonError> {
+    let listen = book::must_find("--listen", &settings.listen).await?;
+    must_be_private("--listen", listen, settings.is_insecure_beyond_loopback || settings.peer_tls.is_some())?;
+    let peers = book::look_all_up(&settings.addresses, &BTreeMap::new()).await;
+    let env = start_env(settings, listen, peers.clone()).await?;
+    let (renew, addresses) = watch::channel(settings.addresses.clone());
+    env.spawn("addresses", book::keep(env.clone(), addresses.clone(), peers));
+    env.spawn("hang-up", stop::read_anew(settings.id, settings.addresses_from.clone(), renew));
+
+    let metrics = Arc::new(Metrics::new());
+    let config = node_config(settings);
+    let storage = config.storage();
+    let status = config.storage_status.clone();
+    let (http, http_address) =
+        start_http(&env, settings, &metrics, (status.clone(), addresses)).await?.unzip();
+    let (stop_node, node_ended) = start_node(&env, config, metrics);
+    tracing::info!(id = settings.id.0, cluster = settings.cluster_name, %listen, data = %settings.data.display(), %storage, "the node runs");
+    let listen = env.listening_on().unwrap_or(listen);
+    Ok(Started { env, http, stop_node, node_ended, status, listen, http_address })
+}
+
+/// One line on standard output, for whoever started the daemon: the node runs, and where it listens.
 fn announce(settings: &Settings, listen: SocketAddr, http: Option<SocketAddr>) {
     let mut line = format!("{READY}node={} nodes={listen}", settings.id.0);
     if let Some(http) = http {
@@ -142,7 +176,7 @@ async fn start_http(
     env: &TokioEnv,
     settings: &Settings,
     metrics: &Arc<Metrics>,
-    storage: StorageStatus,
+    (storage, addresses): (StorageStatus, watch::Receiver<BTreeMap<NodeId, String>>),
 ) -> Result<Option<(Http, SocketAddr)>, DaemonError> {
     let Some(address) = &settings.http else { return Ok(None) };
     let address = book::must_find("--http", address).await?;
@@ -158,12 +192,13 @@ async fn start_http(
     let config = HttpConfig {
         id: settings.id,
         cluster_name: settings.cluster_name.clone(),
-        addresses: settings.addresses.clone(),
+        addresses,
         storage,
         events: settings.redis.as_ref().map(|_| server::channels(settings.cluster)),
         requests_max: settings.http_requests_max,
         waits_max: settings.http_waits_max,
         connections_max: settings.http_connections_max,
+        body_timeout: settings.http_body_timeout,
         tls: settings
             .http_tls
             .as_ref()

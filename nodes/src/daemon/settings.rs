@@ -54,6 +54,8 @@ pub struct Settings {
     pub http_waits_max: usize,
     /// HTTP connections at a time.
     pub http_connections_max: usize,
+    /// How long a request's body may take to arrive.
+    pub http_body_timeout: Duration,
     /// Whether it may listen beyond loopback without encryption.
     pub is_insecure_beyond_loopback: bool,
     /// The files by which nodes know each other, if they do: authority, certificate, key.
@@ -108,7 +110,12 @@ impl Settings {
         let data = options
             .data
             .ok_or_else(|| missing("data", if options.redis.is_some() { FOLDER_OF_MARK } else { FOLDER }))?;
-        let redis = redis_of(options.redis.as_deref(), options.redis_tls_ca, options.allow_volatile_redis)?;
+        let redis = redis_of(
+            options.redis.as_deref(),
+            options.redis_tls_ca,
+            options.allow_volatile_redis.unwrap_or(false),
+            options.adopt_redis.unwrap_or(false),
+        )?;
         let cluster_name = options.cluster_name.unwrap_or_else(|| "stormglass".to_owned());
         let peer_tls = [options.peer_tls_ca, options.peer_tls_cert, options.peer_tls_key];
         let http_tls = [options.http_tls_cert, options.http_tls_key];
@@ -125,11 +132,12 @@ impl Settings {
             cluster_name,
             listen: options.listen.unwrap_or(own),
             addresses,
-            addresses_from: options.config,
+            addresses_from: options.config.filter(|_| options.is_cluster_from_file),
             http: options.http,
             http_requests_max: options.http_requests_max.unwrap_or(1_024),
             http_waits_max: options.http_waits_max.unwrap_or(4_096),
             http_connections_max: options.http_connections_max.unwrap_or(8_192),
+            http_body_timeout: Duration::from_millis(options.http_body_timeout_ms.unwrap_or(10_000)),
             joins: options.join.unwrap_or(false),
             data,
             redis,
@@ -150,11 +158,15 @@ impl Settings {
 fn redis_of(
     url: Option<&str>,
     authorities: Option<PathBuf>,
-    allow_volatile: Option<bool>,
+    allow_volatile: bool,
+    adopts_unmarked: bool,
 ) -> Result<Option<RedisConfig>, DaemonError> {
     let Some(url) = url else {
-        let stray =
-            [(authorities.is_some(), "redis-tls-ca"), (allow_volatile == Some(true), "allow-volatile-redis")];
+        let stray = [
+            (authorities.is_some(), "redis-tls-ca"),
+            (allow_volatile, "allow-volatile-redis"),
+            (adopts_unmarked, "adopt-redis"),
+        ];
         return match stray.iter().find(|(is_given, _)| *is_given) {
             Some((_, name)) => Err(DaemonError::usage(
                 format!("--{name} is given without --redis"),
@@ -177,7 +189,7 @@ fn redis_of(
         Some(file) => config.trusting(file),
         None => config,
     };
-    Ok(Some(RedisConfig { allow_volatile: allow_volatile.unwrap_or(false), ..config }))
+    Ok(Some(RedisConfig { allow_volatile, adopts_unmarked, ..config }))
 }
 
 /// Files that are of use together only.
@@ -256,6 +268,7 @@ mod tests {
             ("--id 1 --cluster 1=a:1 --data d --redis redis://h --redis-tls-ca f", "rediss://"),
             ("--id 1 --cluster 1=a:1 --data d --redis-tls-ca f", "without --redis"),
             ("--id 1 --cluster 1=a:1 --data d --allow-volatile-redis", "without --redis"),
+            ("--id 1 --cluster 1=a:1 --data d --adopt-redis", "without --redis"),
             ("--id 1 --cluster 1=a:1 --data d --http-tls-key k", "go together"),
             ("--id 1 --cluster 1=a:1 --data d --election-timeout-ms 1", "20..=60000"),
         ] {

@@ -1,11 +1,11 @@
 //! When the daemon is to stop, and when it is to read its addresses anew.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 
 use super::error::DaemonError;
 use super::options::Options;
@@ -49,18 +49,25 @@ impl Signals {
     }
 }
 
-/// Sends the addresses of the file, read anew, at each SIGHUP.
-pub(super) async fn read_anew(file: Option<PathBuf>, renewed: mpsc::Sender<BTreeMap<NodeId, String>>) {
+/// Tells of the addresses of the file, read anew, at each SIGHUP.
+pub(super) async fn read_anew(
+    id: NodeId,
+    file: Option<PathBuf>,
+    renewed: watch::Sender<BTreeMap<NodeId, String>>,
+) {
     let Ok(mut hang_up) = signal(SignalKind::hangup()) else { return };
     while hang_up.recv().await.is_some() {
         let Some(file) = &file else {
-            tracing::warn!("SIGHUP: there is no --config file to read anew");
+            tracing::warn!(
+                "SIGHUP: there is nothing to read anew: --cluster is not given by a --config file, but by a flag or a \
+                 variable, which counts for more"
+            );
             continue;
         };
-        match addresses_in(file).await {
+        match addresses_in(id, file).await {
             Ok(addresses) => {
                 tracing::info!(?addresses, "read --cluster anew");
-                drop(renewed.send(addresses).await);
+                renewed.send_replace(addresses);
             }
             Err(error) => {
                 tracing::error!(%error, hint = error.hint(), "SIGHUP: the addresses stay as they are")
@@ -69,13 +76,17 @@ pub(super) async fn read_anew(file: Option<PathBuf>, renewed: mpsc::Sender<BTree
     }
 }
 
-async fn addresses_in(file: &PathBuf) -> Result<BTreeMap<NodeId, String>, DaemonError> {
+async fn addresses_in(id: NodeId, file: &Path) -> Result<BTreeMap<NodeId, String>, DaemonError> {
     let wrong = |why: String| {
         DaemonError::usage(format!("{}: {why}", file.display()), "mend the file, then send SIGHUP again")
     };
     let text = tokio::fs::read_to_string(file).await.map_err(|error| wrong(error.to_string()))?;
-    let options = Options::of_file(&text).map_err(|error| wrong(error.to_string()))?;
-    addresses_of(&options.cluster.ok_or_else(|| wrong("it has no `cluster`".to_owned()))?)
+    let options = Options::of_file(&text).map_err(wrong)?;
+    let addresses = addresses_of(&options.cluster.ok_or_else(|| wrong("it has no `cluster`".to_owned()))?)?;
+    if !addresses.contains_key(&id) {
+        return Err(wrong(format!("its `cluster` does not say where this node, {}, is", id.0)));
+    }
+    Ok(addresses)
 }
 
 fn take(kind: SignalKind) -> Result<Signal, DaemonError> {

@@ -34,6 +34,7 @@ struct Whole;
 const COMMON: &[(&str, &str)] = &[
     ("401", "A bearer token is needed"),
     ("400", "The request cannot be understood, or a bound of it is broken"),
+    ("408", "The body took too long to arrive"),
     ("413", "The body is too long"),
     ("415", "The body is of another type"),
     ("429", "Too much is under way here: come again"),

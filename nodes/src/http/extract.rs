@@ -7,9 +7,11 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::bounded::Name;
 use super::calls::Refusal;
+use super::limits::Place;
 use super::problem::Problem;
 
 /// The longest body that is read: a batch of messages fits, and a value of the cache.
@@ -34,7 +36,13 @@ pub(crate) struct InPath<T>(pub(crate) T);
 pub(crate) struct InQuery<T>(pub(crate) T);
 
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
+    // Only requests with places have bodies that are read.
+    let patience = request.extensions().get::<Place>().ok_or_else(Problem::misanswered)?.body_timeout;
+    let arrived = timeout(patience, Bytes::from_request(request, state)).await.map_err(|_| {
+        let detail = format!("the body has to arrive within {} ms", patience.as_millis());
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "body-late", "The body took too long to arrive", detail)
+    })?;
+    arrived.map_err(|rejection| match rejection {
         BytesRejection::FailedToBufferBody(failed) if failed.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             let detail = format!("the body may have {BODY_BYTES_MAX} bytes");
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too long", detail)

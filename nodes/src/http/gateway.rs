@@ -4,10 +4,16 @@
 //! the short way, and whoever leads if that node does not. Commands of people without a session go out in sessions of
 //! the gateway's own; a session has room for a thousand commands from the oldest open one on, so there are several, and
 //! the next one is used when one is full. What waits has sessions apart, lest it hold up what does not.
+//!
+//! When the node stops, waits in those sessions are ended, and whoever waits is told what came of it: nothing, or what
+//! arrived in time. Waits of people with sessions of their own go on at other nodes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -18,8 +24,14 @@ use crate::api::{KeyLines, NodeStatus};
 use crate::client::{Client, ClientConfig, ClientError, ReadFrom};
 use crate::env::Env;
 use crate::ids::{ClientId, LogIndex, NodeId};
-use crate::machine::{Action, CacheAction, LockAction, LockState, Query, QueueAction, Reply};
+use crate::machine::{Action, CacheAction, LockAction, LockState, Query, QueueAction, QueueReply, Reply};
 use crate::tokio_env::{LocalEnv, TokioEnv};
+
+/// Where the nodes are, as the operator says; that may change.
+pub(crate) type Addresses = watch::Receiver<BTreeMap<NodeId, String>>;
+
+/// This node's place among those that the gateway's clients know.
+const OWN: usize = 0;
 
 /// Sessions for commands, and for commands that wait.
 const SESSIONS: usize = 4;
@@ -27,47 +39,58 @@ const SESSIONS: usize = 4;
 /// Their lease. They are opened when they are first needed.
 const LEASE_US: u64 = 15_000_000;
 
+/// How long waits may take to end when the node stops.
+const WAITS_END: Duration = Duration::from_secs(2);
+
 /// How long a goodbye to the cluster may take.
 const GOODBYE: Duration = Duration::from_millis(500);
 
 /// Access to the cluster for all requests of one node.
 pub(crate) struct Gateway {
     env: TokioEnv,
-    /// This node's place in `nodes`.
-    position: usize,
-    nodes: Vec<NodeId>,
+    id: NodeId,
+    addresses: Addresses,
     commands: Vec<Client<LocalEnv>>,
     waits: Vec<Client<LocalEnv>>,
     metrics: Arc<Metrics>,
     stopping: watch::Receiver<bool>,
+    /// Whether somebody was given a key by which to ask later.
+    owes_answers: AtomicBool,
 }
 
 impl Gateway {
-    /// A gateway of node `id`, one of `nodes`, which `env` is the environment of.
+    /// A gateway of node `id`, which `env` is the environment of and which is among `addresses`.
     pub(crate) async fn start(
         env: TokioEnv,
         id: NodeId,
-        nodes: Vec<NodeId>,
+        addresses: Addresses,
         metrics: Arc<Metrics>,
         stopping: watch::Receiver<bool>,
     ) -> std::io::Result<Self> {
-        let position = nodes.iter().position(|node| *node == id).unwrap_or(0);
+        let nodes = own_first(id, &addresses.borrow());
         let mut clients = Vec::new();
         for _ in 0..2 * SESSIONS {
             let client = ClientId(env.entropy());
             let mut config = ClientConfig::new(client, nodes.clone());
             config.lease_us = LEASE_US;
-            config.read_from = ReadFrom::Node(position);
+            config.read_from = ReadFrom::Node(OWN);
             let own = env.neighbour(client).await?;
-            clients.push(Client::start_at(own, config, position));
+            clients.push(Client::start(own, config));
         }
         let waits = clients.split_off(SESSIONS);
-        Ok(Self { env, position, nodes, commands: clients, waits, metrics, stopping })
+        let (commands, owes_answers) = (clients, AtomicBool::new(false));
+        Ok(Self { env, id, addresses, commands, waits, metrics, stopping, owes_answers })
     }
 
-    /// The nodes that it knows.
-    pub(crate) fn nodes(&self) -> &[NodeId] {
-        &self.nodes
+    /// Goes by the addresses as they change, for as long as somebody may change them.
+    pub(crate) async fn follow_addresses(self: Arc<Self>) {
+        let mut addresses = self.addresses.clone();
+        while addresses.changed().await.is_ok() {
+            let nodes = own_first(self.id, &addresses.borrow_and_update());
+            for client in self.commands.iter().chain(&self.waits) {
+                client.set_nodes(nodes.clone());
+            }
+        }
     }
 
     /// Does something once: under the client's own key, or else in a session of the gateway.
@@ -91,6 +114,7 @@ impl Gateway {
     }
 
     async fn act_as(&self, name: CommandName, action: Action, wait_us: u64) -> Result<Reply, Problem> {
+        // The same request at another node finds its place in line: to give that up is not for this node to decide.
         let numbers = name.numbers();
         let acts = self.a_client(wait_us).act_as(&numbers, action, wait_us);
         match self.unless_stopping(wait_us, acts).await? {
@@ -100,9 +124,32 @@ impl Gateway {
     }
 
     async fn act_for_one(&self, action: Action, wait_us: u64) -> Result<Reply, Problem> {
-        let acts = self.a_client(wait_us).act(action, wait_us);
-        let (numbers, done) = self.unless_stopping(wait_us, acts).await?;
-        done.map_err(|error| Problem::of_client(error, numbers.map(CommandName::from)))
+        let begun = self.a_client(wait_us).begin().await;
+        let begun = begun.map_err(|error| Problem::of_client(error, None))?;
+        let name = CommandName::from(begun.numbers().clone());
+        let problem = |error| Problem::of_client(error, Some(name));
+        if wait_us == 0 {
+            return begun.act(action, wait_us).await.map_err(problem);
+        }
+        let mut acts = std::pin::pin!(begun.act(action, wait_us));
+        let done = tokio::select! {
+            biased;
+            done = &mut acts => return done.map_err(problem),
+            // Meanwhile `end_waits` has it ended.
+            () = self.stops() => timeout(WAITS_END, acts).await,
+        };
+        let stopped = match done {
+            Ok(Ok(Reply::Queue(QueueReply::Delivered(none)))) if none.is_empty() => {
+                Problem::stopping(Conclusion::Definite)
+            }
+            Ok(Ok(reply)) => return Ok(reply),
+            Ok(Err(error)) => problem(error),
+            Err(_) => Problem::stopping(Conclusion::Indefinite).of_command(name),
+        };
+        if stopped.outcome == Conclusion::Indefinite {
+            self.owes_answers.store(true, Ordering::Relaxed);
+        }
+        Err(stopped)
     }
 
     /// The client whose session has room; the first, if none has: it says so.
@@ -111,17 +158,21 @@ impl Gateway {
         clients.iter().find(|client| client.has_room()).unwrap_or(&clients[0])
     }
 
-    /// Something that may take long is given up when the node stops; what comes of it is unknown then.
+    /// A wait in somebody's own session goes on without this node when that stops: what comes of it is not known here.
     async fn unless_stopping<T>(&self, wait_us: u64, done: impl Future<Output = T>) -> Result<T, Problem> {
         if wait_us == 0 {
             return Ok(done.await);
         }
-        let mut stopping = self.stopping.clone();
         tokio::select! {
             biased;
             done = done => Ok(done),
-            _ = stopping.wait_for(|is_stopping| *is_stopping) => Err(Problem::stopping(Conclusion::Indefinite)),
+            () = self.stops() => Err(Problem::stopping(Conclusion::Indefinite)),
         }
+    }
+
+    /// Returns when the node is to stop.
+    async fn stops(&self) {
+        drop(self.stopping.clone().wait_for(|is_stopping| *is_stopping).await);
     }
 
     /// Asks a question; any node can answer, and this one does as a rule.
@@ -129,7 +180,7 @@ impl Gateway {
     /// # Errors
     /// Always definite: a question has no effect.
     pub(crate) async fn ask(&self, query: Query) -> Result<Reply, Problem> {
-        self.ask_from(query, ReadFrom::Node(self.position)).await
+        self.ask_from(query, ReadFrom::Node(OWN)).await
     }
 
     /// The same, answered from this node's near-cache where that is possible.
@@ -137,7 +188,7 @@ impl Gateway {
     /// # Errors
     /// As of [`Gateway::ask`].
     pub(crate) async fn ask_near(&self, query: Query) -> Result<Reply, Problem> {
-        self.ask_from(query, ReadFrom::Near(self.position)).await
+        self.ask_from(query, ReadFrom::Near(OWN)).await
     }
 
     /// The same, of a state that was the latest no longer than `age_us_max` ago; and how long ago that may have been.
@@ -180,10 +231,7 @@ impl Gateway {
     /// # Errors
     /// If it does not say in time.
     pub(crate) async fn lines_of(&self, key: &str, node: NodeId) -> Result<KeyLines, ClientError> {
-        match self.nodes.iter().position(|known| *known == node) {
-            Some(position) => self.client().lines_of(key, position).await,
-            None => Err(ClientError::NotDone("this node has no address of that one")),
-        }
+        self.client().lines_of(key, node).await
     }
 
     async fn ask_from(&self, query: Query, from: ReadFrom) -> Result<Reply, Problem> {
@@ -205,7 +253,7 @@ impl Gateway {
     /// # Errors
     /// If it does not say in time.
     pub(crate) async fn own_status(&self) -> Result<NodeStatus, ClientError> {
-        self.client().status_of(self.position).await
+        self.client().status_of(self.id).await
     }
 
     /// How one of the nodes is.
@@ -213,10 +261,7 @@ impl Gateway {
     /// # Errors
     /// If it does not say in time.
     pub(crate) async fn status_of(&self, node: NodeId) -> Result<NodeStatus, ClientError> {
-        match self.nodes.iter().position(|known| *known == node) {
-            Some(position) => self.client().status_of(position).await,
-            None => Err(ClientError::NotDone("this node has no address of that one")),
-        }
+        self.client().status_of(node).await
     }
 
     /// What the network of this node did.
@@ -224,12 +269,30 @@ impl Gateway {
         &self.env
     }
 
-    /// Ends the gateway's sessions, so that nobody has to wait for their leases.
+    /// Ends the waits of people without a session, who are told that nothing came of them.
+    pub(crate) async fn end_waits(&self) {
+        let waits = self.waits.iter().filter(|client| client.has_session());
+        let ends = join_all(waits.map(|client| timeout(WAITS_END, client.let_go_of_waits()))).await;
+        if ends.iter().any(|end| !matches!(end, Ok(Ok(())))) {
+            tracing::warn!("some waits could not be ended: the cluster did not answer in time");
+        }
+    }
+
+    /// Ends the gateway's sessions, so that nobody has to wait for their leases; unless somebody was given a key by which
+    /// to ask for what came of a command in one of them.
     pub(crate) async fn close(&self) {
+        if self.owes_answers.load(Ordering::Relaxed) {
+            return;
+        }
         for client in self.commands.iter().chain(&self.waits).filter(|client| client.has_session()) {
             drop(timeout(GOODBYE, client.close_session()).await);
         }
     }
+}
+
+/// All nodes, this one in its place at the head.
+fn own_first(id: NodeId, addresses: &BTreeMap<NodeId, String>) -> Vec<NodeId> {
+    std::iter::once(id).chain(addresses.keys().copied().filter(|other| *other != id)).collect()
 }
 
 /// The service and the name of an operation, as metrics have them.

@@ -1,9 +1,11 @@
 //! How much may be under way at a time: what is too much is refused at once, and may come again.
 //!
 //! A request takes a place when it comes and leaves it when it is answered. One that waits for something exchanges it
-//! for a place among those that wait, of which there are more: they cost memory and nothing else.
+//! for a place among those that wait, of which there are more: they cost memory and nothing else. Its body has to arrive
+//! within a time, or clients that send none to its end would hold all places for ever.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
@@ -22,6 +24,7 @@ pub(crate) struct Limits {
     waits: Arc<Semaphore>,
     requests_max: usize,
     waits_max: usize,
+    body_timeout: Duration,
 }
 
 /// A place that is taken, and counted.
@@ -46,12 +49,17 @@ impl Drop for Taken {
 
 /// The place of one request.
 #[derive(Clone)]
-pub(crate) struct Place(Arc<Mutex<Option<Taken>>>);
+pub(crate) struct Place {
+    taken: Arc<Mutex<Option<Taken>>>,
+    /// How long it may wait for the request's body.
+    pub(crate) body_timeout: Duration,
+}
 
 impl Limits {
-    pub(crate) fn new(requests_max: usize, waits_max: usize) -> Self {
+    pub(crate) fn new(requests_max: usize, waits_max: usize, body_timeout: Duration) -> Self {
         let semaphore = |places: usize| Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
-        Self { requests: semaphore(requests_max), waits: semaphore(waits_max), requests_max, waits_max }
+        let (requests, waits) = (semaphore(requests_max), semaphore(waits_max));
+        Self { requests, waits, requests_max, waits_max, body_timeout }
     }
 }
 
@@ -68,7 +76,7 @@ impl Place {
             );
             return Err(Problem::too_many(detail));
         };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken);
+        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken);
         Ok(())
     }
 }
@@ -90,7 +98,8 @@ pub(crate) async fn place(State(app): State<Arc<App>>, mut request: Request, nex
         let detail = format!("{} requests are under way already", app.limits.requests_max);
         return Problem::too_many(detail).into_response();
     };
-    let place = Place(Arc::new(Mutex::new(Some(taken))));
+    let body_timeout = app.limits.body_timeout;
+    let place = Place { taken: Arc::new(Mutex::new(Some(taken))), body_timeout };
     request.extensions_mut().insert(place.clone());
     let response = next.run(request).await;
     drop(place);

@@ -130,6 +130,7 @@ const TOTALS: &[(&str, &str)] = &[
     ("net_connections_dialed", "Connections opened to nodes"),
     ("net_connections_accepted", "Connections accepted"),
     ("net_refused_garbage", "Connections closed because they sent garbage"),
+    ("net_refused_nonsense", "Connections closed because of a frame that cannot be understood"),
     ("net_refused_oversized", "Connections closed because of a frame that claims to be too long"),
     ("net_refused_silent", "Connections closed because they said nothing"),
     ("net_refused_crowded", "Connections closed because there were too many"),
@@ -328,6 +329,7 @@ impl Metrics {
         self.raise("net_connections_dialed", counts.connections_dialed);
         self.raise("net_connections_accepted", counts.connections_accepted);
         self.raise("net_refused_garbage", counts.refused_garbage);
+        self.raise("net_refused_nonsense", counts.refused_nonsense);
         self.raise("net_refused_oversized", counts.refused_oversized);
         self.raise("net_refused_silent", counts.refused_silent);
         self.raise("net_refused_crowded", counts.refused_crowded);

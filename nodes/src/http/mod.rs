@@ -6,7 +6,8 @@
 //! Invariants:
 //! * Whatever a client sends is answered with what happened, or with a problem that says whether it may have happened
 //!   ([`problem`]). Nothing that a client sends makes anything panic.
-//! * Bodies, heads, connections, requests and waits are bounded ([`extract`], [`serve`], [`limits`]).
+//! * Bodies, heads, connections, requests and waits are bounded ([`extract`], [`serve`], [`limits`]), and so is the time
+//!   that clients may take over what they send and over what they are sent.
 //! * The OpenAPI document is made from the handlers and the types that they read, so it says what they do.
 //!
 //! Deliberately absent: any state of its own that a client depends on. Another node's gateway goes on where this one
@@ -48,7 +49,7 @@ use crate::ids::NodeId;
 use crate::storage::StorageStatus;
 use crate::tokio_env::TokioEnv;
 pub use access::{Tokens, acceptor};
-use gateway::Gateway;
+use gateway::{Addresses, Gateway};
 use limits::Limits;
 pub use metrics::Metrics;
 use problem::Problem;
@@ -62,7 +63,7 @@ pub struct HttpConfig {
     /// The cluster's name.
     pub cluster_name: String,
     /// Where the nodes are, as the operator says.
-    pub addresses: BTreeMap<NodeId, String>,
+    pub addresses: watch::Receiver<BTreeMap<NodeId, String>>,
     /// How the node's store is.
     pub storage: StorageStatus,
     /// The channels on which it publishes events, if it does.
@@ -73,6 +74,8 @@ pub struct HttpConfig {
     pub waits_max: usize,
     /// Connections, at most.
     pub connections_max: usize,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
     /// Encryption, if there is to be any.
     pub tls: Option<TlsAcceptor>,
     /// Who may ask.
@@ -81,13 +84,13 @@ pub struct HttpConfig {
 
 /// What all handlers share.
 pub(crate) struct App {
-    gateway: Gateway,
+    gateway: Arc<Gateway>,
     metrics: Arc<Metrics>,
     limits: Limits,
     stopping: watch::Receiver<bool>,
     id: NodeId,
     cluster_name: String,
-    addresses: BTreeMap<NodeId, String>,
+    addresses: Addresses,
     storage: StorageStatus,
     events: Option<String>,
     tokens: Tokens,
@@ -113,13 +116,14 @@ impl Http {
         listener: TcpListener,
     ) -> std::io::Result<Self> {
         let (stop, stopping) = watch::channel(false);
-        let nodes = config.addresses.keys().copied().collect();
-        let gateway =
-            Gateway::start(env.clone(), config.id, nodes, Arc::clone(&metrics), stopping.clone()).await?;
+        let (addresses, counted) = (config.addresses.clone(), Arc::clone(&metrics));
+        let gateway = Gateway::start(env.clone(), config.id, addresses, counted, stopping.clone()).await?;
+        let gateway = Arc::new(gateway);
+        env.spawn("gateway addresses", Arc::clone(&gateway).follow_addresses());
         let app = Arc::new(App {
             gateway,
             metrics: Arc::clone(&metrics),
-            limits: Limits::new(config.requests_max, config.waits_max),
+            limits: Limits::new(config.requests_max, config.waits_max, config.body_timeout),
             stopping: stopping.clone(),
             id: config.id,
             cluster_name: config.cluster_name,
@@ -145,7 +149,8 @@ impl Http {
     /// Takes no more requests, and returns when those under way are answered, or after `patience`.
     pub async fn stop(mut self, patience: Duration) {
         self.stop.send_replace(true);
-        if timeout(patience, self.open.recv()).await.is_err() {
+        let (waits_end, all_end) = (self.app.gateway.end_waits(), self.open.recv());
+        if timeout(patience, futures_util::future::join(waits_end, all_end)).await.is_err() {
             tracing::warn!("some requests were still under way");
         }
         self.app.gateway.close().await;

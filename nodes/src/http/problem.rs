@@ -6,7 +6,7 @@
 //! with what came of the first, or done if nothing did.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -102,6 +102,11 @@ impl Problem {
         let detail = "ask another node; a request with an Idempotency-Key may be repeated there";
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", title, detail);
         Self { outcome, ..problem }.retry_after(1)
+    }
+
+    /// The same, of a command whose outcome can be asked for under this name.
+    pub(crate) fn of_command(self, name: CommandName) -> Self {
+        Self { key: Some(name), ..self }
     }
 
     /// The answer makes no sense. That is a bug, or a node of another version.
@@ -217,6 +222,13 @@ impl Problem {
         }
     }
 
+    /// Says when to come again, if that is known.
+    pub(crate) fn say_when(&self, headers: &mut HeaderMap) {
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+    }
+
     pub(crate) fn body(&self) -> ProblemBody {
         ProblemBody {
             kind: format!("urn:stormglass:problem:{}", self.name),
@@ -234,9 +246,7 @@ impl IntoResponse for Problem {
         let mut response = (self.status, Json(self.body())).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(seconds) = self.retry_after_s {
-            headers.insert(header::RETRY_AFTER, seconds.into());
-        }
+        self.say_when(headers);
         response
     }
 }

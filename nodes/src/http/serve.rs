@@ -10,6 +10,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -25,6 +26,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest head of a request, and what is read ahead at a time.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// A connection is given up if its client takes no byte of what it was sent for this long.
+const UNREAD_MAX: Duration = Duration::from_secs(30);
 
 /// The pause after the system refused to accept, as it does when it is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -90,6 +94,8 @@ async fn converse(
 ) {
     // Answers are written whole: there is nothing to wait for.
     drop(stream.set_nodelay(true));
+    // The system counts from the moment at which the other side's window was full, too.
+    drop(SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD_MAX)));
     let Some(tls) = tls else {
         return exchange(stream, remote, app, metrics, stopping).await;
     };

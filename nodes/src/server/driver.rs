@@ -55,6 +55,7 @@ pub async fn run_until<E: Env, P: Probe>(
     env.spawn("storage", store_in_order(store, request_queue, completions));
 
     let mut replica = Replica::new(env.clone(), probe, &config, recovered)?;
+    config.storage_status.taken_up();
     let mut is_stopping = false;
     let mut timer_deadline = replica.deadline();
     let mut timer = Box::pin(env.sleep_until(timer_deadline));

@@ -151,11 +151,12 @@ impl<E: Env, P: Probe> Replica<E, P> {
             (Ok(Frame::Coherence(message)), Address::Node(node)) => self.on_coherence(node, message),
             (Ok(_), _) => {
                 marks::hit("server.frame_from_the_wrong_kind_of_sender");
-                tracing::warn!(%from, "dropped a frame that its sender has no business to send");
+                self.env.net().refuse("a frame that its sender has no business to send");
             }
             (Err(error), _) => {
                 marks::hit("server.frame_refused");
-                tracing::warn!(%from, %error, "dropped a frame that cannot be decoded");
+                tracing::debug!(%from, %error, "dropped a frame that cannot be decoded");
+                self.env.net().refuse("a frame that cannot be decoded");
             }
         }
     }

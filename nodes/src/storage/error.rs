@@ -89,6 +89,15 @@ pub enum StorageError {
         /// What is missing.
         reason: String,
     },
+    /// The Redis holds a store under this node's name, and the folder has no mark of it: it is another cluster's of the
+    /// same name, or this node's, and the folder was lost.
+    #[error("the Redis at {at} holds a store of {found} already, and the folder has no mark of it")]
+    Unmarked {
+        /// Where it is.
+        at: String,
+        /// Under which name.
+        found: Identity,
+    },
     /// The folder shows that the node keeps its log in a store of the other kind. In this one it would have forgotten
     /// votes and entries.
     #[error("the folder is that of a node which keeps its log {found}, not {expected}")]
@@ -132,6 +141,9 @@ impl StorageError {
             }
             Self::Forgot { .. } => {
                 "restore the Redis's own files; if they are gone, remove the node from the cluster and add a new one under a new id"
+            }
+            Self::Unmarked { .. } => {
+                "is it another cluster's of the same name? Then give each a name or a Redis of its own; if it is this very node's, which lost its folder, have it taken over"
             }
             Self::OtherKind { .. } => {
                 "start it with the store that it has; to change that, remove the node from the cluster and add a new one under a new id"

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+
 /// What an acknowledged write survives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
@@ -46,13 +48,27 @@ pub struct StorageReport {
 
 /// A handle to the report of one store; clones see the same.
 #[derive(Clone, Debug, Default)]
-pub struct StorageStatus(Arc<Mutex<StorageReport>>);
+pub struct StorageStatus {
+    report: Arc<Mutex<StorageReport>>,
+    in_use: watch::Sender<bool>,
+}
 
 impl StorageStatus {
     /// The report now.
     #[must_use]
     pub fn report(&self) -> StorageReport {
         self.lock().clone()
+    }
+
+    /// Returns once a node has started from what the store holds.
+    pub async fn in_use(&self) {
+        // This handle is a sender, so there is one.
+        drop(self.in_use.subscribe().wait_for(|is_in_use| *is_in_use).await);
+    }
+
+    /// A node has started from what the store holds.
+    pub(crate) fn taken_up(&self) {
+        self.in_use.send_replace(true);
     }
 
     pub(super) fn opened(&self, kind: String, durability: Durability) {
@@ -72,6 +88,6 @@ impl StorageStatus {
     }
 
     fn lock(&self) -> MutexGuard<'_, StorageReport> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,10 @@
 //! The tasks of one process, to be ended together.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
@@ -27,9 +29,11 @@ impl Tasks {
         };
         // Ended tasks are reaped here, so that their number is bounded by that of the live ones.
         while running.try_join_next().is_some() {}
+        // What panicked is dropped and never looked at again.
         let guarded = async move {
-            let _guard = Guard(name);
-            task.await;
+            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+                tracing::error!(task = name, "a task panicked");
+            }
         };
         running.spawn_on(guarded, &self.runtime);
     }
@@ -38,16 +42,6 @@ impl Tasks {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mut running) = running {
             running.shutdown().await;
-        }
-    }
-}
-
-struct Guard(&'static str);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            tracing::error!(task = self.0, "a task panicked");
         }
     }
 }

@@ -12,8 +12,8 @@
 //! | 14 | | body |
 //!
 //! The codec trusts nothing: unknown versions, kinds and groups, damage, and frames cut short or too long
-//! are errors, never panics. A receiver drops such a frame and counts it; the sender retries. On a stream,
-//! whose only defence against losing step is the length, any error means that the connection is closed.
+//! are errors, never panics. A receiver drops such a frame; a node also closes the connection on which it came, and
+//! counts that ([`crate::env::Net::refuse`]).
 
 mod frame;
 

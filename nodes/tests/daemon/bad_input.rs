@@ -1,8 +1,12 @@
 //! What must not happen to be sent to a port, sent to it.
+#![expect(clippy::disallowed_methods, reason = "it reads what the daemons said")]
 
 use std::net::SocketAddr;
 
 use serde_json::json;
+use stormglass_nodes::api::{ApiError, RequestId, Response};
+use stormglass_nodes::ids::{Address, ClientId, NodeId};
+use stormglass_nodes::transport::Frame;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -91,4 +95,68 @@ async fn the_document_and_the_page_are_served() {
     let page = daemons.get(1, "/").await;
     assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
     assert!(page.text().contains("/v1/locks/{resource}/acquire"));
+}
+
+/// A frame's length and the frame, as they go over the wire.
+fn framed(frame: &[u8]) -> Vec<u8> {
+    let mut bytes = u32::try_from(frame.len()).expect("it is short").to_le_bytes().to_vec();
+    bytes.extend_from_slice(frame);
+    bytes
+}
+
+/// The hello of a client to node 1.
+fn hello(client: u64) -> Vec<u8> {
+    let mut bytes = b"STORMNET\x01\0".to_vec();
+    let (from, to) = (Address::Client(ClientId(client)), Address::Node(NodeId(1)));
+    bytes.extend_from_slice(&postcard::to_stdvec(&(from, to)).expect("two addresses always encode"));
+    framed(&bytes)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frame_that_makes_no_sense_ends_its_connection_and_no_other() {
+    let daemons = Daemons::start(1, &[]).await;
+    let nodes = daemons.cluster.nodes()[0].address;
+    let mut good = TcpStream::connect(nodes).await.expect("somebody listens");
+    good.write_all(&hello(7)).await.expect("it is taken");
+    let nonsense = [
+        b"garbage".to_vec(),
+        vec![0xb1; 100],
+        Vec::new(),
+        // A frame of another kind of sender: what a node sends to a client.
+        Frame::Response(Response { id: RequestId(1), result: Err(ApiError::LeadershipLost) })
+            .encode()
+            .to_vec(),
+    ];
+    for (count, frame) in (1_u32..).zip(&nonsense) {
+        // The same client, so that a connection is closed and not a client.
+        let all = [hello(8), framed(frame).repeat(1_000)].concat();
+        assert_eq!(say(nodes, &all).await, "");
+        let refused = daemons.metric(1, "stormglass_net_refused_nonsense_total").await;
+        assert!((refused - f64::from(count)).abs() < f64::EPSILON, "{refused} after {frame:?}");
+    }
+    let mut byte = [0];
+    let is_open = good.try_read(&mut byte).expect_err("nothing was asked, so nothing is answered");
+    assert_eq!(is_open.kind(), std::io::ErrorKind::WouldBlock, "the other client's connection is open");
+    // One line for each connection, however many frames there were.
+    let log = daemons.cluster.folder_of(1).with_extension("log");
+    let log = std::fs::read_to_string(log).expect("it has said something");
+    assert_eq!(log.matches("closed a connection").count(), nonsense.len(), "{log}");
+    daemons.until_served(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_that_do_not_come_leave_their_places() {
+    let daemons = Daemons::start(1, &["--http-requests-max", "4", "--http-body-timeout-ms", "500"]).await;
+    let http = daemons.cluster.nodes()[0].http.expect("it serves HTTP");
+    let slow = b"POST /v1/topics/jobs/messages HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+        content-length: 100\r\n\r\n{";
+    // Each is answered, and its connection closed, although its client would wait for ever.
+    let told = futures_util::future::join_all((0..4).map(|_| say(http, slow))).await;
+    for told in told {
+        assert!(told.starts_with("HTTP/1.1 408"), "{told}");
+        assert!(told.contains("urn:stormglass:problem:body-late"), "{told}");
+    }
+    let late = "stormglass_http_requests_total{method=\"POST\",route=\"/v1/topics/{topic}/messages\",status=\"408\"}";
+    assert!((daemons.metric(1, late).await - 4.0).abs() < f64::EPSILON);
+    assert_eq!(daemons.put(1, "colour", b"blue").await.expect("it answers").status, 204);
 }

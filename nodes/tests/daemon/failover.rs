@@ -51,25 +51,44 @@ async fn a_leader_that_is_asked_to_stop_answers_what_is_under_way_and_hands_over
     let mut daemons = Daemons::start(3, &[]).await;
     let leader = daemons.leader().await;
     let http = daemons.cluster.nodes()[leader as usize - 1].http.expect("it serves HTTP");
-    let waits = tokio::spawn(async move {
+    let session = daemons.session(leader).await;
+    let waits = |topic: &str, key: &str| {
         let body = r#"{"wait_ms":60000}"#;
         let request = format!(
-            "POST /v1/topics/jobs/deliveries HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+            "POST /v1/topics/{topic}/deliveries HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{key}\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
-        crate::bad_input::say(http, request.as_bytes()).await
-    });
-    while daemons.get(leader, "/v1/topics/jobs").await.json()["waiting"] != 1 {}
+        tokio::spawn(async move { crate::bad_input::say(http, request.as_bytes()).await })
+    };
+    let (mine, keyed) = (waits("jobs", ""), waits("kept", &format!("idempotency-key: {session}-1\r\n")));
+    for topic in ["jobs", "kept"] {
+        while daemons.get(leader, &format!("/v1/topics/{topic}")).await.json()["waiting"] != 1 {}
+    }
     assert!(
         daemons.cluster.stop(leader).await.expect("it can be waited for"),
         "it ends in order, and in time"
     );
-    let told = waits.await.expect("the task ends");
+    // Nothing came of the wait, and nothing will.
+    let told = mine.await.expect("the task ends");
+    assert!(told.starts_with("HTTP/1.1 503") && told.contains("retry-after: 1"), "{told}");
+    assert!(told.contains("\"outcome\":\"definite\""), "{told}");
+    // The one with a key goes on without this node.
+    let told = keyed.await.expect("the task ends");
     assert!(told.starts_with("HTTP/1.1 503"), "{told}");
     assert!(told.contains("\"outcome\":\"indefinite\""), "{told}");
     let survivor = 1 + leader % 3;
     daemons.until_served(survivor).await;
+    let waiting = async |topic: &str| {
+        daemons.get(survivor, &format!("/v1/topics/{topic}")).await.json()["waiting"].clone()
+    };
+    assert_eq!((waiting("jobs").await, waiting("kept").await), (json!(0), json!(1)));
+    let message = json!({"messages": [{"text": "late"}]});
+    assert_eq!(daemons.post(survivor, "/v1/topics/kept/messages", "", &message).await.status, 201);
+    let key = format!("{session}-1");
+    let again =
+        daemons.keyed(survivor, "/v1/topics/kept/deliveries", &key, &json!({"wait_ms": 60_000})).await;
+    assert_eq!(again.json()["deliveries"][0]["text"], "late", "{}", again.text());
     let log = daemons.cluster.folder_of(leader).with_extension("log");
     let log = std::fs::read_to_string(log).expect("it has said something");
     assert!(log.contains("stopped"), "{log}");

@@ -6,9 +6,11 @@ mod deploy;
 mod failover;
 mod on_redis;
 mod options;
+mod process;
 #[path = "../redis_support/mod.rs"]
 mod redis_support;
 mod secure;
+mod signals;
 mod support;
 mod v1;
 mod v1_more;

@@ -1,9 +1,9 @@
 //! Daemons that keep their logs in a Redis, a private one for each test.
 
-use std::collections::BTreeMap;
-
 use futures_util::StreamExt;
 
+use crate::bad_input::say;
+use crate::process::Process;
 use crate::redis_support::{RedisServer, SYNCED, server};
 use crate::support::Daemons;
 
@@ -73,9 +73,7 @@ async fn what_daemons_acknowledged_outlives_them_and_their_redis() {
 async fn a_redis_that_may_forget_is_refused_unless_that_is_allowed() {
     let Some(redis) = server(&["--appendonly", "yes", "--appendfsync", "no"]).await else { return };
     let url = url(&redis);
-    let none = BTreeMap::new();
-    let mut refused = Daemons::start_unasked(1, &["--redis", &url], none).await;
-    let said = refused.last_words(1).await;
+    let said = Daemons::refused(&["--redis", &url]).await;
     assert!(said.contains("may lose what it acknowledges: appendfsync is no"), "{said}");
     assert!(said.contains("hint: ") && said.contains("--allow-volatile-redis"), "{said}");
     let allowed = Daemons::start(1, &["--redis", &url, "--allow-volatile-redis"]).await;
@@ -92,10 +90,28 @@ async fn a_daemon_whose_redis_was_emptied_does_not_start() {
     assert!(daemons.cluster.stop(1).await.expect("it can be waited for"));
     redis.lose_everything().await;
     redis.start().await.expect("it starts again");
-    daemons.cluster.restart(1).await.expect("it listens before it looks into its store");
-    let said = daemons.last_words(1).await;
+    let said = daemons.cluster.restart(1).await.expect_err("it must not start").to_string();
     assert!(said.contains("has forgotten what it acknowledged"), "{said}");
     assert!(said.contains("hint: ") && said.contains("new id"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_clusters_of_one_name_never_share_a_redis() {
+    let Some(redis) = server(SYNCED).await else { return };
+    let url = url(&redis);
+    let mut first = Daemons::start(1, &["--redis", &url]).await;
+    assert_eq!(first.put(1, "colour", b"blue").await.expect("it answers").status, 204);
+    let said = Daemons::refused(&["--redis", &url]).await;
+    assert!(said.contains("and the folder has no mark of it"), "{said}");
+    assert!(said.contains("hint: ") && said.contains("--adopt-redis"), "{said}");
+    // By another name it has a store of its own.
+    let second = Daemons::start(1, &["--redis", &url, "--cluster-name", "second"]).await;
+    assert_eq!(second.get(1, "/v1/cache/colour").await.status, 404);
+    // The first has not been touched. Whoever lost its folder says so, and finds what it had.
+    assert_eq!(first.get(1, "/v1/cache/colour").await.text(), "blue");
+    assert!(first.cluster.stop(1).await.expect("it can be waited for"));
+    let heir = Daemons::start(1, &["--redis", &url, "--adopt-redis"]).await;
+    assert_eq!(heir.get(1, "/v1/cache/colour").await.text(), "blue");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -103,16 +119,20 @@ async fn while_its_redis_is_away_at_the_start_a_daemon_says_so() {
     let Some(mut redis) = server(SYNCED).await else { return };
     redis.kill();
     let url = url(&redis);
-    let daemons = Daemons::start_unasked(1, &["--redis", &url], BTreeMap::new()).await;
+    let folder = tempfile::TempDir::new().expect("there is room for a folder");
+    let mut daemon = Process::start(folder.path(), &["--redis", &url]);
+    let line = daemon.logged("serves HTTP").await;
+    let address = line.split_whitespace().find_map(|word| word.strip_prefix("address=")?.parse().ok());
+    let address = address.expect("it says where");
     let mut said = String::new();
     for _ in 0..LOOKS_MAX {
-        let status = daemons.get(1, "/status").await;
-        said = status.text();
-        if status.status == 503 && said.contains("its storage is not available") {
+        said = say(address, b"GET /status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        if said.starts_with("HTTP/1.1 503") && said.contains("its storage is not available") {
             break;
         }
     }
     assert!(said.contains("its storage is not available: no connection"), "{said}");
     redis.start().await.expect("it starts again");
-    daemons.until_served(1).await;
+    // It is ready now, and was not before.
+    assert_eq!(daemon.ready().await.1, address);
 }

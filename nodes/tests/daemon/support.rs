@@ -17,6 +17,21 @@ pub(crate) struct Daemons {
     folder: TempDir,
 }
 
+fn config(
+    count: u64,
+    folder: &TempDir,
+    arguments: &[&str],
+    own_arguments: BTreeMap<u64, Vec<String>>,
+) -> LocalConfig {
+    LocalConfig {
+        program: vec![OsString::from(env!("CARGO_BIN_EXE_stormglassd"))],
+        count,
+        folder: folder.path().to_owned(),
+        arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+        own_arguments,
+    }
+}
+
 impl Daemons {
     /// So many, with these further options, ready to serve.
     pub(crate) async fn start(count: u64, arguments: &[&str]) -> Self {
@@ -32,15 +47,16 @@ impl Daemons {
         own_arguments: BTreeMap<u64, Vec<String>>,
     ) -> Self {
         let folder = TempDir::new().expect("there is room for a folder");
-        let config = LocalConfig {
-            program: vec![OsString::from(env!("CARGO_BIN_EXE_stormglassd"))],
-            count,
-            folder: folder.path().to_owned(),
-            arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
-            own_arguments,
-        };
+        let config = config(count, &folder, arguments, own_arguments);
         let cluster = LocalCluster::start(config).await.expect("the daemons start");
         Self { cluster, folder }
+    }
+
+    /// What a daemon says that does not start with these options.
+    pub(crate) async fn refused(arguments: &[&str]) -> String {
+        let folder = TempDir::new().expect("there is room for a folder");
+        let started = LocalCluster::start(config(1, &folder, arguments, BTreeMap::new())).await;
+        started.expect_err("it must not start").to_string()
     }
 
     /// The folder of all.
@@ -105,14 +121,6 @@ impl Daemons {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         let value = line.and_then(|value| value.trim().parse().ok());
         value.unwrap_or_else(|| panic!("there is no {name} in\n{text}"))
-    }
-
-    /// What a daemon said that ends by itself.
-    pub(crate) async fn last_words(&mut self, id: u64) -> String {
-        while !self.cluster.has_failed(id) {
-            tokio::task::yield_now().await;
-        }
-        self.logs()
     }
 
     fn logs(&self) -> String {

@@ -14,6 +14,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 use stormglass_nodes::daemon::local::{LocalCluster, LocalConfig};
 
+use super::output::say;
 use super::{UsageError, args, cluster};
 
 /// Nodes of the cluster on which latencies are measured.
@@ -41,19 +42,19 @@ pub(super) fn bench(arguments: &args::Bench) -> Result<ExitCode, UsageError> {
 async fn run(arguments: &args::Bench) -> Result<(), String> {
     let args::Bench { operations, clients } = *arguments;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    println!("{NODES} nodes on one machine with {cores} cores, logs in files, each write synced; HTTP");
-    println!("{:<44}{:>9}{:>10}{:>10}{:>12}", "", "mean", "median", "99 of 100", "each second");
+    say!("{NODES} nodes on one machine with {cores} cores, logs in files, each write synced; HTTP");
+    say!("{:<44}{:>9}{:>10}{:>10}{:>12}", "", "mean", "median", "99 of 100", "each second");
     let mut cluster = start(NODES).await?;
     let result = measure(&cluster, operations, clients).await;
     stop(&mut cluster).await;
     result?;
-    println!("\n{clients} callers, half of what they ask writes; requests each second");
+    say!("\n{clients} callers, half of what they ask writes; requests each second");
     for nodes in SCALES {
         let mut cluster = start(nodes).await?;
         let took = everything(&cluster, operations, clients).await;
         stop(&mut cluster).await;
         let asked = operations / clients * clients;
-        println!(
+        say!(
             "  {nodes} {:<10}{:>10.0}",
             if nodes == 1 { "node" } else { "nodes" },
             each_second(asked, took?)
@@ -86,7 +87,7 @@ async fn measure(cluster: &LocalCluster, operations: u64, clients: u64) -> Resul
     dequeued.show("a message, dequeued at another node");
     let took = producers(cluster, operations, clients).await?;
     let many = operations / clients * clients;
-    println!("{:<44}{:>41.0}", format!("messages of {clients} producers"), each_second(many, took));
+    say!("{:<44}{:>41.0}", format!("messages of {clients} producers"), each_second(many, took));
     cache(cluster, operations).await
 }
 
@@ -103,7 +104,7 @@ async fn cache(cluster: &LocalCluster, operations: u64) -> Result<(), String> {
     }
     got.show("a key, read at each node in turn");
     let share = |count: u64| 100.0 * count as f64 / operations as f64;
-    println!("  found {:.1} %, by the node's own near-cache {:.1} %", share(hits), share(near));
+    say!("  found {:.1} %, by the node's own near-cache {:.1} %", share(hits), share(near));
     Ok(())
 }
 
@@ -168,7 +169,7 @@ impl Timing {
     }
 
     fn show(&self, what: &str) {
-        println!("{}", self.line(what));
+        say!("{}", self.line(what));
     }
 
     fn line(&self, what: &str) -> String {
@@ -250,7 +251,7 @@ async fn stop(cluster: &mut LocalCluster) {
     let in_order = cluster.stop_all().await.unwrap_or(false);
     match folder {
         Some(folder) if in_order => drop(std::fs::remove_dir_all(folder)),
-        Some(folder) => println!("  not all nodes ended as they should: {}", folder.display()),
+        Some(folder) => say!("  not all nodes ended as they should: {}", folder.display()),
         None => {}
     }
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use stormglass_nodes::plant::Bug;
 
+use super::output::say;
 use super::{UsageError, args};
 use crate::check::{CheckReport, Verdict};
 use crate::plan::{Schedule, expand};
@@ -18,10 +19,10 @@ const SHOWN_BY_THE_GATE: &[Bug] = &[Bug::UnorderedSelect];
 /// Lists the planted bugs.
 pub(super) fn bugs() -> ExitCode {
     for bug in Bug::ALL {
-        println!("{:<34}{}", bug.name(), bug.description().trim());
+        say!("{:<34}{}", bug.name(), bug.description().trim());
     }
     if !cfg!(feature = "planted-bugs") {
-        println!("\nThis build has none of them: build with `--features planted-bugs` to plant one.");
+        say!("\nThis build has none of them: build with `--features planted-bugs` to plant one.");
     }
     ExitCode::SUCCESS
 }
@@ -49,11 +50,11 @@ pub(super) fn sweep(arguments: &args::Bugs) -> Result<ExitCode, UsageError> {
         .seeds()
         .flat_map(|seed| scenarios.iter().map(move |scenario| expand(scenario, seed)))
         .collect();
-    println!("| bug | found by | scenario | seed | runs |\n|---|---|---|---|---|");
+    say!("| bug | found by | scenario | seed | runs |\n|---|---|---|---|---|");
     let mut missed = 0_u64;
     for bug in bugs {
         if let Some((_, by)) = SHOWN_BY_TESTS.iter().find(|(shown, _)| *shown == bug) {
-            println!("| `{bug}` | {by} | | | |");
+            say!("| `{bug}` | {by} | | | |");
             continue;
         }
         let looked = if SHOWN_BY_THE_GATE.contains(&bug) {
@@ -63,11 +64,11 @@ pub(super) fn sweep(arguments: &args::Bugs) -> Result<ExitCode, UsageError> {
         };
         match looked {
             Ok((schedule, by, runs)) => {
-                println!("| `{bug}` | {by} | `{}` | {} | {runs} |", schedule.scenario, schedule.seed);
+                say!("| `{bug}` | {by} | `{}` | {} | {runs} |", schedule.scenario, schedule.seed);
             }
             Err(runs) => {
                 missed += 1;
-                println!("| `{bug}` | nothing | | | {runs} |");
+                say!("| `{bug}` | nothing | | | {runs} |");
             }
         }
     }

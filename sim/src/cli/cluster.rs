@@ -1,7 +1,7 @@
 //! `stormglass cluster`: a cluster of real nodes on this machine, to try things out.
 //!
 //! The nodes are this very program, started again as the daemon that it has inside; so there is nothing else to build
-//! or to find.
+//! or to find. If the reader of what is printed goes away, the nodes go on.
 
 #![expect(clippy::disallowed_methods, reason = "it lives in the real world: folders, signals, seconds")]
 
@@ -12,10 +12,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use stormglass_nodes::daemon::local::{LocalCluster, LocalConfig};
+use stormglass_nodes::daemon::local::{LocalCluster, LocalConfig, fresh_name};
 
 use super::UsageError;
 use super::args;
+use super::output::{print, say};
 use crate::live::{RedisHome, RedisProcess, redis_version};
 use crate::plan::Appendfsync;
 
@@ -24,6 +25,10 @@ pub(super) const DAEMON: &str = "daemon";
 
 /// What is said in the place of a URL to have a Redis started.
 const SPAWN: &str = "spawn";
+
+/// The daemon's option and variable that name the cluster.
+const NAME: &str = "--cluster-name";
+const NAME_VARIABLE: &str = "STORMGLASS_CLUSTER_NAME";
 
 /// How often the nodes are asked how they are.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -46,7 +51,9 @@ async fn run(arguments: &args::Cluster) -> Result<ExitCode, UsageError> {
     };
     // It is let go of last: nodes that stop hand over and write until then.
     let mut redis = start_redis(arguments, &program, &folder)?;
+    let name = name_for(&arguments.daemon, &folder)?;
     let mut options = arguments.daemon.clone();
+    options.extend(name.iter().flat_map(|name| ["--cluster-name".to_owned(), name.clone()]));
     options.extend(redis.iter().flat_map(|redis| ["--redis".to_owned(), redis.url.clone()]));
     let config = LocalConfig {
         program: vec![program.into(), DAEMON.into()],
@@ -67,15 +74,39 @@ async fn run(arguments: &args::Cluster) -> Result<ExitCode, UsageError> {
         () = interrupted() => true,
         () = watch(&mut cluster, redis.as_mut()) => false,
     };
-    println!("\nstopping");
+    say!("\nstopping");
     let in_order = cluster.stop_all().await.unwrap_or(false);
     drop(redis);
     if is_ours && in_order && is_well {
         drop(std::fs::remove_dir_all(&folder));
     } else if is_ours {
-        println!("logs and data are left in {}", folder.display());
+        say!("logs and data are left in {}", folder.display());
     }
     Ok(if in_order && is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The cluster's name, unless the nodes are given one: a new one for each start, so that clusters which share a Redis
+/// are told apart; the same as before in a folder that knows it.
+fn name_for(options: &[String], folder: &Path) -> Result<Option<String>, UsageError> {
+    let names_it = |option: &String| option == NAME || option.starts_with(&format!("{NAME}="));
+    if options.iter().any(names_it) || std::env::var_os(NAME_VARIABLE).is_some() {
+        return Ok(None);
+    }
+    let file = folder.join("cluster-name");
+    let kept_or_new = match std::fs::read_to_string(&file) {
+        Ok(name) => Ok(name.trim().to_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => fresh_name().and_then(|name| {
+            std::fs::create_dir_all(folder)?;
+            std::fs::write(&file, format!("{name}\n")).map(|()| name)
+        }),
+        Err(error) => Err(error),
+    };
+    kept_or_new.map(Some).map_err(|error| {
+        UsageError::new(
+            format!("{}: {error}", file.display()),
+            "it keeps the cluster's name: look at the folder, which --data names",
+        )
+    })
 }
 
 /// A node that does not start says why as this program does, with a hint of its own, which is the better one.
@@ -119,18 +150,18 @@ fn introduce(cluster: &LocalCluster, folder: &Path, is_ours: bool, redis: Option
     let urls: Vec<String> =
         cluster.nodes().iter().filter_map(|node| node.http).map(|http| format!("http://{http}")).collect();
     let goes = if is_ours { ", which goes when they stop" } else { "" };
-    println!("{} nodes; data and logs in {}{goes}", urls.len(), folder.display());
+    say!("{} nodes; data and logs in {}{goes}", urls.len(), folder.display());
     if let Some(redis) = redis {
         match &redis.private {
-            Some(_) => println!("  a private redis-server keeps the logs: {}", redis.url),
-            None => println!("  the logs are in the Redis that you named, and stay there"),
+            Some(_) => say!("  a private redis-server keeps the logs: {}", redis.url),
+            None => say!("  the logs are in the Redis that you named, and stay there"),
         }
     }
     for (node, url) in cluster.nodes().iter().zip(&urls) {
-        println!("  node {}  {url}  (nodes talk at {})", node.id, node.address);
+        say!("  node {}  {url}  (nodes talk at {})", node.id, node.address);
     }
     let (Some(first), Some(last)) = (urls.first(), urls.last()) else { return };
-    println!(
+    say!(
         "\nTry, in another terminal:\n  \
          curl -X POST {first}/lock -d '{{\"resource\":\"file-1\",\"client_id\":\"client-A\"}}'\n  \
          curl -X PUT {first}/v1/cache/greeting --data-binary hello && curl {last}/v1/cache/greeting\n  \
@@ -150,13 +181,13 @@ async fn watch(cluster: &mut LocalCluster, mut redis: Option<&mut Redis>) {
         let ids: Vec<u64> = cluster.nodes().iter().map(|node| node.id).collect();
         if let Some(failed) = ids.iter().find(|id| cluster.has_failed(**id)) {
             let log = cluster.folder_of(*failed).with_extension("log");
-            println!("\nnode {failed} has ended; {} says why", log.display());
+            say!("\nnode {failed} has ended; {} says why", log.display());
             return;
         }
         if let Some(process) = redis.as_mut().and_then(|redis| redis.private.as_mut())
             && !matches!(process.ended(), Ok(None))
         {
-            println!("\nthe private redis-server has ended; redis.log beside the nodes' says why");
+            say!("\nthe private redis-server has ended; redis.log beside the nodes' says why");
             return;
         }
         let asked = ids.iter().map(async |id| cluster.request(*id, "GET", "/status", "", b"").await);
@@ -166,11 +197,11 @@ async fn watch(cluster: &mut LocalCluster, mut redis: Option<&mut Redis>) {
         let (roles, progress) = line(&ids, &states);
         let seconds = began.elapsed().as_secs();
         if is_terminal {
-            print!("\r\x1b[2K{seconds:>5} s  {roles}  {progress}");
+            print(&format!("\r\x1b[2K{seconds:>5} s  {roles}  {progress}"));
             // Whoever does not see it does not miss it.
             drop(std::io::stdout().flush());
         } else if roles != shown {
-            println!("{seconds:>5} s  {roles}  {progress}");
+            say!("{seconds:>5} s  {roles}  {progress}");
         }
         shown = roles;
     }

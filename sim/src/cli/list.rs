@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::UsageError;
 use super::args;
+use super::output::say;
 use crate::catalog::Catalog;
 use crate::plan::Scenario;
 
@@ -13,7 +14,7 @@ pub(super) fn list(arguments: &args::List) -> Result<ExitCode, UsageError> {
     let (scenarios, broken) = load_all(&catalog)?;
     let width = scenarios.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
     for scenario in &scenarios {
-        println!("{:width$}  {}", scenario.name, scenario.claim);
+        say!("{:width$}  {}", scenario.name, scenario.claim);
     }
     match broken.into_iter().next() {
         Some(error) => Err(error),

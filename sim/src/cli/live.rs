@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use stormglass_reports::{Report, SweepReport};
 
 use super::args::SeedRange;
+use super::output::tell;
 use super::{Stopwatch, UsageError, args, bugs, output};
 use crate::live::{redis_is_wanting, refusals, serve_under};
 use crate::plan::{Scenario, Schedule, StorageKind, StorageSpec, expand};
@@ -126,6 +127,6 @@ pub(super) fn node(arguments: args::LiveNode) -> Result<ExitCode, UsageError> {
 /// A redis-server, started by [`live`] or by `stormglass cluster`.
 pub(super) fn redis(arguments: &args::LiveRedis) -> ExitCode {
     let error = serve_under(arguments.harness, &arguments.arguments);
-    eprintln!("redis-server cannot be started: {error}");
+    tell!("redis-server cannot be started: {error}");
     ExitCode::FAILURE
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use hdrhistogram::Histogram;
 
+use super::output::{print, say};
 use super::{UsageError, args};
 use crate::check::Verdict;
 use crate::plan::{MsSpan, expand};
@@ -55,10 +56,10 @@ pub(super) fn measure(arguments: &args::Measure) -> Result<ExitCode, UsageError>
     });
     let [valid, invalid, unknown] = measured.verdicts;
     let seeds = arguments.seeds;
-    println!("{}, seeds {}..{}", scenario.name, seeds.first, seeds.last);
-    println!("  {valid} runs valid, {invalid} invalid, {unknown} unknown; {} faults", measured.faults);
+    say!("{}, seeds {}..{}", scenario.name, seeds.first, seeds.last);
+    say!("  {valid} runs valid, {invalid} invalid, {unknown} unknown; {} faults", measured.faults);
     for ((name, meaning), histogram) in MEASURED.iter().zip(&measured.gaps) {
-        print!("{}", rows(name, meaning, histogram, scenario.election.timeout_ms));
+        print(&rows(name, meaning, histogram, scenario.election.timeout_ms));
     }
     let nothing = measured.gaps.iter().any(Histogram::is_empty);
     Ok(ExitCode::from(if invalid > 0 { 1 } else { u8::from(unknown > 0 || nothing) * 2 }))

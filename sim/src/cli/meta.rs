@@ -2,6 +2,7 @@
 
 use std::process::{Command, ExitCode};
 
+use super::output::{print, say};
 use super::{UsageError, args, bugs};
 use crate::plan::{Schedule, expand};
 use crate::run::{default_jobs, in_order, repeat};
@@ -15,7 +16,7 @@ pub(super) fn meta(arguments: &args::Meta) -> Result<ExitCode, UsageError> {
     if arguments.hashes_only {
         let run_one = |schedule: &Schedule| crate::run::fingerprint(schedule, plant).line(schedule);
         in_order(&schedules, default_jobs(), run_one, |_, line| {
-            println!("{line}");
+            say!("{line}");
             true
         });
         return Ok(ExitCode::SUCCESS);
@@ -34,16 +35,13 @@ pub(super) fn meta(arguments: &args::Meta) -> Result<ExitCode, UsageError> {
         compare_with_other_process(&lines, &mut broken)?;
     }
     for explanation in &broken {
-        print!("{explanation}");
+        print(explanation);
     }
     if broken.is_empty() {
-        println!(
-            "{} runs repeat: twice in this process, once in another, to the same trace hash",
-            lines.len()
-        );
+        say!("{} runs repeat: twice in this process, once in another, to the same trace hash", lines.len());
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{} of {} runs do not repeat", broken.len(), schedules.len());
+    say!("{} of {} runs do not repeat", broken.len(), schedules.len());
     Ok(ExitCode::from(1))
 }
 

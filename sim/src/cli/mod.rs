@@ -27,6 +27,7 @@ use clap::Parser;
 use thiserror::Error;
 
 use args::{Arguments, Command};
+use output::tell;
 
 use crate::catalog::{self, Catalog};
 use crate::plan::{PlanError, Scenario, load_scenario};
@@ -99,7 +100,7 @@ pub fn main() -> ExitCode {
 }
 
 fn refuse(error: &UsageError) -> ExitCode {
-    eprintln!("error: {error}\nhint: {}", error.hint());
+    tell!("error: {error}\nhint: {}", error.hint());
     ExitCode::from(USAGE)
 }
 

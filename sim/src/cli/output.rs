@@ -1,4 +1,6 @@
 //! Where results go, and in which dress.
+//!
+//! Nothing is said by `println!`, which panics when the reader of a pipe has gone.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -12,6 +14,22 @@ use super::args::{Color, Format, Output};
 use crate::history::History;
 use crate::plan::Schedule;
 use crate::run;
+
+/// A line of results.
+macro_rules! say {
+    ($($what:tt)*) => {
+        $crate::cli::output::print(&format!("{}\n", format_args!($($what)*)))
+    };
+}
+
+/// A line of progress, or of what is wrong.
+macro_rules! tell {
+    ($($what:tt)*) => {
+        $crate::cli::output::print_aside(&format!("{}\n", format_args!($($what)*)))
+    };
+}
+
+pub(super) use {say, tell};
 
 /// Prints one run's report.
 pub(super) fn show_run(report: &Report, output: &Output, wall: Duration) {
@@ -52,7 +70,7 @@ pub(super) fn leave(
     let folder = run::leave(&output.out, report, schedule, history).map_err(|error| {
         UsageError::new(error.to_string(), "name a folder that can be written with --out")
     })?;
-    eprintln!("left {}: report.json, schedule.toml, history.jsonl", shown(&folder));
+    tell!("left {}: report.json, schedule.toml, history.jsonl", shown(&folder));
     Ok(())
 }
 
@@ -87,4 +105,9 @@ fn pasteable(command: &str, planted: bool) -> String {
 /// A reader that has gone away is no reason to fail.
 pub(super) fn print(text: &str) {
     drop(io::stdout().write_all(text.as_bytes()));
+}
+
+/// The same, beside the results.
+pub(super) fn print_aside(text: &str) {
+    drop(io::stderr().write_all(text.as_bytes()));
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::output::tell;
 use super::{Stopwatch, UsageError, args, bugs, output};
 use crate::plan::load_schedule;
 use crate::run::{Options, execute, left_report, report};
@@ -29,7 +30,7 @@ pub(super) fn replay(arguments: &args::Replay) -> Result<ExitCode, UsageError> {
     output::show_run(&report, &arguments.output, watch.elapsed());
     if let Some(left) = left {
         let is_same = (left.verdict, &left.trace_hash) == (report.verdict, &report.trace_hash);
-        eprintln!(
+        tell!(
             "{}",
             if left.live {
                 "the folder is a live run's: this was its schedule, in the simulator"

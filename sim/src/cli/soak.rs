@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 
 use super::args::Format;
+use super::output::tell;
 use super::{Stopwatch, UsageError, args, bugs, memory, output};
 use crate::check::Verdict;
 use crate::history::{Outcome, VirtualTime};
@@ -50,7 +51,7 @@ pub(super) fn soak(arguments: &args::Soak) -> Result<ExitCode, UsageError> {
     })?;
     if !left_out.is_empty() {
         let kinds: Vec<&str> = left_out.iter().map(|kind| kind.name()).collect();
-        eprintln!("without faults of kind {}, which leave other nodes behind", kinds.join(", "));
+        tell!("without faults of kind {}, which leave other nodes behind", kinds.join(", "));
     }
     let options = Options { plant, keep_trace: false };
     let job = Soak { scenario, seed: arguments.seed, rounds: arguments.rounds, options };
@@ -88,7 +89,7 @@ pub(super) fn soak(arguments: &args::Soak) -> Result<ExitCode, UsageError> {
         }
         let alone = expand(&job.scenario, report.seed);
         output::leave(&arguments.output, &report, &alone, &history)?;
-        eprintln!("its schedule.toml is that round by itself, on new nodes, which need not fail");
+        tell!("its schedule.toml is that round by itself, on new nodes, which need not fail");
     } else if arguments.output.format == Format::Terminal {
         output::print(&summary(sum, watch.elapsed().as_secs_f64()));
     }

@@ -48,7 +48,9 @@ impl From<Problem> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let said = Said { message: format!("Error: {}", self.0.detail), status: "error" };
-        (self.0.status, Json(said)).into_response()
+        let mut response = (self.0.status, Json(said)).into_response();
+        self.0.say_when(response.headers_mut());
+        response
     }
 }
 
@@ -66,4 +68,27 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(queue::stats))
         .routes(routes!(cache::set))
         .routes(routes!(cache::get))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderValue, header};
+    use axum::response::IntoResponse;
+
+    use super::super::problem::{Conclusion, Problem};
+    use super::Refusal;
+
+    #[test]
+    fn whoever_may_come_again_is_told_when() {
+        for problem in [Problem::too_many("there are many"), Problem::stopping(Conclusion::Definite)] {
+            let refused = Refusal::from(problem.clone()).into_response();
+            assert_eq!(
+                refused.headers().get(header::RETRY_AFTER),
+                Some(&HeaderValue::from(1)),
+                "{problem:?}"
+            );
+        }
+        let refused = Refusal::from(Problem::not_found("it is not there")).into_response();
+        assert_eq!(refused.headers().get(header::RETRY_AFTER), None);
+    }
 }

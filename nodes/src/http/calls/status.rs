@@ -90,7 +90,8 @@ pub(crate) async fn status(State(app): State<Arc<App>>) -> Response {
     };
     let seconds = |us: u64| us as f64 / 1e6;
     let leads = status.leader == Some(status.id);
-    let others = app.addresses.iter().filter(|(node, _)| **node != app.id);
+    let addresses = app.addresses.borrow().clone();
+    let others = addresses.iter().filter(|(node, _)| **node != app.id);
     Json(Node {
         commit_index: status.commit_index.0,
         last_applied: status.applied_index.0,

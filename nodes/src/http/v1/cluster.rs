@@ -129,7 +129,7 @@ pub(crate) async fn show(State(app): State<Arc<App>>) -> Result<Json<Cluster>, P
         leader: status.leader.map(|leader| leader.0),
         term: status.term.0,
         members: members_of(&status.members),
-        addresses: app.addresses.iter().map(|(node, address)| (node.0, address.clone())).collect(),
+        addresses: app.addresses.borrow().iter().map(|(node, at)| (node.0, at.clone())).collect(),
     }))
 }
 
@@ -138,7 +138,8 @@ pub(crate) async fn show(State(app): State<Arc<App>>) -> Result<Json<Cluster>, P
     (status = 200, description = "What each says, or that it says nothing", body = Nodes),
 ))]
 pub(crate) async fn nodes(State(app): State<Arc<App>>) -> Json<Nodes> {
-    let asked = app.gateway.nodes().iter().map(async |&node| (node, app.gateway.status_of(node).await.ok()));
+    let nodes: Vec<NodeId> = app.addresses.borrow().keys().copied().collect();
+    let asked = nodes.iter().map(async |&node| (node, app.gateway.status_of(node).await.ok()));
     let answers = futures_util::future::join_all(asked).await;
     Json(Nodes { nodes: answers.into_iter().map(|(node, status)| node_of(node, status)).collect() })
 }
@@ -193,7 +194,8 @@ fn changes_of(app: &App, change: &ChangeMembers) -> Result<Vec<MemberChange>, Pr
     };
     let (voters, learners, leaving) =
         (ids(&change.add_voters), ids(&change.add_learners), ids(&change.remove));
-    if let Some(stranger) = voters.iter().chain(&learners).find(|node| !app.addresses.contains_key(node)) {
+    let is_unknown = |node: &&NodeId| !app.addresses.borrow().contains_key(node);
+    if let Some(stranger) = voters.iter().chain(&learners).find(is_unknown) {
         let detail = format!("this node has no address of {}: add it to --cluster, on all nodes", stranger.0);
         return Err(Problem::conflict("no-address", "Nobody knows where the node is", detail));
     }

@@ -79,7 +79,8 @@ impl From<LineState> for Standing {
 ), responses((status = 200, description = "Its lines in the nodes' near-caches", body = Lines)))]
 pub(crate) async fn show(State(app): State<Arc<App>>, PathName(key): PathName) -> Json<Lines> {
     let ask = async |&node: &NodeId| (node, app.gateway.lines_of(&key, node).await.ok());
-    let answers = futures_util::future::join_all(app.gateway.nodes().iter().map(ask)).await;
+    let nodes: Vec<NodeId> = app.addresses.borrow().keys().copied().collect();
+    let answers = futures_util::future::join_all(nodes.iter().map(ask)).await;
     let holder = |view: &crate::api::LineHolder| Holder {
         node: view.node.0,
         state: view.state.into(),

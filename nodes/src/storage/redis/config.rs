@@ -8,6 +8,9 @@ use thiserror::Error;
 
 use crate::env::StreamAddress;
 
+/// What people write in the place of `redis`, and what may be repeated to them.
+const SCHEMES: &[&str] = &["http", "https", "tcp", "tls", "ssl", "valkey", "valkeys", "socket", "file"];
+
 const SECOND_US: u64 = 1_000_000;
 
 /// How a node uses its Redis.
@@ -24,6 +27,10 @@ pub struct RedisConfig {
     /// Accepts a Redis whose settings let it lose what it has acknowledged. A node that lost a vote or an entry
     /// can undo a decision of the cluster: for trying things out only. Default false.
     pub allow_volatile: bool,
+    /// Takes over a store of this node that the Redis holds and the folder has no mark of: the folder was lost, the
+    /// Redis was not. If the store is another cluster's that has the same name, the two are mixed. Default false: it
+    /// is refused.
+    pub adopts_unmarked: bool,
     /// Whether the node tells events of locks, queues and the cache to whoever listens at the Redis, while it
     /// leads. Default true.
     pub publishes_events: bool,
@@ -50,6 +57,7 @@ impl RedisConfig {
             password: None,
             database: 0,
             allow_volatile: false,
+            adopts_unmarked: false,
             publishes_events: true,
             open_within_us: 30 * SECOND_US,
             answer_within_us: 5 * SECOND_US,
@@ -72,7 +80,11 @@ impl RedisConfig {
         let (plain, is_tls) = match scheme {
             "redis" | "unix" | "redis+unix" => (url.to_owned(), false),
             "rediss" => (format!("redis://{rest}"), true),
-            other => return Err(RedisUrlError::Scheme(other.to_owned())),
+            other => {
+                // Anything else may be a password.
+                let known = SCHEMES.iter().find(|scheme| other.eq_ignore_ascii_case(scheme));
+                return Err(known.map_or(RedisUrlError::Malformed, |scheme| RedisUrlError::Scheme(scheme)));
+            }
         };
         let info = plain.into_connection_info().map_err(|_| RedisUrlError::Malformed)?;
         let address = match info.addr().clone() {
@@ -120,7 +132,7 @@ pub enum RedisUrlError {
     Malformed,
     /// Another scheme.
     #[error("a Redis is not reached by `{0}://`; write redis://, rediss:// for TLS, or unix://")]
-    Scheme(String),
+    Scheme(&'static str),
     /// `#insecure` and the like.
     #[error("a URL of a Redis ends before `#`: certificates are always checked")]
     Fragment,
@@ -167,8 +179,10 @@ mod tests {
             let error = RedisConfig::from_url(url).expect_err(url);
             assert!(!error.to_string().contains("h/x"), "{error}");
         }
-        let error = RedisConfig::from_url("redis://:secret@h:port").unwrap_err();
-        assert!(!error.to_string().contains("secret"), "{error}");
+        for url in ["redis://:secret@h:port", "secret@h://zz", "secret://h", "redis:secret@h://"] {
+            let error = RedisConfig::from_url(url).unwrap_err();
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
     }
 
     #[test]

@@ -6,9 +6,14 @@
 //! there is a mark, only the Redis with that incarnation will do.
 //!
 //! A folder without a mark that holds a log in files is refused: whoever took it for new would have forgotten that log.
-//! Without either (a new folder) whatever the Redis holds is taken, because it is the node's whole state; the mark
-//! is made then. A node that lost both its folder and its Redis has lost its disk: it comes back under a new
-//! id.
+//!
+//! A folder with neither (a new one) goes with a Redis that holds nothing of this node. If it holds a store, then of
+//! another cluster that has the same name, or of this node, whose folder was lost. Nobody but the operator knows, so
+//! the store is taken over only if that was asked for: two clusters in one store would share votes and entries.
+//! A node that lost both its folder and its Redis has lost its disk: it comes back under a new id.
+//!
+//! The mark is made in two steps, so that a process which dies between them finds its own store again: it *announces*
+//! the incarnation before the store is begun, and *holds* it afterwards, before anything is acknowledged.
 
 use bytes::Bytes;
 
@@ -22,11 +27,24 @@ pub(in crate::storage) const NAME: &str = "redis-mark";
 const TEMPORARY: &str = "redis-mark.new";
 const MAGIC: [u8; 8] = *b"STORMRED";
 const VERSION: u32 = 1;
-/// Magic, version, zero, cluster, node, incarnation, zero, CRC32C of all before.
+/// Magic, version, zero, cluster, node, incarnation, stage, CRC32C of all before.
 const BYTES: usize = 48;
 
-/// Reads the incarnation that the mark names, if there is one.
-pub(super) async fn read<D: Disk>(disk: &D, identity: Identity) -> Result<Option<u64>, StorageError> {
+/// The stage of a mark whose store is there, and of one whose store is about to be begun.
+const HELD: u32 = 0;
+const ANNOUNCED: u32 = 1;
+
+/// What a mark says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// The store that the node has.
+    pub(super) incarnation: u64,
+    /// Whether that store is there for certain; otherwise it was about to be begun, and nothing in it was acknowledged.
+    pub(super) is_held: bool,
+}
+
+/// Reads the mark, if there is one.
+pub(super) async fn read<D: Disk>(disk: &D, identity: Identity) -> Result<Option<Mark>, StorageError> {
     let file = match disk.open(NAME, false).await {
         Err(DiskError::NotFound(_)) => return is_new(disk).await.map(|()| None),
         opened => opened?,
@@ -50,7 +68,12 @@ pub(super) async fn read<D: Disk>(disk: &D, identity: Identity) -> Result<Option
     if found != identity {
         return Err(StorageError::WrongIdentity { file: NAME.to_owned(), expected: identity, found });
     }
-    Ok(Some(word(32)))
+    let is_held = match u32::from_le_bytes(bytes[40..44].try_into().expect("four bytes")) {
+        HELD => true,
+        ANNOUNCED => false,
+        _ => return Err(damaged("the mark is of no stage that there is")),
+    };
+    Ok(Some(Mark { incarnation: word(32), is_held }))
 }
 
 /// Refuses the folder of a node that keeps its log in files: in a Redis it would have forgotten it.
@@ -62,17 +85,15 @@ async fn is_new<D: Disk>(disk: &D) -> Result<(), StorageError> {
 }
 
 /// Makes the mark. When it returns, the mark is durable.
-pub(super) async fn write<D: Disk>(
-    disk: &D,
-    identity: Identity,
-    incarnation: u64,
-) -> Result<(), StorageError> {
+pub(super) async fn write<D: Disk>(disk: &D, identity: Identity, mark: Mark) -> Result<(), StorageError> {
     let mut bytes = [0; BYTES];
     bytes[..8].copy_from_slice(&MAGIC);
     bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
     bytes[16..24].copy_from_slice(&identity.cluster.to_le_bytes());
     bytes[24..32].copy_from_slice(&identity.node.0.to_le_bytes());
-    bytes[32..40].copy_from_slice(&incarnation.to_le_bytes());
+    bytes[32..40].copy_from_slice(&mark.incarnation.to_le_bytes());
+    let stage = if mark.is_held { HELD } else { ANNOUNCED };
+    bytes[40..44].copy_from_slice(&stage.to_le_bytes());
     let checksum = crc32c::crc32c(&bytes[..BYTES - 4]);
     bytes[BYTES - 4..].copy_from_slice(&checksum.to_le_bytes());
     let file = disk.open(TEMPORARY, true).await?;

@@ -79,7 +79,8 @@ impl<E: Env> RedisStore<E> {
     /// # Errors
     ///
     /// [`StorageError::Unreachable`] if no usable Redis was found in time; [`StorageError::MayForget`] and
-    /// [`StorageError::Forgot`] if the Redis will not do; others if what it holds is damaged, another node's, or
+    /// [`StorageError::Forgot`] if the Redis will not do; [`StorageError::Unmarked`] if it holds a store that the
+    /// folder knows nothing of; others if what it holds is damaged, another node's, or
     /// of another release. The node must not start.
     pub async fn open(
         env: E,
@@ -88,9 +89,9 @@ impl<E: Env> RedisStore<E> {
         status: StorageStatus,
     ) -> Result<(Self, Recovered), StorageError> {
         let keys = Keys::of(identity);
-        let marked = marker::read(env.disk(), identity).await?;
+        let mark = marker::read(env.disk(), identity).await?;
         let owner = env.entropy();
-        let opening = Opening { env: &env, config: &config, identity, keys: &keys, owner, marked };
+        let mut opening = Opening { env: &env, config: &config, identity, keys: &keys, owner, mark };
         let give_up = env.now().plus_us(config.open_within_us);
         let mut backoff = Backoff::new(&config);
         let opened = loop {

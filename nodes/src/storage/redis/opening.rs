@@ -2,12 +2,13 @@
 //!
 //! 1. The connection is made and the Redis's settings judged.
 //! 2. The state key is watched and looked at. It must be this node's, in a format that this release knows, of the
-//!    incarnation that the mark in the folder names. If there is neither a state key nor a mark, the store is
-//!    begun.
+//!    incarnation that the mark in the folder names; without a mark it is refused, unless the operator wants it taken
+//!    over. If there is neither a state key nor a mark, the mark announces an incarnation, and the store is begun
+//!    under that.
 //! 3. It is claimed: a transaction writes a fresh owner. From then on no other process's transaction, however
 //!    late it arrives, is carried out. The claim is a write, so its sync also covers what a Redis that was killed
 //!    has read back from a file that it had not synced.
-//! 4. The mark is made, if there was none.
+//! 4. The mark holds the store from here on.
 //! 5. Everything is read and checked against its checksums and its order.
 
 use redis::Value;
@@ -15,7 +16,8 @@ use redis::Value;
 use super::config::RedisConfig;
 use super::layout::{Codec, FORMAT, Keys, State, check_order};
 use super::link::{Head, Link, Transacted, Trouble, bytes_of, damaged, unexpected};
-use super::{marker, policy};
+use super::marker::{self, Mark};
+use super::policy;
 use crate::env::Env;
 use crate::ids::{LogIndex, NodeId};
 use crate::marks;
@@ -47,13 +49,13 @@ pub(super) struct Opening<'a, E: Env> {
     pub(super) keys: &'a Keys,
     /// This process.
     pub(super) owner: u64,
-    /// The incarnation that the mark names.
-    pub(super) marked: Option<u64>,
+    /// What the mark in the folder says.
+    pub(super) mark: Option<Mark>,
 }
 
 impl<E: Env> Opening<'_, E> {
     /// One attempt.
-    pub(super) async fn attempt(&self) -> Result<Opened, Trouble> {
+    pub(super) async fn attempt(&mut self) -> Result<Opened, Trouble> {
         let mut link = Link::open(self.env, self.config).await?;
         let durability = policy::check(&mut link, self.env, self.config).await?;
         let head = link.watch(self.env, self.config, self.keys).await?;
@@ -68,10 +70,10 @@ impl<E: Env> Opening<'_, E> {
         if head.owner != self.owner {
             return Err(Trouble::Passing("another process took the store over meanwhile".to_owned()));
         }
-        if self.marked != Some(head.incarnation) {
-            let made = marker::write(self.env.disk(), self.identity, head.incarnation).await;
-            made.map_err(Trouble::Final)?;
+        if self.mark.is_none_or(|mark| mark.incarnation != head.incarnation) {
+            tracing::warn!(store = %self.identity, "took over a store that the folder has no mark of, as asked");
         }
+        self.leave_mark(Mark { incarnation: head.incarnation, is_held: true }).await?;
         let codec = Codec::of(self.identity, head.incarnation);
         let state = codec
             .decode_state(head.batch, &head.state)
@@ -79,6 +81,15 @@ impl<E: Env> Opening<'_, E> {
         let recovered = self.read(&mut link, codec, &state).await?;
         let Head { incarnation, batch, .. } = head;
         Ok(Opened { link, durability, incarnation, batch, state, recovered })
+    }
+
+    /// Sees to it that this is what the folder's mark says.
+    async fn leave_mark(&mut self, mark: Mark) -> Result<(), Trouble> {
+        if self.mark != Some(mark) {
+            marker::write(self.env.disk(), self.identity, mark).await.map_err(Trouble::Final)?;
+            self.mark = Some(mark);
+        }
+        Ok(())
     }
 
     /// Whether what was found is this node's.
@@ -96,13 +107,19 @@ impl<E: Env> Opening<'_, E> {
         if found != self.identity {
             return Err(Trouble::Final(StorageError::WrongIdentity { file, expected: self.identity, found }));
         }
-        match self.marked {
-            Some(marked) if marked != head.incarnation && !plant::is(Bug::RedisEmptyAccepted) => {
+        match self.mark {
+            Some(mark) if mark.incarnation == head.incarnation => Ok(()),
+            Some(mark) if mark.is_held && plant::is(Bug::RedisEmptyAccepted) => Ok(()),
+            Some(mark) if mark.is_held => {
                 marks::hit("redis.other_incarnation_refused");
                 Err(self
                     .forgot("it holds another store of this node than the one that the folder's mark names"))
             }
-            _ => Ok(()),
+            _ if self.config.adopts_unmarked => Ok(()),
+            _ => {
+                let at = self.config.address.to_string();
+                Err(Trouble::Final(StorageError::Unmarked { at, found }))
+            }
         }
     }
 
@@ -112,8 +129,9 @@ impl<E: Env> Opening<'_, E> {
     }
 
     /// Begins a store where there is none.
-    async fn begin(&self, link: &mut Link) -> Result<Head, Trouble> {
-        if self.marked.is_some() && !plant::is(Bug::RedisEmptyAccepted) {
+    async fn begin(&mut self, link: &mut Link) -> Result<Head, Trouble> {
+        let is_held = self.mark.is_some_and(|mark| mark.is_held);
+        if is_held && !plant::is(Bug::RedisEmptyAccepted) {
             marks::hit("redis.emptied_refused");
             return Err(self.forgot("it holds nothing of this node, which has had a store there"));
         }
@@ -129,7 +147,11 @@ impl<E: Env> Opening<'_, E> {
             }
             other => return Err(unexpected("EXISTS", other.first().unwrap_or(&Value::Nil))),
         }
-        let incarnation = self.env.entropy();
+        let incarnation = match self.mark {
+            Some(Mark { incarnation, is_held: false }) => incarnation,
+            _ => self.env.entropy(),
+        };
+        self.leave_mark(Mark { incarnation, is_held: false }).await?;
         let state = Codec::of(self.identity, incarnation)
             .encode_state(0, &State::BEGINNING)
             .map_err(|reason| Trouble::Final(StorageError::Failed { reason }))?;

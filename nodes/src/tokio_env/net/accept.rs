@@ -97,7 +97,7 @@ async fn converse<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         Ok(peer) => peer,
         Err(Broken::Closed) => return,
         Err(Broken::Oversized) => return refuse(shared, remote, "it does not begin with a hello"),
-        Err(Broken::Garbage(reason)) => return refuse(shared, remote, reason),
+        Err(Broken::Garbage(reason) | Broken::Nonsense(reason)) => return refuse(shared, remote, reason),
     };
     shared.counters.connections_accepted.add(1);
     match peer {

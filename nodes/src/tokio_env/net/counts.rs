@@ -37,6 +37,8 @@ counts! {
     connections_accepted,
     /// Connections closed because they did not open with a proper hello to this process.
     refused_garbage,
+    /// Connections closed because of a frame that cannot be understood, or that its sender has no business to send.
+    refused_nonsense,
     /// Connections closed because of a frame that claims to be too long.
     refused_oversized,
     /// Connections closed because no hello came in time.

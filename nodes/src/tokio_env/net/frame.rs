@@ -33,6 +33,8 @@ pub enum Broken {
     Oversized,
     /// The hello is none, or not one for this process.
     Garbage(&'static str),
+    /// After a proper hello, a frame that its receiver can do nothing with.
+    Nonsense(&'static str),
 }
 
 impl From<io::Error> for Broken {

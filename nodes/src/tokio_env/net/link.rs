@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::frame::{Broken, FrameReader, hello, put_frame};
 use super::queue::Frames;
-use super::{Shared, tune};
+use super::{Shared, Source, tune};
 use crate::env::FRAME_BYTES_MAX;
 use crate::ids::{Address, NodeId};
 
@@ -108,16 +108,30 @@ async fn moved(book: &mut Book, node: NodeId, address: SocketAddr) {
     let _ = book.wait_for(|book| book.get(&node) != Some(&address)).await;
 }
 
-/// Takes frames from a connection until it breaks.
+/// Takes frames from a connection until it breaks, or one of them makes no sense to their receiver.
 pub(super) async fn receive<R: AsyncRead + Unpin>(
     shared: &Shared,
     from: Address,
+    reader: FrameReader<R>,
+) -> Broken {
+    let source = Arc::new(Source::default());
+    tokio::select! {
+        biased;
+        broken = source.refused() => broken,
+        broken = receive_all(shared, from, reader, &source) => broken,
+    }
+}
+
+async fn receive_all<R: AsyncRead + Unpin>(
+    shared: &Shared,
+    from: Address,
     mut reader: FrameReader<R>,
+    source: &Arc<Source>,
 ) -> Broken {
     loop {
         for _ in 0..FRAMES_PER_TURN {
             match reader.next(FRAME_BYTES_MAX).await {
-                Ok(frame) => shared.deliver(from, frame).await,
+                Ok(frame) => shared.deliver(from, frame, source).await,
                 Err(broken) => return broken,
             }
         }
@@ -135,6 +149,10 @@ pub(super) fn note(shared: &Shared, peer: Address, broken: &Broken) {
         }
         Broken::Garbage(reason) => {
             shared.counters.refused_garbage.add(1);
+            tracing::warn!(%peer, reason, "closed a connection");
+        }
+        Broken::Nonsense(reason) => {
+            shared.counters.refused_nonsense.add(1);
             tracing::warn!(%peer, reason, "closed a connection");
         }
     }

@@ -11,6 +11,9 @@
 //!   flooded with old news when it returns;
 //! * a received frame waits for room in the inbox, so that a flood slows its senders down and nobody else's
 //!   memory grows.
+//!
+//! What frames hold is for the code above to judge. The inbox remembers on which connection the latest came, so that one
+//! which makes no sense ends that connection, and no other.
 
 mod accept;
 mod counts;
@@ -23,12 +26,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use self::counts::Counters;
 use self::queue::Outbox;
@@ -89,8 +92,48 @@ pub struct TokioNet {
     shared: Arc<Shared>,
 }
 
-/// A frame in the inbox, and its claim to the room that it takes.
-type Delivery = (Address, Bytes, OwnedSemaphorePermit);
+/// A frame in the inbox.
+struct Delivery {
+    from: Address,
+    frame: Bytes,
+    /// The connection on which it came, if it came on one.
+    source: Option<Arc<Source>>,
+    /// Its claim to the room that it takes.
+    _room: OwnedSemaphorePermit,
+}
+
+/// What the receiver of a connection's frames may have against it.
+#[derive(Default)]
+struct Source {
+    refused: OnceLock<&'static str>,
+    told: Notify,
+}
+
+impl Source {
+    fn refuse(&self, reason: &'static str) {
+        // The first reason will do.
+        if self.refused.set(reason).is_ok() {
+            self.told.notify_one();
+        }
+    }
+
+    /// Returns once there is something against it.
+    async fn refused(&self) -> Broken {
+        loop {
+            if let Some(reason) = self.refused.get() {
+                return Broken::Nonsense(reason);
+            }
+            self.told.notified().await;
+        }
+    }
+}
+
+/// Where frames wait to be received.
+struct Inbox {
+    frames: mpsc::Receiver<Delivery>,
+    /// Where the latest that was received came from.
+    latest: Option<Arc<Source>>,
+}
 
 struct Shared {
     me: Address,
@@ -106,7 +149,7 @@ struct Shared {
     connections: AtomicU64,
     inbox_sender: mpsc::Sender<Delivery>,
     inbox_room: Arc<Semaphore>,
-    inbox: tokio::sync::Mutex<mpsc::Receiver<Delivery>>,
+    inbox: tokio::sync::Mutex<Inbox>,
     counters: Counters,
     tasks: Tasks,
 }
@@ -148,7 +191,7 @@ impl TokioNet {
             connections: AtomicU64::new(0),
             inbox_sender,
             inbox_room: Arc::new(Semaphore::new(limits.inbox_bytes_max)),
-            inbox: tokio::sync::Mutex::new(inbox),
+            inbox: tokio::sync::Mutex::new(Inbox { frames: inbox, latest: None }),
             counters: Counters::default(),
             tasks,
         });
@@ -218,10 +261,22 @@ impl Net for TokioNet {
     }
 
     async fn receive(&self) -> (Address, Bytes) {
-        match self.shared.inbox.lock().await.recv().await {
-            Some((from, frame, _room)) => (from, frame),
+        let mut inbox = self.shared.inbox.lock().await;
+        match inbox.frames.recv().await {
+            Some(Delivery { from, frame, source, .. }) => {
+                inbox.latest = source;
+                (from, frame)
+            }
             // The endpoint itself holds a sender, so the channel cannot close before it is gone.
             None => std::future::pending().await,
+        }
+    }
+
+    fn refuse(&self, reason: &'static str) {
+        // Whoever receives is the one who judges, so nobody else is at the inbox.
+        let Ok(inbox) = self.shared.inbox.try_lock() else { return };
+        if let Some(source) = &inbox.latest {
+            source.refuse(reason);
         }
     }
 }
@@ -260,17 +315,21 @@ impl Shared {
 
     fn deliver_now(&self, from: Address, frame: Bytes) {
         let room = self.inbox_room.clone().try_acquire_many_owned(room_for(&frame));
-        let fits = room.is_ok_and(|room| self.inbox_sender.try_send((from, frame, room)).is_ok());
+        let fits = room.is_ok_and(|room| {
+            let delivery = Delivery { from, frame, source: None, _room: room };
+            self.inbox_sender.try_send(delivery).is_ok()
+        });
         if !fits {
             self.counters.dropped_full.add(1);
         }
     }
 
     /// Waits for room in the inbox and puts a frame there.
-    async fn deliver(&self, from: Address, frame: Bytes) {
+    async fn deliver(&self, from: Address, frame: Bytes, source: &Arc<Source>) {
         let room = self.inbox_room.clone().acquire_many_owned(room_for(&frame)).await;
         let room = room.expect("the inbox's semaphore is never closed");
-        if self.inbox_sender.send((from, frame, room)).await.is_ok() {
+        let source = Some(Arc::clone(source));
+        if self.inbox_sender.send(Delivery { from, frame, source, _room: room }).await.is_ok() {
             self.counters.frames_received.add(1);
         }
     }
