@@ -63,7 +63,9 @@ impl DaemonError {
     pub fn hint(&self) -> &str {
         match self {
             Self::Usage { hint, .. } | Self::Outside { hint, .. } => hint,
-            Self::Node(NodeError::NearTerms { .. }) => "start the same version that the other nodes run",
+            Self::Node(NodeError::NearTerms { .. }) => {
+                "give --near-lease-us and --near-drift-ppm-max what the cluster has agreed on, the same on every node"
+            }
             Self::Node(NodeError::TooOld { .. }) => {
                 "install the version that the other nodes run, and start it again"
             }

@@ -137,6 +137,27 @@ pub struct Options {
     #[arg(long, env = "STORMGLASS_ELECTION_TIMEOUT_MS", value_name = "MS")]
     pub election_timeout_ms: Option<u64>,
 
+    /// Answer reads without a round while no other leader can have been elected, provided that no clock of the cluster
+    /// runs faster than another by more than this, in parts per million. The same on all nodes [default: each read
+    /// takes a round]
+    #[arg(long, env = "STORMGLASS_READ_LEASE_DRIFT_PPM_MAX", value_name = "PPM")]
+    pub read_lease_drift_ppm_max: Option<u32>,
+
+    /// How long a line of the near-cache may be read without asking again, in microseconds; a write waits that long for
+    /// a node that does not answer. 0 switches the near-cache off. The same on all nodes, which agree on it for good
+    /// [default: 150000]
+    #[arg(long, env = "STORMGLASS_NEAR_LEASE_US", value_name = "US")]
+    pub near_lease_us: Option<u64>,
+
+    /// By how much clocks may differ in speed before a near-cache answers what is stale, in parts per million. The same
+    /// on all nodes, which agree on it for good [default: 1000]
+    #[arg(long, env = "STORMGLASS_NEAR_DRIFT_PPM_MAX", value_name = "PPM")]
+    pub near_drift_ppm_max: Option<u32>,
+
+    /// Lines that this node's near-cache holds at most [default: 65536]
+    #[arg(long, env = "STORMGLASS_NEAR_LINES_MAX", value_name = "N")]
+    pub near_lines_max: Option<usize>,
+
     /// How long a stop waits for requests under way [default: 10000]
     #[arg(long, env = "STORMGLASS_STOP_TIMEOUT_MS", value_name = "MS")]
     pub stop_timeout_ms: Option<u64>,
@@ -228,6 +249,10 @@ impl Options {
             http_tls_key: self.http_tls_key.or(other.http_tls_key),
             http_tokens: self.http_tokens.or(other.http_tokens),
             election_timeout_ms: self.election_timeout_ms.or(other.election_timeout_ms),
+            read_lease_drift_ppm_max: self.read_lease_drift_ppm_max.or(other.read_lease_drift_ppm_max),
+            near_lease_us: self.near_lease_us.or(other.near_lease_us),
+            near_drift_ppm_max: self.near_drift_ppm_max.or(other.near_drift_ppm_max),
+            near_lines_max: self.near_lines_max.or(other.near_lines_max),
             stop_timeout_ms: self.stop_timeout_ms.or(other.stop_timeout_ms),
             log_format: self.log_format.or(other.log_format),
             log_level: self.log_level.or(other.log_level),
@@ -248,6 +273,10 @@ mod tests {
             "id"
             | "election-timeout-ms"
             | "stop-timeout-ms"
+            | "read-lease-drift-ppm-max"
+            | "near-lease-us"
+            | "near-drift-ppm-max"
+            | "near-lines-max"
             | "http-requests-max"
             | "http-waits-max"
             | "http-connections-max"

@@ -228,7 +228,7 @@ fn failure(ended: Result<Result<(), NodeError>, oneshot::error::RecvError>) -> D
     }
 }
 
-fn node_config(settings: &Settings) -> NodeConfig {
+pub(super) fn node_config(settings: &Settings) -> NodeConfig {
     let voters = if settings.joins { Vec::new() } else { settings.addresses.keys().copied().collect() };
     let mut config = NodeConfig::new(settings.cluster, settings.id, voters);
     config.redis.clone_from(&settings.redis);
@@ -236,6 +236,8 @@ fn node_config(settings: &Settings) -> NodeConfig {
     config.raft.election_timeout_us = timeout_us;
     config.raft.election_timeout_us_max = timeout_us.saturating_mul(2);
     config.raft.heartbeat_interval_us = timeout_us / 6;
+    config.raft.lease_drift_ppm_max = settings.read_lease_drift_ppm_max;
+    config.near = settings.near;
     if settings.joins {
         config.raft.members = Membership::default().into();
     }

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::error::DaemonError;
 use super::options::Options;
+use crate::coherence;
 use crate::env::StreamAddress;
 use crate::ids::NodeId;
 use crate::storage::RedisConfig;
@@ -66,6 +67,11 @@ pub struct Settings {
     pub http_tokens: Option<PathBuf>,
     /// The least election timeout.
     pub election_timeout: Duration,
+    /// How far clocks may differ in speed where reads are answered by the leader's lease, in parts per million. None:
+    /// they take a round.
+    pub read_lease_drift_ppm_max: Option<u32>,
+    /// The near-cache.
+    pub near: coherence::Settings,
     /// How long a stop waits for requests under way.
     pub stop_timeout: Duration,
     /// What logs look like.
@@ -78,6 +84,12 @@ pub struct Settings {
 
 /// Election timeouts: below, no disk and no network would keep up; above, nobody wants to wait.
 const ELECTION_TIMEOUT_MS: std::ops::RangeInclusive<u64> = 20..=60_000;
+
+/// Leases of lines, in microseconds: longer, and a write would wait for a lost node for more than a minute.
+const NEAR_LEASE_US: std::ops::RangeInclusive<u64> = 0..=60_000_000;
+
+/// Differences in the speed of clocks, in parts per million: of more than half nothing can be promised.
+const DRIFT_PPM: std::ops::RangeInclusive<u32> = 0..=500_000;
 
 const FOLDER: &str = "--data /var/lib/stormglass, a folder of this node alone";
 
@@ -120,12 +132,16 @@ impl Settings {
         let peer_tls = [options.peer_tls_ca, options.peer_tls_cert, options.peer_tls_key];
         let http_tls = [options.http_tls_cert, options.http_tls_key];
         let timeout_ms = options.election_timeout_ms.unwrap_or(300);
-        if !ELECTION_TIMEOUT_MS.contains(&timeout_ms) {
-            return Err(DaemonError::usage(
-                format!("--election-timeout-ms {timeout_ms}: it must be {ELECTION_TIMEOUT_MS:?}"),
-                "300 suits a local network",
-            ));
+        within("election-timeout-ms", timeout_ms, ELECTION_TIMEOUT_MS, "300 suits a local network")?;
+        let drift = "clocks of this century stay within 1000 of each other, or else are not to be relied on";
+        let read_lease_drift_ppm_max = options.read_lease_drift_ppm_max;
+        if let Some(ppm) = read_lease_drift_ppm_max {
+            within("read-lease-drift-ppm-max", ppm, DRIFT_PPM, drift)?;
         }
+        let near = near_of(options.near_lease_us, options.near_drift_ppm_max, options.near_lines_max);
+        within("near-lease-us", near.lease_us, NEAR_LEASE_US, "150000 suits the default election timeout")?;
+        within("near-drift-ppm-max", near.drift_ppm_max, DRIFT_PPM, drift)?;
+        within("near-lines-max", near.lines_max, 1..=usize::MAX, "--near-lease-us 0 switches it off")?;
         Ok(Self {
             id,
             cluster: xxh3_64(cluster_name.as_bytes()),
@@ -146,12 +162,42 @@ impl Settings {
             http_tls: all_or_none("http-tls-cert and --http-tls-key", http_tls)?,
             http_tokens: options.http_tokens,
             election_timeout: Duration::from_millis(timeout_ms),
+            read_lease_drift_ppm_max,
+            near,
             stop_timeout: Duration::from_millis(options.stop_timeout_ms.unwrap_or(10_000)),
             log_format: options.log_format.unwrap_or_default(),
             log_level: options.log_level.unwrap_or_else(|| "info".to_owned()),
             stops_with_stdin: options.stop_with_stdin.unwrap_or(false),
         })
     }
+}
+
+/// The near-cache by what is said of it, and its defaults.
+fn near_of(
+    lease_us: Option<u64>,
+    drift_ppm_max: Option<u32>,
+    lines_max: Option<usize>,
+) -> coherence::Settings {
+    let usual = coherence::Settings::default();
+    coherence::Settings {
+        lease_us: lease_us.unwrap_or(usual.lease_us),
+        drift_ppm_max: drift_ppm_max.unwrap_or(usual.drift_ppm_max),
+        lines_max: lines_max.unwrap_or(usual.lines_max),
+        ..usual
+    }
+}
+
+/// Refuses a number outside its bounds.
+fn within<N: PartialOrd + std::fmt::Debug>(
+    name: &str,
+    given: N,
+    bounds: std::ops::RangeInclusive<N>,
+    hint: &str,
+) -> Result<(), DaemonError> {
+    if bounds.contains(&given) {
+        return Ok(());
+    }
+    Err(DaemonError::usage(format!("--{name} {given:?}: it must be {bounds:?}"), hint))
 }
 
 /// The Redis of a URL, and what is said besides of it.
@@ -240,7 +286,8 @@ pub(super) fn addresses_of(text: &str) -> Result<BTreeMap<NodeId, String>, Daemo
 mod tests {
     use clap::Parser;
 
-    use super::{Options, Settings, StreamAddress};
+    use super::{Options, Settings, StreamAddress, coherence};
+    use crate::daemon::run::node_config;
 
     fn judge(arguments: &str) -> Result<Settings, String> {
         let arguments = std::iter::once("stormglassd").chain(arguments.split_whitespace());
@@ -271,6 +318,10 @@ mod tests {
             ("--id 1 --cluster 1=a:1 --data d --adopt-redis", "without --redis"),
             ("--id 1 --cluster 1=a:1 --data d --http-tls-key k", "go together"),
             ("--id 1 --cluster 1=a:1 --data d --election-timeout-ms 1", "20..=60000"),
+            ("--id 1 --cluster 1=a:1 --data d --near-lease-us 60000001", "0..=60000000"),
+            ("--id 1 --cluster 1=a:1 --data d --near-drift-ppm-max 500001", "0..=500000"),
+            ("--id 1 --cluster 1=a:1 --data d --near-lines-max 0", "switches it off"),
+            ("--id 1 --cluster 1=a:1 --data d --read-lease-drift-ppm-max 500001", "0..=500000"),
         ] {
             let refused = judge(arguments).expect_err(arguments);
             assert!(refused.contains(named), "{arguments}: {refused}");
@@ -296,6 +347,21 @@ mod tests {
         assert!(redis.allow_volatile && redis.database == 2);
         let authorities = Some("ca.pem".into());
         assert_eq!(redis.address, StreamAddress::Tls { host: "h".to_owned(), port: 7_000, authorities });
+    }
+
+    #[test]
+    fn what_is_said_of_near_caches_and_reads_reaches_the_node() {
+        let base = "--id 1 --cluster 1=a:1 --data d";
+        let config = |more: &str| node_config(&judge(&format!("{base} {more}")).expect("it is complete"));
+        let usual = config("");
+        assert_eq!(usual.near, coherence::Settings::default());
+        assert_eq!(usual.raft.lease_drift_ppm_max, None);
+        let other = config(
+            "--near-lease-us 7 --near-drift-ppm-max 8 --near-lines-max 9 --read-lease-drift-ppm-max 10",
+        );
+        let coherence::Settings { lease_us, drift_ppm_max, lines_max, .. } = other.near;
+        assert_eq!((lease_us, drift_ppm_max, lines_max), (7, 8, 9));
+        assert_eq!(other.raft.lease_drift_ppm_max, Some(10));
     }
 
     #[test]

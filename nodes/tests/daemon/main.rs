@@ -4,6 +4,7 @@ mod bad_input;
 mod calls;
 mod deploy;
 mod failover;
+mod near;
 mod on_redis;
 mod options;
 mod process;

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 
 use super::message::{Message, State};
 use super::queues::{Queues, check_count, tell};
+use super::strangers::Walk;
 use super::types::{BATCH_MAX, Death, DeathReason, Origin, QueueError, QueueEvent, QueueReply};
 use crate::ids::{ClusterTime, MessageId};
 use crate::machine::service::{Moment, Out};
@@ -112,7 +113,7 @@ impl Queues {
         check_count("count_max", u64::from(count_max))?;
         let name = self.named(topic)?;
         let topic = self.must(&name);
-        let strangers = topic.shelves.strangers(BATCH_MAX);
+        let strangers = topic.shelves.strangers();
         let dead: Vec<MessageId> = topic.dead.keys().take(count_max as usize).copied().collect();
         for &id in &dead {
             topic.dead.remove(&id);
@@ -141,32 +142,38 @@ impl Queues {
     /// Moves messages back to the topics that gave them up, until there are `count_max` in all. One that is
     /// full does not hold up the others; what it gave up stays, lest later messages overtake earlier ones.
     /// Returns the first refusal.
+    ///
+    /// Looks at as many homes as may have no room, which is at most all topics, and as many as may be made anew. Of
+    /// those whose life is over it passes a batch: they are gone with the next entries.
     fn send_all_home(
         &mut self,
         at: Moment,
         name: &Name,
-        strangers: Vec<MessageId>,
+        mut strangers: Walk,
         (redriven, count_max): (&mut u64, u64),
         touched: &mut BTreeSet<Name>,
         out: &mut Out,
     ) -> Option<QueueError> {
-        let (mut closed, mut refusal) = (BTreeSet::new(), None);
-        for id in strangers {
-            let body = &self.topics[name].messages[&id].body;
-            let origin = body.origin().expect("strangers have an origin");
-            let is_over = body.expires() <= at.time;
-            if *redriven == count_max || is_over || closed.contains(&origin.topic) {
+        let (mut refusal, mut overdue) = (None, 0);
+        let homes_max = self.limits.topics + BATCH_MAX;
+        while *redriven < count_max
+            && overdue < BATCH_MAX
+            && strangers.homes() < homes_max
+            && let Some((id, home)) = strangers.next()
+        {
+            if self.topics[name].messages[&id].body.expires() <= at.time {
+                overdue += 1;
+                strangers.go_on(id, home);
                 continue;
             }
-            let home = origin.topic.clone();
             match self.send_home(at, name, id, out) {
-                Ok(home) => {
-                    touched.insert(home);
+                Ok(made) => {
+                    touched.insert(made);
                     *redriven += 1;
+                    strangers.go_on(id, home);
                 }
                 Err(error) => {
                     marks::hit("queue.redrive_refused");
-                    closed.insert(home);
                     refusal.get_or_insert(error);
                 }
             }

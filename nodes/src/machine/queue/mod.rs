@@ -38,6 +38,7 @@ mod queues;
 mod restored;
 mod shelves;
 mod snapshot;
+mod strangers;
 mod topic;
 mod types;
 

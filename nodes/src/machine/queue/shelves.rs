@@ -16,6 +16,7 @@ use imbl::OrdSet;
 use serde::Serialize;
 
 use super::message::{Message, State};
+use super::strangers::{Strangers, Walk};
 use crate::ids::{ClusterTime, MessageId};
 use crate::machine::expiry::Deadlines;
 use crate::machine::{Name, Table};
@@ -62,7 +63,7 @@ pub(super) struct Shelves {
     deliverable: u64,
     groups: Table<Name, Group>,
     /// Messages ready or delayed that another topic gave up.
-    strangers: OrdSet<MessageId>,
+    strangers: Strangers,
     deadlines: Deadlines<MessageId>,
     counts: Counts,
 }
@@ -74,8 +75,10 @@ impl Shelves {
         if let Some(deadline) = message.deadline() {
             self.deadlines.add(deadline, id);
         }
-        if message.body.origin().is_some() && matches!(message.state, State::Ready | State::Delayed) {
-            self.strangers.insert(id);
+        if let Some(origin) = message.body.origin()
+            && matches!(message.state, State::Ready | State::Delayed)
+        {
+            self.strangers.add(&origin.topic, id);
         }
         let Some(name) = message.body.group() else {
             if message.state == State::Ready {
@@ -102,8 +105,8 @@ impl Shelves {
         if let Some(deadline) = message.deadline() {
             self.deadlines.remove(deadline, id);
         }
-        if message.body.origin().is_some() {
-            self.strangers.remove(&id);
+        if let Some(origin) = message.body.origin() {
+            self.strangers.remove(&origin.topic, id);
         }
         let Some(name) = message.body.group() else {
             if message.state == State::Ready {
@@ -186,9 +189,9 @@ impl Shelves {
         &self.counts
     }
 
-    /// Up to `count_max` messages that another topic gave up and that nobody has in hand, oldest first.
-    pub(super) fn strangers(&self, count_max: usize) -> Vec<MessageId> {
-        self.strangers.iter().take(count_max).copied().collect()
+    /// A walk through the messages that other topics gave up and that nobody has in hand, oldest first.
+    pub(super) fn strangers(&self) -> Walk {
+        self.strangers.walk()
     }
 
     /// The earliest moment at which a message has to be looked at.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::{QueueAction, QueueEvent, QueueQuery, QueueReply, TopicSettings};
+use super::super::{BATCH_MAX, QueueAction, QueueEvent, QueueQuery, QueueReply, TopicSettings};
 use super::{apply, plain};
 use crate::ids::{Sequence, SessionId};
 use crate::machine::{Action, Command, Machine, MachineEvent, NewMessage, Outcome, Query, Reply};
@@ -61,6 +61,29 @@ fn a_topic_that_is_full_does_not_keep_others_from_getting_their_dead_back() {
     let shown = machine.query(&Query::Queue(QueueQuery::Peek { topic: "roomy".to_owned(), count_max: 9 }));
     let Ok(Reply::Queue(QueueReply::Peeked(shown))) = shown else { panic!("{shown:?}") };
     assert_eq!(shown[0].payload, "roomy");
+    act(&mut machine, redrive()).expect_err("what is left is of the full one");
+}
+
+#[test]
+fn however_many_dead_a_full_topic_has_they_keep_no_other_from_its_own() {
+    let mut machine = machine();
+    for (topic, depth_max) in [("full", 1), ("roomy", 9)] {
+        let dead_letter = Some("grave".to_owned());
+        let settings = TopicSettings { attempts_max: 1, dead_letter, depth_max, ..TopicSettings::default() };
+        let declare = QueueAction::Declare { topic: topic.to_owned(), settings };
+        act(&mut machine, declare).expect("there is room");
+    }
+    // More than one command moves, all older than the one of the other topic.
+    for _ in 0..BATCH_MAX + 100 {
+        bury(&mut machine, "full");
+    }
+    bury(&mut machine, "roomy");
+    put(&mut machine, "full", plain("new"));
+    let redrive = || QueueAction::Redrive { topic: "grave".to_owned(), count_max: 1 };
+    let redriven = act(&mut machine, redrive());
+    assert_eq!(redriven, Ok(Reply::Queue(QueueReply::Redriven { messages: 1 })));
+    let stats = machine.query(&Query::Queue(QueueQuery::Stats { topic: "roomy".to_owned() }));
+    assert!(matches!(stats, Ok(Reply::Queue(QueueReply::Stats(stats))) if stats.ready == 1));
     act(&mut machine, redrive()).expect_err("what is left is of the full one");
 }
 

@@ -270,7 +270,7 @@ impl Queue {
         }
         let (mut refusals, mut closed) = (Vec::new(), Vec::new());
         let strangers = here.iter().filter(is_at_rest).filter(|message| message.origin.is_some());
-        for stranger in strangers.take(1024) {
+        for stranger in strangers {
             let home = stranger.origin.as_ref().unwrap().topic.clone();
             let is_over = stranger.expires.is_some_and(|expires| expires <= self.time);
             if messages == count_max || closed.contains(&home) || is_over {

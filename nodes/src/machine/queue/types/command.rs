@@ -91,9 +91,9 @@ pub enum QueueAction {
     },
     /// Bring messages back that were given up, oldest first, as if they had never been delivered: first those
     /// in the topic's own list of the dead, then those that other topics gave up and moved here, which return
-    /// to where they came from (to a topic made with default settings if that was deleted). Of these the oldest
-    /// [`BATCH_MAX`](super::BATCH_MAX) are looked at; those of a topic that is full stay, and the others do not
-    /// wait for them. Refused as by that topic if there is nothing else.
+    /// to where they came from (to a topic made with default settings if that was deleted). Those of a topic that is
+    /// full stay, and the others do not wait for them, however many there are. Refused as by that topic if there is
+    /// nothing else.
     Redrive {
         /// The topic.
         topic: String,
