@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use utoipa::OpenApi as _;
+use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, ResponseBuilder};
 
@@ -65,6 +66,14 @@ pub(crate) fn text() -> String {
     document.to_string()
 }
 
+/// Says of a text, beside the pattern that it matches, which one it never does.
+pub(super) fn never(pattern: &str) -> Extensions {
+    Extensions::builder().add(NEVER, pattern).build()
+}
+
+/// Stands for JSON Schema's `not` until the document is served: the builders know of no such word.
+const NEVER: &str = "x-never";
+
 /// Says of what Rust's types stand for how it travels: a parameter that may be absent is never `null`, and the names
 /// of an object's fields are texts, though they be numbers. And names operations by their tags too: handlers are
 /// called what they do, which may be the same for several things.
@@ -80,6 +89,9 @@ fn say_as_it_is_sent(value: &mut Value) {
                 fields.get_mut("operationId"),
             ) {
                 *id = format!("{tag}_{id}");
+            }
+            if let Some(pattern) = fields.remove(NEVER) {
+                fields.insert("not".to_owned(), json!({ "pattern": pattern }));
             }
             if let Some(names) = fields.get_mut("propertyNames").filter(|names| names["type"] == "integer") {
                 *names = json!({ "type": "string", "pattern": "^[0-9]+$" });

@@ -14,6 +14,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
+use super::document::never;
 use super::problem::Problem;
 use crate::client::Numbers;
 use crate::ids::{Sequence, SessionId};
@@ -74,7 +75,8 @@ fn number(text: &str) -> Option<u64> {
     text.parse().ok().filter(|_| digits && !text.starts_with('0'))
 }
 
-/// The same, for the OpenAPI document.
+/// The same, for the OpenAPI document. The dash is not optional, which [`never`] says: a pattern that wants a character
+/// that is no letter and no digit has Schemathesis think that it cannot write such a header, and send what is none.
 pub(crate) struct Key;
 
 impl utoipa::PartialSchema for Key {
@@ -82,7 +84,8 @@ impl utoipa::PartialSchema for Key {
         const NUMBER: &str = "[1-9][0-9]{0,17}";
         utoipa::openapi::schema::ObjectBuilder::new()
             .schema_type(utoipa::openapi::schema::Type::String)
-            .pattern(Some(format!("^({NUMBER}-{NUMBER}|\"{NUMBER}-{NUMBER}\")$")))
+            .pattern(Some(format!("^({NUMBER}-?{NUMBER}|\"{NUMBER}-?{NUMBER}\")$")))
+            .extensions(Some(never("^[^-]*$")))
             .examples(["812-1"])
             .into()
     }

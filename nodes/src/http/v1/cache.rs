@@ -13,6 +13,7 @@ use utoipa::{IntoParams, PartialSchema, ToSchema, openapi::RefOr};
 use super::aged::{Age, Freshness};
 use crate::http::App;
 use crate::http::bounded::{Name, TtlMs};
+use crate::http::document::never;
 use crate::http::extract::{Body, InQuery, PathName, RawBody};
 use crate::http::keys::{Key, MaybeKey};
 use crate::http::problem::{Problem, ProblemBody};
@@ -34,14 +35,15 @@ pub(crate) struct Writing {
     ttl_ms: Option<TtlMs>,
 }
 
-/// A version as an entity tag.
+/// A version as an entity tag. Its quotation marks are said as the dash of a [`Key`] is, and for the same reason.
 pub(crate) struct Tag;
 
 impl PartialSchema for Tag {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(Type::String)
-            .pattern(Some("^\"[1-9][0-9]{0,17}\"$"))
+            .pattern(Some("^\"?[1-9][0-9]{0,17}\"?$"))
+            .extensions(Some(never("^[0-9]|[0-9]$")))
             .examples(["\"17\""])
             .into()
     }
