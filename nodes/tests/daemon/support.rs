@@ -123,6 +123,14 @@ impl Daemons {
         value.unwrap_or_else(|| panic!("there is no {name} in\n{text}"))
     }
 
+    /// What the daemons said, once this one has ended by itself.
+    pub(crate) async fn last_words(&mut self, id: u64) -> String {
+        while !self.cluster.has_failed(id) {
+            tokio::task::yield_now().await;
+        }
+        self.logs()
+    }
+
     fn logs(&self) -> String {
         let mut all = String::new();
         for node in self.cluster.nodes() {
