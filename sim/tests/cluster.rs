@@ -17,6 +17,8 @@ struct Started {
     lines: Lines<BufReader<ChildStdout>>,
     /// Where the first node serves HTTP.
     http: String,
+    /// The first node's process.
+    process: String,
 }
 
 /// A cluster of one node, and what it says; `None` if it ends at once.
@@ -26,14 +28,18 @@ async fn try_start(folder: &std::path::Path, arguments: &[&str]) -> Option<Start
     command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
     let mut child = command.spawn().expect("it can be started");
     let mut lines = BufReader::new(child.stdout.take().expect("it says something")).lines();
-    let mut http = None;
+    let (mut http, mut process) = (None, None);
     loop {
         let line = lines.next_line().await.expect("it can be read")?;
         let found = line.split_whitespace().find_map(|word| word.strip_prefix("http://"));
         http = http.or(found.map(|address| address.trim_end_matches('/').to_owned()));
+        let id = line.split_once(", process ").and_then(|(_, id)| id.strip_suffix(')'));
+        process = process.or(id.map(str::to_owned));
         // The last line before it begins to watch.
         if line.contains("Ctrl-C stops the nodes") {
-            return Some(Started { child, lines, http: http.expect("it says where the nodes serve") });
+            let http = http.expect("it says where the nodes serve");
+            let process = process.expect("it says which processes they are");
+            return Some(Started { child, lines, http, process });
         }
     }
 }
@@ -76,8 +82,7 @@ async fn it_stops_in_order_when_it_is_asked_to() {
     let folder = tempfile::TempDir::new().expect("there is room for a folder");
     let mut started = start(folder.path()).await;
     let id = started.child.id().expect("it runs").to_string();
-    let asked = Command::new("kill").args(["-TERM", &id]).status().await.expect("there is such a program");
-    assert!(asked.success());
+    kill("-TERM", &id).await;
     let mut said = Vec::new();
     while let Some(line) = started.lines.next_line().await.expect("it can be read") {
         said.push(line);
@@ -91,16 +96,47 @@ async fn it_stops_in_order_when_it_is_asked_to() {
 async fn until_it_says(http: &str, wanted: &str) -> String {
     let mut said = String::new();
     for _ in 0..LOOKS_MAX {
-        let mut connection = TcpStream::connect(http).await.expect("the node serves");
-        let request = format!("GET /status HTTP/1.1\r\nhost: {http}\r\nconnection: close\r\n\r\n");
-        connection.write_all(request.as_bytes()).await.expect("the node listens");
-        said.clear();
-        connection.read_to_string(&mut said).await.expect("the node answers");
+        said = ask(http, "GET", "/status", "").await;
         if said.contains(wanted) {
             return said;
         }
     }
     panic!("it never says {wanted}: {said}");
+}
+
+/// The node's answer, with its head.
+async fn ask(http: &str, method: &str, path: &str, body: &str) -> String {
+    let mut connection = TcpStream::connect(http).await.expect("the node serves");
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {http}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    connection.write_all(request.as_bytes()).await.expect("the node listens");
+    let mut said = String::new();
+    connection.read_to_string(&mut said).await.expect("the node answers");
+    said
+}
+
+async fn kill(signal: &str, process: &str) {
+    let asked = Command::new("kill").args([signal, process]).status().await;
+    assert!(asked.expect("there is such a program").success());
+}
+
+#[tokio::test]
+async fn a_node_that_is_killed_comes_back_where_it_was_with_what_it_had() {
+    let folder = tempfile::TempDir::new().expect("there is room for a folder");
+    let mut started = start(folder.path()).await;
+    let written = ask(&started.http, "PUT", "/v1/cache/greeting", "hello").await;
+    assert!(written.starts_with("HTTP/1.1 204"), "{written}");
+    kill("-9", &started.process).await;
+    let mut said = Vec::new();
+    while !said.last().is_some_and(|line: &String| line.contains("node 1 is back")) {
+        said.push(started.lines.next_line().await.expect("it can be read").expect("it goes on"));
+    }
+    assert!(said.iter().any(|line| line.starts_with("node 1 was killed")), "{said:?}");
+    assert!(said.last().is_some_and(|line| line.contains(&started.http)), "{said:?}");
+    let read = ask(&started.http, "GET", "/v1/cache/greeting", "").await;
+    assert!(read.starts_with("HTTP/1.1 200") && read.ends_with("hello"), "{read}");
 }
 
 #[tokio::test]

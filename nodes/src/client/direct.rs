@@ -74,7 +74,7 @@ impl<E: Env> Client<E> {
     /// # Errors
     /// When no session was opened for sure; one that was opened all the same expires unused.
     pub async fn open_for_another(&self, lease_us: u64) -> Result<SessionId, ClientError> {
-        let completed = self.call_command(Command::OpenSession { lease_us }, self.attempt_us(0), 0).await?;
+        let completed = self.call_command(self.opening(lease_us), self.attempt_us(0), 0).await?;
         match completed.reply()? {
             Reply::SessionOpened { session } => Ok(session),
             _ => Err(MISANSWERED),
@@ -86,7 +86,14 @@ impl<E: Env> Client<E> {
     /// # Errors
     /// When nobody answered in time.
     pub async fn keep_alive_for_another(&self, session: SessionId) -> Result<bool, ClientError> {
-        match self.call_command(Command::KeepAlive { session }, self.attempt_us(0), 0).await? {
+        let keep_alive = || self.call_command(Command::KeepAlive { session }, self.attempt_us(0), 0);
+        let mut completed = keep_alive().await?;
+        if !completed.is_entry {
+            // It has joined another, which may have been sent long ago. That one is applied now, so what this one joins,
+            // if anything, has begun since.
+            completed = keep_alive().await?;
+        }
+        match completed {
             Completed { outcome: Err(MachineError::SessionExpired), .. } => Ok(false),
             completed => completed.reply().map(|_| true),
         }

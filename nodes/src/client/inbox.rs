@@ -10,8 +10,8 @@ use crate::env::{Env, Net};
 use crate::marks;
 use crate::transport::Frame;
 
-/// The attempts that wait, by request id. An attempt that gave up has no place here any more, so its late
-/// response is dropped.
+/// The attempts that wait, by request id. An attempt whose operation has ended has no place here any more, so its
+/// late response is dropped.
 ///
 /// Ids go on from a number drawn at random: a response to an earlier run of this client process, still under
 /// way, must not pass for one to this run.
@@ -41,6 +41,13 @@ impl Inbox {
         let id = waiting.last_id;
         waiting.by_id.insert(id, sender);
         (RequestId(id), receiver)
+    }
+
+    /// A number that no other opening of a session has had, by this run of the client process or an earlier one.
+    pub(super) fn nonce(&self) -> u64 {
+        let mut waiting = self.lock();
+        waiting.last_id += 1;
+        waiting.last_id
     }
 
     /// Nobody waits for this response any more.

@@ -1,6 +1,17 @@
 //! One operation as a bounded sequence of attempts.
+//!
+//! An attempt that has had no answer in time is followed by another, and is not forgotten: its answer counts whenever it
+//! comes while the operation lasts. So an operation gets through though every answer takes longer than an attempt
+//! waits, as at nodes whose store syncs once a second. That is sound, for the answer was given after the operation
+//! began and before it ended; and whatever is counted from the moment of asking, such as a lease, is counted from the
+//! moment at which that very attempt was sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::sync::oneshot;
 
 use super::{Client, ClientError, ReadFrom};
 use crate::api::{ApiError, Request, RequestBody, RequestId, Response, ResponseBody};
@@ -17,6 +28,10 @@ const BACKOFF_DOUBLINGS_MAX: u32 = 4;
 /// it is than others.
 const HAND_OVER_REFUSALS_MAX: u32 = 16;
 const HAND_OVER_BACKOFF_DIVISOR: u64 = 10;
+
+/// Attempts of one operation whose answers may still come and count. More than fit into an operation of the default
+/// length; of a wait, which asks again and again, the latest.
+const UNANSWERED_MAX: usize = 16;
 
 /// An operation's successful end.
 #[derive(Debug)]
@@ -44,6 +59,16 @@ enum Attempt {
     Answered(Box<Result<ResponseBody, ApiError>>),
     TimedOut,
 }
+
+/// An attempt that is on its way.
+struct Sent<'a, E: Env> {
+    at: LocalTime,
+    response: oneshot::Receiver<Response>,
+    _forget_when_done: Forget<'a, E>,
+}
+
+/// The attempts of one operation that have had no answer yet, the latest last.
+struct Unanswered<'a, E: Env>(VecDeque<Sent<'a, E>>);
 
 impl<E: Env> Client<E> {
     /// Asks until the machine has answered or `timeout_us` is over.
@@ -121,8 +146,8 @@ impl<E: Env> Client<E> {
         self.call(RequestBody::Query(query), attempt_timeout_us, left_us).await
     }
 
-    /// Asks until somebody answers or `timeout_us` is over; says also when the attempt that was answered
-    /// had been sent.
+    /// Asks until somebody answers, be it an attempt given up for another, or until `timeout_us` is over; says also
+    /// when the attempt that was answered had been sent.
     ///
     /// A refusal by a node that does not lead is definite for the frame that it answers, not for the
     /// operation: the network may hold a second copy, and that node may lead when the copy arrives. So an
@@ -140,20 +165,22 @@ impl<E: Env> Client<E> {
         let mut refusals_of = BTreeMap::new();
         let mut refusals = 0;
         let mut hand_over = HandOver::default();
+        let mut unanswered = Unanswered(VecDeque::new());
         loop {
             let sent_at = self.env.now();
+            if let Some(late) = unanswered.late() {
+                return Ok(late);
+            }
             if sent_at >= give_up_at {
                 return Err(ClientError::Unknown("no answer in time"));
             }
             let deadline = give_up_at.min(sent_at.plus_us(attempt_timeout_us));
             let tried = self.state().target;
-            match self.attempt(tried, body.clone(), deadline).await {
-                Attempt::Answered(answer) => {
-                    let error = match *answer {
-                        Ok(answer) => return Ok((answer, sent_at)),
-                        Err(ApiError::ImpossibleChange(why)) => return Err(ClientError::Impossible(why)),
-                        Err(error) => error,
-                    };
+            unanswered.add(self.send(tried, body.clone()));
+            match self.latest_answered(&mut unanswered, deadline).await {
+                Ok(answered) => return Ok(answered),
+                Err(Some(ApiError::ImpossibleChange(why))) => return Err(ClientError::Impossible(why)),
+                Err(Some(error)) => {
                     if self.heeds_hand_over(&error, tried, &mut hand_over) {
                         self.pause(self.config.backoff_us / HAND_OVER_BACKOFF_DIVISOR, give_up_at).await;
                         continue;
@@ -167,10 +194,36 @@ impl<E: Env> Client<E> {
                     }
                     refusals += 1;
                 }
-                Attempt::TimedOut => {
+                Err(None) => {
                     marks::hit("client.attempt_timed_out");
                     self.try_another_than(tried);
                 }
+            }
+        }
+    }
+
+    /// Waits until one of the attempts is answered, and says when it had been sent; or until the latest is refused, or
+    /// has had no answer until `deadline`. What an earlier one is refused for is no news.
+    async fn latest_answered(
+        &self,
+        unanswered: &mut Unanswered<'_, E>,
+        deadline: LocalTime,
+    ) -> Result<(ResponseBody, LocalTime), Option<ApiError>> {
+        loop {
+            let (sent_at, is_latest, result) = tokio::select! {
+                biased;
+                answered = poll_fn(|context| unanswered.poll(context)) => answered,
+                () = self.env.sleep_until(deadline) => return Err(None),
+            };
+            match result {
+                Ok(answer) => {
+                    if !is_latest {
+                        marks::hit("client.late_answer_counted");
+                    }
+                    return Ok((answer, sent_at));
+                }
+                Err(error) if is_latest => return Err(Some(error)),
+                Err(_) => {}
             }
         }
     }
@@ -196,28 +249,40 @@ impl<E: Env> Client<E> {
         true
     }
 
+    /// One attempt by itself, whose answer counts until `deadline`.
     async fn attempt(&self, tried: usize, body: RequestBody, deadline: LocalTime) -> Attempt {
-        // The list may have become shorter meanwhile.
-        let target = {
-            let nodes = &self.state().nodes;
-            nodes[tried % nodes.len()]
-        };
-        self.attempt_at(target, body, deadline).await
+        self.answered(self.send(tried, body), deadline).await
     }
 
     async fn attempt_at(&self, target: NodeId, body: RequestBody, deadline: LocalTime) -> Attempt {
-        let (id, response) = self.inbox.expect();
-        let _forget_when_done = Forget { client: self, id };
-        let frame = Frame::Request(Request { id, body }).encode();
-        self.env.net().send(Address::Node(target), frame);
+        self.answered(self.send_to(target, body), deadline).await
+    }
+
+    async fn answered(&self, sent: Sent<'_, E>, deadline: LocalTime) -> Attempt {
         tokio::select! {
             biased;
-            response = response => match response {
+            response = sent.response => match response {
                 Ok(Response { result, .. }) => Attempt::Answered(Box::new(result)),
                 Err(_) => Attempt::TimedOut,
             },
             () = self.env.sleep_until(deadline) => Attempt::TimedOut,
         }
+    }
+
+    fn send(&self, tried: usize, body: RequestBody) -> Sent<'_, E> {
+        // The list may have become shorter meanwhile.
+        let target = {
+            let nodes = &self.state().nodes;
+            nodes[tried % nodes.len()]
+        };
+        self.send_to(target, body)
+    }
+
+    fn send_to(&self, target: NodeId, body: RequestBody) -> Sent<'_, E> {
+        let (id, response) = self.inbox.expect();
+        let frame = Frame::Request(Request { id, body }).encode();
+        self.env.net().send(Address::Node(target), frame);
+        Sent { at: self.env.now(), response, _forget_when_done: Forget { client: self, id } }
     }
 
     /// Turns to the leader that a refusal names, or else to the next node. Says whether one was named.
@@ -282,6 +347,46 @@ impl Completed {
             }
             Err(error) => Err(ClientError::Refused(error)),
         }
+    }
+}
+
+impl<'a, E: Env> Unanswered<'a, E> {
+    fn add(&mut self, sent: Sent<'a, E>) {
+        if self.0.len() == UNANSWERED_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(sent);
+    }
+
+    /// An answer that is there already. Takes out whatever has been answered.
+    fn late(&mut self) -> Option<(ResponseBody, LocalTime)> {
+        let mut late = None;
+        self.0.retain_mut(|sent| match sent.response.try_recv() {
+            Ok(Response { result: Ok(answer), .. }) => {
+                late = Some((answer, sent.at));
+                false
+            }
+            Ok(_) => false,
+            Err(_) => true,
+        });
+        if late.is_some() {
+            marks::hit("client.late_answer_counted");
+        }
+        late
+    }
+
+    /// Takes out the first attempt that is answered: when it was sent, whether it is the latest, and the answer.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<(LocalTime, bool, Result<ResponseBody, ApiError>)> {
+        // The earliest first: of two that are there, it is the one that was an entry and has renewed the lease.
+        for place in 0..self.0.len() {
+            let Poll::Ready(response) = Pin::new(&mut self.0[place].response).poll(context) else { continue };
+            let is_latest = place + 1 == self.0.len();
+            let Some(sent) = self.0.remove(place) else { continue };
+            // A sender that is gone was dropped with the inbox: nothing will come.
+            let Ok(Response { result, .. }) = response else { continue };
+            return Poll::Ready((sent.at, is_latest, result));
+        }
+        Poll::Pending
     }
 }
 

@@ -11,7 +11,8 @@ use crate::api::RequestBody;
 use crate::env::Env;
 use crate::ids::{LocalTime, LogIndex, Sequence, SessionId};
 use crate::machine::{
-    Action, Command, LockQuery, LockReply, MachineError, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, Query, Reply,
+    Action, Command, LockQuery, LockReply, MachineError, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, Opener, Query,
+    Reply,
 };
 use crate::marks;
 use crate::plant::{self, Bug};
@@ -77,9 +78,11 @@ impl<E: Env> Client<E> {
     /// When no session was opened for sure; one that was opened all the same expires unused.
     pub async fn open_session(&self) -> Result<SessionId, ClientError> {
         self.replace_session(None);
-        let command = Command::OpenSession { lease_us: self.config.lease_us };
+        let command = self.opening(self.config.lease_us);
+        let began = self.env.now();
         let completed = self.call_command(command, self.config.attempt_timeout_us, 0).await?;
-        let sent_at = completed.sent_at;
+        // The entry of an earlier attempt was made after the first was sent.
+        let sent_at = if completed.is_entry { completed.sent_at } else { began };
         match completed.reply()? {
             Reply::SessionOpened { session: id } => {
                 let believed_until = self.renewed_until(sent_at);
@@ -89,6 +92,12 @@ impl<E: Env> Client<E> {
             }
             _ => Err(ClientError::Unknown("the cluster answered another question")),
         }
+    }
+
+    /// A command that opens one session, however many attempts it takes.
+    pub(super) fn opening(&self, lease_us: u64) -> Command {
+        let opener = Opener { client: self.config.id, nonce: self.inbox.nonce() };
+        Command::OpenSessionOnce { lease_us, opener }
     }
 
     /// Gives the session up at once, with all that it holds, and tells the cluster so. If that does not get

@@ -8,10 +8,10 @@ use super::{Client, ClientConfig, ClientError, LockGuard};
 use crate::api::{ApiError, Request, RequestBody, Response, ResponseBody};
 use crate::env::Env;
 use crate::fake_env::FakeEnv;
-use crate::ids::{Address, ClientId, ClusterTime, LogIndex, NodeId};
+use crate::ids::{Address, ClientId, ClusterTime, LogIndex, NodeId, SessionId};
 use crate::machine::{
     CacheReply, Command, LockError, LockMode, LockRequest, Machine, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX,
-    Outcome, Reply,
+    Outcome, Query, Reply, SessionState,
 };
 use crate::transport::Frame;
 
@@ -193,6 +193,68 @@ fn an_answer_to_an_attempt_that_was_no_entry_renews_no_belief() {
     bench.env.deliver(to, Frame::Response(response).encode());
     assert_eq!(done(&set), Some(Ok(LogIndex(7))));
     assert_eq!(bench.client.believed_until(), before);
+}
+
+#[test]
+fn an_answer_that_comes_after_its_attempt_was_given_up_counts_and_all_attempts_open_one_session() {
+    let mut bench = Bench::new(1);
+    let began = bench.env.now();
+    let opened = bench.begin(|client| async move { client.open_session().await });
+    let mut attempts = Vec::new();
+    for _ in 0..7 {
+        attempts.extend(bench.requests());
+        bench.env.advance_us(300_000);
+    }
+    assert_eq!((attempts.len(), done(&opened)), (7, None));
+    // The cluster takes two seconds for each.
+    let later = attempts.split_off(1);
+    bench.apply(attempts);
+    let Some(Ok(session)) = done(&opened) else { panic!("the first attempt was answered") };
+    let config = ClientConfig::new(ClientId(1), vec![NodeId(1)]);
+    assert_eq!(bench.client.believed_until(), Some(began.plus_us(config.belief_us())));
+    bench.apply(later);
+    let openings = (1..=bench.index.0).map(SessionId);
+    let is_open = |session: &SessionId| {
+        bench.machine.query(&Query::Session { session: *session })
+            != Ok(Reply::Session(SessionState::NotOpen))
+    };
+    assert_eq!(openings.filter(is_open).collect::<Vec<_>>(), [session]);
+}
+
+#[test]
+fn a_refusal_that_comes_late_ends_nothing() {
+    let mut bench = Bench::ready();
+    let set = bench.begin(|client| async move { client.set("a", Bytes::from_static(b"1")).await });
+    let (to, first) = bench.requests().pop().expect("it was sent");
+    bench.env.advance_us(300_000);
+    let refused = Response { id: first.id, result: Err(ApiError::NotLeader { leader: None }) };
+    bench.env.deliver(to, Frame::Response(refused).encode());
+    assert!(done(&set).is_none());
+    bench.serve();
+    assert!(matches!(done(&set), Some(Ok(_))), "the second attempt goes on");
+}
+
+#[test]
+fn what_comes_for_earlier_attempts_while_the_client_pauses_is_looked_at_before_the_next() {
+    let mut bench = Bench::ready();
+    let refuse = |bench: &Bench, (to, request): &(Address, Request)| {
+        let refused = Response { id: request.id, result: Err(ApiError::Overloaded) };
+        bench.env.deliver(*to, Frame::Response(refused).encode());
+    };
+    let set = bench.begin(|client| async move { client.set("a", Bytes::from_static(b"1")).await });
+    let first = bench.requests().pop().expect("it was sent");
+    bench.env.advance_us(300_000);
+    let second = bench.requests().pop().expect("it was sent again");
+    bench.env.advance_us(300_000);
+    let third = bench.requests().pop().expect("it was sent again");
+    refuse(&bench, &third);
+    // It pauses now, and hears of the others meanwhile.
+    refuse(&bench, &first);
+    bench.apply(vec![second]);
+    assert!(done(&set).is_none());
+    bench.env.advance_us(10_000);
+    assert_eq!(bench.requests(), []);
+    assert!(matches!(done(&set), Some(Ok(_))));
 }
 
 #[test]

@@ -64,7 +64,17 @@ pub struct LocalNode {
     pub address: SocketAddr,
     /// Where it serves HTTP; another one after each start.
     pub http: Option<SocketAddr>,
+    /// Where it has served HTTP last.
+    http_last: Option<SocketAddr>,
     child: Option<Child>,
+}
+
+impl LocalNode {
+    /// Its process, if it runs.
+    #[must_use]
+    pub fn process(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
+    }
 }
 
 /// An answer to a request.
@@ -119,7 +129,13 @@ impl LocalCluster {
         let reserved = reserved.collect::<io::Result<Vec<_>>>()?;
         let mut nodes = Vec::new();
         for (id, listener) in (1..).zip(&reserved) {
-            nodes.push(LocalNode { id, address: listener.local_addr()?, http: None, child: None });
+            nodes.push(LocalNode {
+                id,
+                address: listener.local_addr()?,
+                http: None,
+                http_last: None,
+                child: None,
+            });
         }
         drop(reserved);
         let mut cluster = Self { config, nodes };
@@ -151,6 +167,20 @@ impl LocalCluster {
     pub async fn restart(&mut self, id: u64) -> io::Result<()> {
         self.spawn(id).await?;
         self.wait_until_ready(id).await
+    }
+
+    /// The same, to serve HTTP where it did before; elsewhere if that place is taken.
+    ///
+    /// # Errors
+    /// As of [`LocalCluster::start`].
+    pub async fn restart_in_place(&mut self, id: u64) -> io::Result<()> {
+        if let Some(http) = self.node_mut(id)?.http_last {
+            self.spawn_at(id, http).await?;
+            if self.wait_until_ready(id).await.is_ok() {
+                return Ok(());
+            }
+        }
+        self.restart(id).await
     }
 
     /// Ends a daemon as `kill -9` does.
@@ -219,6 +249,14 @@ impl LocalCluster {
         ended
     }
 
+    /// How a daemon has ended that has, though nobody stopped it; told once.
+    pub fn take_ended(&mut self, id: u64) -> Option<ExitStatus> {
+        let node = self.node_mut(id).ok()?;
+        let status = node.child.as_mut()?.try_wait().ok()??;
+        (node.child, node.http) = (None, None);
+        Some(status)
+    }
+
     /// A request to a daemon. `head` has further lines, each with its end.
     ///
     /// # Errors
@@ -243,6 +281,10 @@ impl LocalCluster {
     }
 
     async fn spawn(&mut self, id: u64) -> io::Result<()> {
+        self.spawn_at(id, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
+    }
+
+    async fn spawn_at(&mut self, id: u64, http: SocketAddr) -> io::Result<()> {
         let data = self.folder_of(id);
         tokio::fs::create_dir_all(&data).await?;
         let log = File::options().create(true).append(true).open(data.with_extension("log"))?;
@@ -251,7 +293,7 @@ impl LocalCluster {
         let (program, before) = self.config.program.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut command = Command::new(program);
         command.args(before).args(["--id", &id.to_string(), "--cluster", &addresses.join(",")]);
-        command.arg("--data").arg(&data).args(["--http", "127.0.0.1:0", "--stop-with-stdin"]);
+        command.arg("--data").arg(&data).args(["--http", &http.to_string(), "--stop-with-stdin"]);
         command.args(&self.config.arguments).args(self.config.own_arguments.get(&id).into_iter().flatten());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         let child = command.kill_on_drop(true).spawn()?;
@@ -272,6 +314,7 @@ impl LocalCluster {
         };
         let http = said.split_whitespace().find_map(|word| word.strip_prefix("http="));
         node.http = http.and_then(|address| address.parse().ok());
+        node.http_last = node.http.or(node.http_last);
         Ok(())
     }
 }

@@ -14,8 +14,8 @@ use super::remembered::Remembered;
 use super::service::{Asker, Moment, Out, Service};
 use super::session::{Sessions, check_numbers};
 use super::types::{
-    Action, Command, LEASE_US_MAX, LEASE_US_MIN, MachineError, MachineEvent, NearTerms, Outcome, Query,
-    Reply, SessionState,
+    Action, Command, LEASE_US_MAX, LEASE_US_MIN, MachineError, MachineEvent, NearTerms, Opener, Outcome,
+    Query, Reply, SessionState,
 };
 use crate::ids::{ClusterTime, LogIndex, Sequence, SessionId};
 use crate::marks;
@@ -90,7 +90,8 @@ impl Machine {
         self.expire(&mut out);
         let outcome = match command {
             Command::Tick => Ok(Reply::Done),
-            Command::OpenSession { lease_us } => self.open_session(*lease_us),
+            Command::OpenSession { lease_us } => self.open_session(*lease_us, None),
+            Command::OpenSessionOnce { lease_us, opener } => self.open_session(*lease_us, Some(*opener)),
             Command::KeepAlive { session } => self.keep_alive(*session),
             Command::CloseSession { session } => Ok(self.close_session(*session, &mut out)),
             Command::Once { session, sequence, lowest_open, open_below, action } => {
@@ -278,14 +279,19 @@ impl Machine {
         Ok(Reply::Done)
     }
 
-    fn open_session(&mut self, lease_us: u64) -> Outcome {
+    fn open_session(&mut self, lease_us: u64, opener: Option<Opener>) -> Outcome {
         if !(LEASE_US_MIN..=LEASE_US_MAX).contains(&lease_us) {
             return Err(MachineError::InvalidArgument(format!(
                 "the lease must be {LEASE_US_MIN} to {LEASE_US_MAX} us, not {lease_us}"
             )));
         }
+        if let Some(session) = opener.and_then(|opener| self.sessions.opened_by(opener)) {
+            marks::hit("machine.session_opened_before");
+            self.sessions.renew(session, self.time)?;
+            return Ok(Reply::SessionOpened { session });
+        }
         let session = SessionId(self.index.0);
-        self.sessions.open(session, lease_us, self.time)?;
+        self.sessions.open(session, lease_us, opener, self.time)?;
         Ok(Reply::SessionOpened { session })
     }
 

@@ -18,7 +18,7 @@ use super::Table;
 use super::expiry::Deadlines;
 use super::remembered::Remembered;
 use super::service::{Asker, Service};
-use super::types::{MachineError, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, SESSIONS_MAX};
+use super::types::{MachineError, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, Opener, SESSIONS_MAX};
 use crate::ids::{ClusterTime, Sequence, SessionId};
 use crate::marks;
 use crate::plant::{self, Bug};
@@ -30,6 +30,8 @@ pub(super) struct Session {
     pub(super) lease_us: u64,
     /// When its lease ends.
     pub(super) deadline: ClusterTime,
+    /// Under which name it was opened, if under any.
+    pub(super) opener: Option<Opener>,
     /// The client has let go of all replies below, but for those of `open_below`.
     pub(super) lowest_open: Sequence,
     /// The numbers below that are open all the same: at most [`OPEN_BELOW_MAX`].
@@ -42,10 +44,11 @@ pub(super) struct Session {
 
 impl Session {
     /// A session opened by an entry stamped `time`.
-    fn open(lease_us: u64, time: ClusterTime) -> Self {
+    fn open(lease_us: u64, opener: Option<Opener>, time: ClusterTime) -> Self {
         let mut session = Self {
             lease_us,
             deadline: time,
+            opener,
             lowest_open: Sequence(1),
             open_below: OrdSet::new(),
             outcomes: Table::new(),
@@ -144,6 +147,9 @@ impl Session {
 pub(super) struct Sessions {
     pub(super) open: Table<SessionId, Session>,
     deadlines: Deadlines<SessionId>,
+    /// The sessions that were opened under a name, by it.
+    #[serde(skip)]
+    by_opener: Table<Opener, SessionId>,
     #[serde(skip)]
     max: usize,
 }
@@ -157,7 +163,7 @@ impl Default for Sessions {
 impl Sessions {
     /// An empty table for at most `max` sessions.
     pub(super) fn within(max: usize) -> Self {
-        Self { open: Table::new(), deadlines: Deadlines::default(), max }
+        Self { open: Table::new(), deadlines: Deadlines::default(), by_opener: Table::new(), max }
     }
 
     /// How many sessions there may be.
@@ -170,20 +176,29 @@ impl Sessions {
         &mut self,
         id: SessionId,
         lease_us: u64,
+        opener: Option<Opener>,
         time: ClusterTime,
     ) -> Result<(), MachineError> {
         if self.open.len() >= self.max {
             marks::hit("machine.sessions_full");
             return Err(MachineError::TooManySessions);
         }
-        self.insert(id, Session::open(lease_us, time));
+        self.insert(id, Session::open(lease_us, opener, time));
         Ok(())
     }
 
     /// Adds a session as it is.
     pub(super) fn insert(&mut self, id: SessionId, session: Session) {
         self.deadlines.add(session.deadline, id);
+        if let Some(opener) = session.opener {
+            self.by_opener.insert(opener, id);
+        }
         self.open.insert(id, session);
+    }
+
+    /// The session in the table that was opened under this name. It may be overdue.
+    pub(super) fn opened_by(&self, opener: Opener) -> Option<SessionId> {
+        self.by_opener.get(&opener).copied()
     }
 
     /// Counts a session's lease from `time` on.
@@ -209,15 +224,24 @@ impl Sessions {
 
     /// Takes a session out; whether it was open. The services are the caller's to tell.
     pub(super) fn close(&mut self, id: SessionId) -> bool {
-        let Some(session) = self.open.remove(&id) else { return false };
+        let Some(session) = self.take(id) else { return false };
         self.deadlines.remove(session.deadline, id);
         true
+    }
+
+    /// Takes a session out of the table and out of the index of names.
+    fn take(&mut self, id: SessionId) -> Option<Session> {
+        let session = self.open.remove(&id)?;
+        if let Some(opener) = session.opener {
+            self.by_opener.remove(&opener);
+        }
+        Some(session)
     }
 
     /// Takes out a session whose lease ends at `time` or earlier. The services are the caller's to tell.
     pub(super) fn take_expired(&mut self, time: ClusterTime) -> Option<SessionId> {
         let id = self.deadlines.take_due(time)?;
-        self.open.remove(&id).expect("a deadline names an open session");
+        self.take(id).expect("a deadline names an open session");
         Some(id)
     }
 

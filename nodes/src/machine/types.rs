@@ -10,7 +10,7 @@ use super::{
     CacheAction, CacheError, CacheEvent, CacheQuery, CacheReply, LockAction, LockError, LockEvent, LockQuery,
     LockReply, QueueAction, QueueError, QueueEvent, QueueQuery, QueueReply, SessionLocks, Victim,
 };
-use crate::ids::{LogIndex, Sequence, SessionId};
+use crate::ids::{ClientId, LogIndex, Sequence, SessionId};
 
 /// What a log entry asks of the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +18,8 @@ pub enum Command {
     /// Nothing but its time stamp: lets what is due expire.
     Tick,
     /// Open a session whose lease is renewed by [`Command::KeepAlive`]. Replied to with
-    /// [`Reply::SessionOpened`]. Retrying it may open a second session, which then expires unused.
+    /// [`Reply::SessionOpened`]. Retrying it may open a second session, which then expires unused: clients send
+    /// [`Command::OpenSessionOnce`].
     OpenSession {
         /// How long the session lives without a keep-alive, between [`LEASE_US_MIN`] and [`LEASE_US_MAX`].
         lease_us: u64,
@@ -64,6 +65,24 @@ pub enum Command {
         /// The terms so far: none if nothing was agreed on.
         replaces: Option<NearTerms>,
     },
+    /// As [`Command::OpenSession`], but a retry finds the session that an earlier copy has opened, and renews its
+    /// lease, as long as it is open. After that it opens another, which expires unused.
+    OpenSessionOnce {
+        /// How long the session lives without a keep-alive, between [`LEASE_US_MIN`] and [`LEASE_US_MAX`].
+        lease_us: u64,
+        /// Whose session it is to be.
+        opener: Opener,
+    },
+}
+
+/// The name of one opening of a session: whoever opens by the same name gets the same session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Opener {
+    /// The client, whose id is no other's at the same time.
+    pub client: ClientId,
+    /// Drawn at random for each opening, so that a client process that is started again is not taken for the one
+    /// before it.
+    pub nonce: u64,
 }
 
 /// What all members must have the same, so that no leader takes a line of another to be over while it is read.

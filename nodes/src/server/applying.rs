@@ -6,9 +6,10 @@ use super::NodeError;
 use super::pending::Asker;
 use super::probe::{Observed, Probe};
 use super::replica::Replica;
+use super::under_way::CommandName;
 use crate::api::{ApiError, ResponseBody};
 use crate::env::Env;
-use crate::ids::{ClusterTime, LogIndex, Sequence, SessionId};
+use crate::ids::{ClusterTime, LogIndex};
 use crate::machine::{Action, Command, Machine, MachineError, MachineEvent, Outcome, Reply, RestoreError};
 use crate::marks;
 use crate::plant::{self, Bug};
@@ -85,7 +86,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
         if plant::is(Bug::LockWaiterLostOnFailover) && matches!(entry.payload, Payload::Noop) {
             self.machine.forget_lock_waits();
         }
-        let (asked, outcome, events) = match &entry.payload {
+        let (name, outcome, events) = match &entry.payload {
             Payload::Noop | Payload::Membership(_) | Payload::Version(_) => {
                 self.apply_command(entry, Ok(Command::Tick))
             }
@@ -112,15 +113,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
             self.state_hash = self.hash_after(entry.index, &outcome, &events);
             self.probe.observe(Observed::Applied { entry, state: self.state_hash });
         }
-        if let Some((asker, is_its_entry)) = self.pending.applied(entry.index, entry.term) {
-            match (is_its_entry, outcome, asked) {
-                (false, ..) => self.answer(asker, Err(ApiError::LeadershipLost)),
-                (true, Ok(Reply::Waiting { .. }), Some((session, sequence))) => {
-                    self.pending.queue(session, sequence, asker, true);
-                }
-                (true, outcome, _) => self.answer_outcome(asker, outcome),
-            }
-        }
+        self.answer_askers(entry, name, outcome);
         for event in events {
             if let MachineEvent::Completed { session, sequence, outcome } = event
                 && let Some((asker, renews)) = self.pending.completed(session, sequence)
@@ -129,6 +122,39 @@ impl<E: Env, P: Probe> Replica<E, P> {
                     self.answer_outcome(asker, outcome);
                 } else {
                     self.answer_known(asker, outcome);
+                }
+            }
+        }
+    }
+
+    /// Tells those who wait for this entry, and who has joined them, what came of it.
+    fn answer_askers(&mut self, entry: &Entry, name: Option<CommandName>, outcome: Outcome) {
+        let joined = name.and_then(|name| self.pending.under_way.applied(name));
+        let asker = match self.pending.applied(entry.index, entry.term) {
+            Some((asker, true)) => Some(asker),
+            Some((asker, false)) => {
+                self.answer(asker, Err(ApiError::LeadershipLost));
+                None
+            }
+            None => None,
+        };
+        match (&outcome, name) {
+            (Ok(Reply::Waiting { .. }), Some(CommandName::Once(session, sequence))) => {
+                if let Some(latest) = joined.or(asker) {
+                    self.pending.queue(session, sequence, latest, joined.is_none());
+                }
+            }
+            _ => {
+                let known = joined.map(|joined| (joined, outcome.clone()));
+                match (asker, known) {
+                    (Some(asker), known) => {
+                        self.answer_outcome(asker, outcome);
+                        if let Some((joined, outcome)) = known {
+                            self.answer(joined, Ok(ResponseBody::Known(outcome)));
+                        }
+                    }
+                    (None, Some((joined, outcome))) => self.answer_known(joined, outcome),
+                    (None, None) => {}
                 }
             }
         }
@@ -150,7 +176,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
         &mut self,
         entry: &Entry,
         command: Result<Command, MachineError>,
-    ) -> (Option<(SessionId, Sequence)>, Outcome, Vec<MachineEvent>) {
+    ) -> (Option<CommandName>, Outcome, Vec<MachineEvent>) {
         let (command, refused) = match command {
             Ok(command) => (command, None),
             Err(error) => (Command::Tick, Some(error)),
@@ -158,11 +184,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
         let applied = self.machine.apply(entry.index, self.stamp_of(entry), &command);
         let is_about_locks = matches!(command, Command::Once { action: Action::Lock(_), .. });
         self.watches.is_due |= is_about_locks || !applied.events.is_empty();
-        let asked = match command {
-            Command::Once { session, sequence, .. } => Some((session, sequence)),
-            _ => None,
-        };
-        (asked, refused.map_or(applied.outcome, Err), applied.events)
+        (CommandName::of(&command), refused.map_or(applied.outcome, Err), applied.events)
     }
 
     /// The only time that the machine is ever told.

@@ -39,6 +39,7 @@ mod snapshots;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod under_way;
 mod unordered;
 mod watching;
 

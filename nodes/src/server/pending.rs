@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::under_way::UnderWay;
 use crate::api::RequestId;
 use crate::ids::{ClientId, LocalTime, LogIndex, Sequence, SessionId, Term};
 use crate::machine::Query;
@@ -35,6 +36,8 @@ pub(super) struct Pending {
     read_patience_us: u64,
     /// Handed to the core, which has not yet said whether it takes them.
     proposals: BTreeMap<u64, Asker>,
+    /// Which of the proposals and of those appended are commands that a retry can join.
+    pub(super) under_way: UnderWay,
     /// Appended at this index in this term, to be applied.
     appended: BTreeMap<LogIndex, (Term, Asker)>,
     /// Appended changes of the members, to be applied.
@@ -63,6 +66,7 @@ impl Pending {
             next_id: 0,
             read_patience_us: election_timeout_us_max.saturating_mul(READ_PATIENCE_TIMEOUTS),
             proposals: BTreeMap::new(),
+            under_way: UnderWay::default(),
             appended: BTreeMap::new(),
             changing: BTreeMap::new(),
             transfer: None,
@@ -100,6 +104,7 @@ impl Pending {
 
     /// The core has appended the proposal.
     pub(super) fn appended(&mut self, id: u64, index: LogIndex, term: Term) {
+        self.under_way.taken(id);
         if let Some(asker) = self.proposals.remove(&id) {
             self.appended.insert(index, (term, asker));
         }
@@ -147,9 +152,9 @@ impl Pending {
         self.transfer.take()
     }
 
-    /// The core has refused the proposal.
-    pub(super) fn refused(&mut self, id: u64) -> Option<Asker> {
-        self.proposals.remove(&id)
+    /// The core has refused the proposal: who waits for it.
+    pub(super) fn refused(&mut self, id: u64) -> impl Iterator<Item = Asker> + use<> {
+        self.proposals.remove(&id).into_iter().chain(self.under_way.refused(id))
     }
 
     /// The entry at `index` is applied: who waited for it, and whether it is the entry waited for.
@@ -251,6 +256,6 @@ impl Pending {
         let appended = std::mem::take(&mut self.appended).into_values().map(|(_, asker)| asker);
         let queued = std::mem::take(&mut self.queued).into_values().map(|(asker, _)| asker);
         let changing = std::mem::take(&mut self.changing).into_values().map(|(_, asker)| asker);
-        proposals.chain(appended).chain(changing).chain(queued).collect()
+        proposals.chain(appended).chain(changing).chain(queued).chain(self.under_way.abandon()).collect()
     }
 }

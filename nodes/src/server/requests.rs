@@ -3,6 +3,7 @@
 use super::pending::{Asker, NOBODY};
 use super::probe::Probe;
 use super::replica::Replica;
+use super::under_way::CommandName;
 use crate::api::{ApiError, KeyLines, LineHolder, NodeStatus, Request, RequestBody, ResponseBody};
 use crate::coherence::HolderView;
 use crate::env::Env;
@@ -45,6 +46,11 @@ impl<E: Env, P: Probe> Replica<E, P> {
                     return self.answer(asker, Ok(ResponseBody::Outcome(refused)));
                 }
                 let id = self.pending.propose(asker);
+                if let Some(name) = CommandName::of(&command)
+                    && !plant::is(Bug::RetryAppliedTwice)
+                {
+                    self.pending.under_way.begin(id, name);
+                }
                 self.propose_gated(id, &command, encoded);
             }
             RequestBody::QueryNear(query) => self.query_near(asker, query),
@@ -95,15 +101,19 @@ impl<E: Env, P: Probe> Replica<E, P> {
     }
 
     /// Answers a retry of a command that has been applied here, or lets it wait in the place of the attempt
-    /// before it, without another entry. Returns whether that is what it was.
+    /// before it, or join one that is under way, without another entry. Returns whether that is what it was.
     ///
     /// What the table says of a command that was applied is final unless it waits, so any node might say it. But
     /// an attempt without an entry has renewed no lease, and its answer says so.
     fn is_known(&mut self, asker: Asker, command: &Command) -> bool {
-        let &Command::Once { session, sequence, .. } = command else { return false };
         if !self.leads() || plant::is(Bug::RetryAppliedTwice) {
             return false;
         }
+        if CommandName::of(command).is_some_and(|name| self.pending.under_way.join(name, asker)) {
+            marks::hit("server.retry_joined");
+            return true;
+        }
+        let &Command::Once { session, sequence, .. } = command else { return false };
         match self.machine.outcome_of(session, sequence) {
             None => return false,
             Some(Ok(Reply::Waiting { .. })) => self.pending.queue(session, sequence, asker, false),
@@ -126,7 +136,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
             }
             ProposalOutcome::Refused { id, reason } => {
                 self.near_refused(id);
-                if let Some(asker) = self.pending.refused(id) {
+                for asker in self.pending.refused(id) {
                     self.answer(asker, Err(refusal(reason)));
                 }
             }
@@ -186,12 +196,12 @@ impl<E: Env, P: Probe> Replica<E, P> {
         match outcome {
             ChangeOutcome::Appended { id, index, term } => self.pending.changing(id, index, term),
             ChangeOutcome::Refused { id, reason } => {
-                if let Some(asker) = self.pending.refused(id) {
+                for asker in self.pending.refused(id) {
                     self.answer(asker, Err(refusal(reason)));
                 }
             }
             ChangeOutcome::Impossible { id, reason } => {
-                if let Some(asker) = self.pending.refused(id) {
+                for asker in self.pending.refused(id) {
                     self.answer(asker, Err(ApiError::ImpossibleChange(reason.to_string())));
                 }
             }

@@ -5,9 +5,9 @@ use bytes::Bytes;
 use super::tests::Node;
 use crate::api::{RequestBody, ResponseBody};
 use crate::env::Env;
-use crate::ids::{Sequence, SessionId};
+use crate::ids::{ClientId, Sequence, SessionId};
 use crate::machine::{
-    Action, BATCH_MAX, CacheAction, Command, ENDS_PER_ENTRY_MAX, NewMessage, Outcome, QueueAction,
+    Action, BATCH_MAX, CacheAction, Command, ENDS_PER_ENTRY_MAX, NewMessage, Opener, Outcome, QueueAction,
     QueueReply, Reply,
 };
 use crate::transport::Frame;
@@ -79,6 +79,50 @@ fn a_retry_of_a_command_that_was_applied_is_answered_without_an_entry() {
     node.turn();
     assert_eq!(node.replica.last_index(), last);
     assert_eq!(answers(&node), [(3, false, first[0].2.clone())], "and it says that it renewed nothing");
+}
+
+#[test]
+fn a_retry_of_a_command_that_is_under_way_joins_it() {
+    let mut node = leading();
+    let set = CacheAction::Set { key: "key".to_owned(), value: Bytes::from("one"), ttl_us: None };
+    let opener = Opener { client: ClientId(1), nonce: 7 };
+    let open = RequestBody::Command(Command::OpenSessionOnce { lease_us: 60_000_000, opener });
+    let keep = RequestBody::Command(Command::KeepAlive { session: SESSION });
+    let last = node.replica.last_index();
+    for (first, body) in [(10, once(1, Action::Cache(set))), (20, open), (30, keep)] {
+        for attempt in first..first + 3 {
+            node.ask(attempt, body.clone());
+        }
+    }
+    node.turn();
+    assert_eq!(node.replica.last_index().0, last.0 + 3, "one entry each");
+    let mut told: Vec<(u64, bool)> = answers(&node)
+        .into_iter()
+        .map(|(id, is_entry, outcome)| {
+            assert!(outcome.is_ok(), "{outcome:?}");
+            (id, is_entry)
+        })
+        .collect();
+    // A write goes through the gate of the near-caches first.
+    told.sort_unstable();
+    assert_eq!(told, [(10, true), (12, false), (20, true), (22, false), (30, true), (32, false)]);
+}
+
+#[test]
+fn a_retry_that_has_joined_a_command_which_then_waits_waits_in_its_place() {
+    let mut node = leading();
+    let (topic, visibility_us) = ("jobs".to_owned(), 1_000_000);
+    let wait =
+        QueueAction::Dequeue { topic: topic.clone(), count_max: 1, visibility_us, wait_us: 60_000_000 };
+    node.ask(2, once(1, Action::Queue(wait.clone())));
+    node.ask(3, once(1, Action::Queue(wait)));
+    node.turn();
+    assert_eq!(answers(&node), []);
+    let put = QueueAction::Enqueue { topic, messages: vec![NewMessage::default()], producer: None };
+    node.ask(9, once(2, Action::Queue(put)));
+    node.turn();
+    let told: Vec<(u64, bool)> = answers(&node).into_iter().map(|(id, is_entry, _)| (id, is_entry)).collect();
+    assert_eq!(told, [(9, true), (3, false)]);
 }
 
 #[test]

@@ -13,11 +13,11 @@ use crate::coherence::{
     Withheld,
 };
 use crate::env::FRAME_BYTES_MAX;
-use crate::ids::{ClusterTime, FenceToken, LogIndex, NodeId, Sequence, SessionId, Term};
+use crate::ids::{ClientId, ClusterTime, FenceToken, LogIndex, NodeId, Sequence, SessionId, Term};
 use crate::machine::{
     Action, CacheAction, CacheError, CacheQuery, CacheReply, CacheSettings, Command, EvictionPolicy,
     Expected, LockAction, LockError, LockGrant, LockHolder, LockMode, LockQuery, LockReply, LockRequest,
-    LockState, LockWaiter, MachineError, Outcome, Query, Reply, Versioned, Victim,
+    LockState, LockWaiter, MachineError, Opener, Outcome, Query, Reply, Versioned, Victim,
 };
 use crate::raft::membership::{MemberChange, Membership, MembershipChange, Transition};
 use crate::raft::{
@@ -247,6 +247,10 @@ fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         Just(Command::Tick),
         any::<u64>().prop_map(|lease_us| Command::OpenSession { lease_us }),
+        any::<(u64, u64, u64)>().prop_map(|(lease_us, client, nonce)| Command::OpenSessionOnce {
+            lease_us,
+            opener: Opener { client: ClientId(client), nonce }
+        }),
         session().prop_map(|session| Command::KeepAlive { session }),
         session().prop_map(|session| Command::CloseSession { session }),
         vec((any::<String>(), index()).prop_map(|(key, version)| Victim { key, version }), 0..3)

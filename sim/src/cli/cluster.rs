@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -32,6 +33,9 @@ const NAME_VARIABLE: &str = "STORMGLASS_CLUSTER_NAME";
 
 /// How often the nodes are asked how they are.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a node that was killed stays away: time to see how the others do without it.
+const AWAY: Duration = Duration::from_secs(5);
 
 pub(super) fn cluster(arguments: &args::Cluster) -> Result<ExitCode, UsageError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -158,7 +162,8 @@ fn introduce(cluster: &LocalCluster, folder: &Path, is_ours: bool, redis: Option
         }
     }
     for (node, url) in cluster.nodes().iter().zip(&urls) {
-        say!("  node {}  {url}  (nodes talk at {})", node.id, node.address);
+        let process = node.process().map_or_else(String::new, |id| format!(", process {id}"));
+        say!("  node {}  {url}  (nodes talk at {}{process})", node.id, node.address);
     }
     let (Some(first), Some(last)) = (urls.first(), urls.last()) else { return };
     say!(
@@ -166,23 +171,25 @@ fn introduce(cluster: &LocalCluster, folder: &Path, is_ours: bool, redis: Option
          curl -X POST {first}/lock -d '{{\"resource\":\"file-1\",\"client_id\":\"client-A\"}}'\n  \
          curl -X PUT {first}/v1/cache/greeting --data-binary hello && curl {last}/v1/cache/greeting\n  \
          curl {last}/v1/cluster/nodes\n\n\
-         {first}/ lists all that can be asked. Ctrl-C stops the nodes.\n"
+         {first}/ lists all that can be asked. A node that is killed comes back after {} s. Ctrl-C stops the nodes.\n",
+        AWAY.as_secs()
     );
 }
 
-/// Shows how the nodes are, until one of them fails, or their private Redis.
+/// Shows how the nodes are, until one of them fails, or their private Redis. One that was killed is started again.
 async fn watch(cluster: &mut LocalCluster, mut redis: Option<&mut Redis>) {
     let began = Instant::now();
     let is_terminal = std::io::stdout().is_terminal();
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     let mut shown = String::new();
+    let mut back_at = BTreeMap::new();
+    let ids: Vec<u64> = cluster.nodes().iter().map(|node| node.id).collect();
     loop {
         ticks.tick().await;
-        let ids: Vec<u64> = cluster.nodes().iter().map(|node| node.id).collect();
-        if let Some(failed) = ids.iter().find(|id| cluster.has_failed(**id)) {
-            let log = cluster.folder_of(*failed).with_extension("log");
-            say!("\nnode {failed} has ended; {} says why", log.display());
-            return;
+        for &id in &ids {
+            if !is_fine(cluster, id, &mut back_at).await {
+                return;
+            }
         }
         if let Some(process) = redis.as_mut().and_then(|redis| redis.private.as_mut())
             && !matches!(process.ended(), Ok(None))
@@ -205,6 +212,37 @@ async fn watch(cluster: &mut LocalCluster, mut redis: Option<&mut Redis>) {
         }
         shown = roles;
     }
+}
+
+/// Whether a node runs, or is away for a while: one that was killed is started again when its time has come. One that
+/// has ended by itself has a reason.
+async fn is_fine(cluster: &mut LocalCluster, id: u64, back_at: &mut BTreeMap<u64, Instant>) -> bool {
+    let log = cluster.folder_of(id).with_extension("log");
+    match cluster.take_ended(id) {
+        Some(status) if status.signal().is_some() => {
+            say!("\nnode {id} was killed; it comes back in {} s", AWAY.as_secs());
+            back_at.insert(id, Instant::now() + AWAY);
+        }
+        Some(_) => {
+            say!("\nnode {id} has ended; {} says why", log.display());
+            return false;
+        }
+        None => {}
+    }
+    if back_at.get(&id).is_none_or(|at| Instant::now() < *at) {
+        return true;
+    }
+    back_at.remove(&id);
+    if let Err(error) = cluster.restart_in_place(id).await {
+        say!("\nnode {id} does not come back: {error}");
+        return false;
+    }
+    let node = cluster.nodes().iter().find(|node| node.id == id);
+    let http = node.and_then(|node| node.http).map_or_else(String::new, |http| format!(": http://{http}"));
+    let process =
+        node.and_then(|node| node.process()).map_or_else(String::new, |id| format!(", process {id}"));
+    say!("\nnode {id} is back{http}{process}");
+    true
 }
 
 /// What the nodes say, in two parts: that which is news when it changes, and that which always changes.

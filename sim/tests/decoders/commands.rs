@@ -1,10 +1,10 @@
 //! Commands, as they stand in the log, in both versions.
 
 use bytes::Bytes;
-use stormglass_nodes::ids::{FenceToken, Sequence, SessionId};
+use stormglass_nodes::ids::{ClientId, FenceToken, Sequence, SessionId};
 use stormglass_nodes::machine::{
     Action, CacheAction, Command, LockAction, LockGrant, LockMode, LockRequest, NearTerms, NewMessage,
-    QueueAction, TopicSettings,
+    Opener, QueueAction, TopicSettings,
 };
 
 use crate::harness::Target;
@@ -69,6 +69,10 @@ pub(crate) fn commands() -> Vec<Command> {
     let terms = NearTerms { lease_us: 500_000, drift_ppm_max: 1_000 };
     let mut all = vec![
         Command::OpenSession { lease_us: 10_000_000 },
+        Command::OpenSessionOnce {
+            lease_us: 10_000_000,
+            opener: Opener { client: ClientId(7), nonce: 9_000_000_000 },
+        },
         Command::KeepAlive { session: SessionId(1) },
         Command::AgreeOnNear { terms, replaces: None },
     ];

@@ -138,6 +138,7 @@ impl Snapshotter {
                 id,
                 lease_us: session.lease_us,
                 deadline: session.deadline,
+                opener: session.opener,
                 lowest_open: session.lowest_open,
                 open_below: session.open_below.iter().copied().collect(),
             },

@@ -5,14 +5,14 @@
 //! original goes on. [`Machine::restore`](super::Machine::restore) makes a machine of the bytes again. What
 //! a node keeps on its disk and what a leader ships to a follower is the same stream.
 //!
-//! # Format, version 3
+//! # Format, version 4
 //!
 //! | part | bytes |
 //! |---|---|
 //! | header | magic `STORMGLS`, the version as 4 bytes little-endian, the CRC32C of those 12 bytes likewise |
 //! | applied | the index and the stamp of the last entry applied |
 //! | near | the terms that the near-caches agreed on, if any, and the longest lease so far |
-//! | sessions | how many, then each: id, lease, deadline, lowest open number, the open ones below it, how many outcomes, then each: number, what is kept of the outcome |
+//! | sessions | how many, then each: id, lease, deadline, the name under which it was opened, if any, lowest open number, the open ones below it, how many outcomes, then each: number, what is kept of the outcome |
 //! | locks | how many, then each: name, latest token, how many holders, then each, how many waiters, then each: ticket, waiter |
 //! | queue | how many topics, then each: name, settings, totals, how many messages, then each, how many waiting commands, then each: ticket, command, how many producers, then each, how many consumers, then each session |
 //! | cache | settings, totals, how many, then each: key, value, version, end |
@@ -50,12 +50,13 @@ pub(super) use parts::{Reader, Restoring, beyond, ensure, put, rises};
 
 use serde::{Deserialize, Serialize};
 
+use super::types::Opener;
 use crate::ids::{ClusterTime, LogIndex, Sequence, SessionId};
 
 /// What every snapshot of every version begins with.
 const MAGIC: [u8; 8] = *b"STORMGLS";
 /// The version that is written, and the newest that is read.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Magic, version and their checksum.
 const HEADER_BYTES: usize = 16;
 /// The hash at the end.
@@ -67,6 +68,7 @@ struct SessionHead {
     id: SessionId,
     lease_us: u64,
     deadline: ClusterTime,
+    opener: Option<Opener>,
     lowest_open: Sequence,
     open_below: Vec<Sequence>,
 }

@@ -59,11 +59,11 @@ fn read_sessions(reader: &mut Reader<'_>, restoring: &mut Restoring<'_>) -> Resu
     for _ in 0..reader.count("sessions", restoring.sessions.max())? {
         let head: SessionHead = reader.item()?;
         check_session(restoring, &head)?;
-        let SessionHead { id, lease_us, deadline, lowest_open, open_below } = head;
+        let SessionHead { id, lease_us, deadline, opener, lowest_open, open_below } = head;
         let (mut outcomes, waits) = (Table::new(), Table::new());
         let open_below = open_below.into_iter().collect();
         let mut session =
-            Session { lease_us, deadline, lowest_open, open_below, outcomes: Table::new(), waits };
+            Session { lease_us, deadline, opener, lowest_open, open_below, outcomes: Table::new(), waits };
         for _ in 0..reader.count("outcomes of one session", OPEN_COMMANDS_MAX + OPEN_BELOW_MAX)? {
             let (sequence, outcome): (Sequence, Remembered) = reader.item()?;
             check_remembered(&session, outcomes.get_max(), sequence)?;
@@ -86,12 +86,14 @@ fn check_last_applied(index: LogIndex, time: ClusterTime) -> Result<(), RestoreE
 }
 
 fn check_session(restoring: &Restoring<'_>, head: &SessionHead) -> Result<(), RestoreError> {
-    let &SessionHead { id, lease_us, deadline, lowest_open, ref open_below } = head;
+    let &SessionHead { id, lease_us, deadline, opener, lowest_open, ref open_below } = head;
     rises("sessions", restoring.sessions.open.get_max(), &id)?;
     restoring.applied("a session", LogIndex(id.0))?;
     ensure((LEASE_US_MIN..=LEASE_US_MAX).contains(&lease_us), || {
         format!("the lease of {id} is {lease_us} us")
     })?;
+    let before = opener.and_then(|opener| restoring.sessions.opened_by(opener));
+    ensure(before.is_none(), || format!("{id} was opened under the name of an earlier session"))?;
     ensure(lowest_open.0 > 0, || format!("{id} has no lowest open number"))?;
     let is_list = open_below.len() <= OPEN_BELOW_MAX && check_open_below(lowest_open, open_below).is_ok();
     ensure(is_list, || format!("{id} has no sound list of open numbers below {lowest_open}"))?;

@@ -9,14 +9,14 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::ids::{ClusterTime, FenceToken, LogIndex, Sequence, SessionId};
+use crate::ids::{ClientId, ClusterTime, FenceToken, LogIndex, Sequence, SessionId};
 use crate::machine::cache::CacheLimits;
 use crate::machine::limits::Limits;
 use crate::machine::lock::LockLimits;
 use crate::machine::queue::QueueLimits;
 use crate::machine::{
     Action, Applied, CacheAction, Command, Expected, LockAction, LockEvent, LockGrant, LockMode, LockRequest,
-    Machine, MachineEvent, Reply,
+    Machine, MachineEvent, Opener, Reply,
 };
 
 /// One grid step of time.
@@ -49,27 +49,89 @@ pub(super) struct Entry {
 #[derive(Clone, Debug)]
 enum Intent {
     Tick,
-    Open { lease_grid: u64 },
+    /// Under a name, or under none.
+    Open {
+        lease_grid: u64,
+        opener: Option<u64>,
+    },
     Keep(Index),
     Close(Index),
-    Acquire { who: Index, names: Vec<usize>, modes: u8, wait_grid: u64 },
-    Release { who: Index, which: Index },
-    ReleaseTwo { which: Index, other: Index },
-    ReleaseAsOther { who: Index, which: Index },
-    Upgrade { which: Index, wait_grid: u64 },
-    Downgrade { which: Index },
-    Cancel { who: Index, back: u64 },
-    Declare { who: Index, semaphore: usize, permits: u32 },
-    RemoveSemaphore { who: Index, semaphore: usize },
-    Force { who: Index, which: Index },
-    Set { who: Index, key: usize, value: u8 },
-    CompareAndSet { who: Index, key: usize, expected: Option<u8>, value: u8 },
-    Delete { who: Index, key: usize },
-    LetGo { who: Index },
-    LetGoBut { who: Index, kept: u8 },
-    Late { who: Index, key: usize, value: u8 },
-    Malformed { who: Index, behind: bool },
-    Again { which: Index },
+    Acquire {
+        who: Index,
+        names: Vec<usize>,
+        modes: u8,
+        wait_grid: u64,
+    },
+    Release {
+        who: Index,
+        which: Index,
+    },
+    ReleaseTwo {
+        which: Index,
+        other: Index,
+    },
+    ReleaseAsOther {
+        who: Index,
+        which: Index,
+    },
+    Upgrade {
+        which: Index,
+        wait_grid: u64,
+    },
+    Downgrade {
+        which: Index,
+    },
+    Cancel {
+        who: Index,
+        back: u64,
+    },
+    Declare {
+        who: Index,
+        semaphore: usize,
+        permits: u32,
+    },
+    RemoveSemaphore {
+        who: Index,
+        semaphore: usize,
+    },
+    Force {
+        who: Index,
+        which: Index,
+    },
+    Set {
+        who: Index,
+        key: usize,
+        value: u8,
+    },
+    CompareAndSet {
+        who: Index,
+        key: usize,
+        expected: Option<u8>,
+        value: u8,
+    },
+    Delete {
+        who: Index,
+        key: usize,
+    },
+    LetGo {
+        who: Index,
+    },
+    LetGoBut {
+        who: Index,
+        kept: u8,
+    },
+    Late {
+        who: Index,
+        key: usize,
+        value: u8,
+    },
+    Malformed {
+        who: Index,
+        behind: bool,
+    },
+    Again {
+        which: Index,
+    },
 }
 
 fn intent() -> impl Strategy<Value = Intent> {
@@ -84,7 +146,8 @@ fn intent() -> impl Strategy<Value = Intent> {
     };
     prop_oneof![
         2 => Just(Intent::Tick),
-        10 => (0_u64..60).prop_map(|lease_grid| Intent::Open { lease_grid }),
+        10 => (0_u64..60, proptest::option::of(0_u64..6))
+            .prop_map(|(lease_grid, opener)| Intent::Open { lease_grid, opener }),
         8 => who().prop_map(Intent::Keep),
         1 => who().prop_map(Intent::Close),
         24 => (who(), names(), any::<u8>(), 0_u64..20)
@@ -167,7 +230,13 @@ impl Clients {
         let value = |value: u8| Bytes::copy_from_slice(&[value]);
         let action = match intent {
             Intent::Tick => return Command::Tick,
-            Intent::Open { lease_grid } => return Command::OpenSession { lease_us: lease_grid * GRID_US },
+            Intent::Open { lease_grid, opener: None } => {
+                return Command::OpenSession { lease_us: lease_grid * GRID_US };
+            }
+            Intent::Open { lease_grid, opener: Some(nonce) } => {
+                let opener = Opener { client: ClientId(nonce / 2), nonce: nonce % 2 };
+                return Command::OpenSessionOnce { lease_us: lease_grid * GRID_US, opener };
+            }
             Intent::Keep(who) => return Command::KeepAlive { session: self.pick(who).0 },
             Intent::Close(who) => return Command::CloseSession { session: self.pick(who).0 },
             Intent::LetGo { who } => {

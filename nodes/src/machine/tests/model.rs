@@ -6,13 +6,14 @@ use crate::ids::{ClusterTime, LogIndex, Sequence, SessionId};
 use crate::machine::limits::Limits;
 use crate::machine::{
     Action, CacheAction, CacheError, CacheEvent, CacheReply, Command, Expected, MachineError, MachineEvent,
-    Outcome, Reply, SessionState, Versioned,
+    Opener, Outcome, Reply, SessionState, Versioned,
 };
 
 #[derive(Clone)]
 struct Session {
     id: SessionId,
     lease_us: u64,
+    opener: Option<Opener>,
     ends: u64,
     /// What its commands have said was open: from this number on, and these below.
     said: Vec<(Sequence, Vec<Sequence>)>,
@@ -116,9 +117,19 @@ impl Model {
             Command::Tick => Ok(Reply::Done),
             Command::Evict { .. } => unreachable!("the cache's own tests evict"),
             Command::AgreeOnNear { .. } => unreachable!("a test of its own"),
-            Command::OpenSession { lease_us } => {
+            Command::OpenSession { .. } | Command::OpenSessionOnce { .. } => {
+                let (lease_us, opener) = match command {
+                    Command::OpenSessionOnce { lease_us, opener } => (lease_us, Some(*opener)),
+                    Command::OpenSession { lease_us } => (lease_us, None),
+                    _ => unreachable!("it opens a session"),
+                };
                 if *lease_us < 100_000 || *lease_us > 3_600_000_000 {
                     return Err(MachineError::InvalidArgument(String::new()));
+                }
+                let before = self.sessions.iter().find(|open| opener.is_some() && open.opener == opener);
+                if let Some(Session { id, .. }) = before {
+                    let session = *id;
+                    return self.keep(session).map(|_| Reply::SessionOpened { session });
                 }
                 if self.sessions.len() == self.limits.sessions {
                     return Err(MachineError::TooManySessions);
@@ -126,6 +137,7 @@ impl Model {
                 let session = Session {
                     id: SessionId(self.index.0),
                     lease_us: *lease_us,
+                    opener,
                     ends: self.time.0 + lease_us,
                     said: Vec::new(),
                 };

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! 0ms open 2s                      an entry stamped 0 ms; the session's name is the entry's index
+//! 0ms open 2s as c1 7              under a name: the client's and a nonce
 //! 10ms keep s1 | close s1 | tick
 //! 20ms s1 #1 acquire door x 5s     exclusive (x), shared (s) or so many permits, waiting up to 5 s
 //! 20ms s1 #1 acquire a x b s 5s    both at once
@@ -15,11 +16,11 @@
 
 use std::fmt::Write;
 
-use crate::ids::{ClusterTime, FenceToken, LogIndex, Sequence, SessionId};
+use crate::ids::{ClientId, ClusterTime, FenceToken, LogIndex, Sequence, SessionId};
 use crate::machine::cache::tests::script as cache;
 use crate::machine::{
     Action, Applied, Command, ForcedRelease, LockAction, LockEvent, LockGrant, LockHolder, LockMode,
-    LockQuery, LockReply, LockRequest, Machine, MachineEvent, Outcome, Query, Reply, SessionLocks,
+    LockQuery, LockReply, LockRequest, Machine, MachineEvent, Opener, Outcome, Query, Reply, SessionLocks,
     SessionState, TokenStatus,
 };
 
@@ -78,6 +79,10 @@ fn command(words: &[&str]) -> Command {
     match *words {
         ["tick"] => Command::Tick,
         ["open", lease] => Command::OpenSession { lease_us: duration_us(lease) },
+        ["open", lease, "as", client, nonce] => Command::OpenSessionOnce {
+            lease_us: duration_us(lease),
+            opener: Opener { client: ClientId(number(client)), nonce: number(nonce) },
+        },
         ["keep", session] => Command::KeepAlive { session: SessionId(number(session)) },
         ["evict", ref victims @ ..] => Command::Evict { victims: cache::named(victims) },
         ["close", session] => Command::CloseSession { session: SessionId(number(session)) },

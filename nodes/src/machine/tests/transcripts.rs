@@ -138,6 +138,20 @@ transcript! {
         1002ms close s2
         session s2
     "
+    whoever_opens_by_the_same_name_gets_the_same_session: "
+        0ms open 1s as c1 7
+        500ms open 1s as c1 7
+        500ms open 1s as c1 8
+        500ms open 1s as c2 7
+        # Its lease was renewed.
+        1400ms keep s1
+        # Once it has ended, the name is free.
+        1500ms close s1
+        1500ms open 2s as c1 7
+        session s1
+        session s7
+        3500ms open 2s as c1 7
+    "
     a_retry_is_answered_from_memory: "
         0ms open 10s
         0ms open 10s

@@ -32,6 +32,7 @@ fn keys_of(command: &Command) -> BTreeSet<Key> {
         Command::Once { .. }
         | Command::Tick
         | Command::OpenSession { .. }
+        | Command::OpenSessionOnce { .. }
         | Command::KeepAlive { .. }
         | Command::CloseSession { .. }
         | Command::AgreeOnNear { .. } => BTreeSet::new(),
@@ -74,8 +75,8 @@ impl<E: Env, P: Probe> Replica<E, P> {
                     NotTaken::Full => ApiError::Overloaded,
                     NotTaken::NotLeading => ApiError::NotLeader { leader: None },
                 };
-                if let Some(asker) = self.pending.refused(id) {
-                    self.answer(asker, Err(error));
+                for asker in self.pending.refused(id) {
+                    self.answer(asker, Err(error.clone()));
                 }
             }
         }

@@ -55,7 +55,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
         (self.near.agreeing, self.near.is_agreement_refused) = (None, false);
         for gated in std::mem::take(&mut self.near.gated).into_values() {
             marks::hit("server.gated_command_refused");
-            if let Some(asker) = self.pending.refused(gated.id) {
+            for asker in self.pending.refused(gated.id) {
                 self.answer(asker, Err(ApiError::NotLeader { leader }));
             }
         }

@@ -14,7 +14,7 @@ use stormglass_nodes::env::Env;
 use stormglass_nodes::ids::{ClientId, MessageId, NodeId, Receipt, SessionId};
 
 use crate::history::{Answer, Call, Delivery, Outcome, VirtualTime};
-use crate::plan::{Appendfsync, ReadsAt, Schedule};
+use crate::plan::{ReadsAt, Schedule};
 use crate::workload::{LoopCounts, LoopRecord, Service, Work};
 
 pub(super) use true_time::{ProcessTime, TrueTime};
@@ -41,10 +41,6 @@ struct Memory {
     receipts: BTreeMap<(String, u64, u64), (MessageId, Receipt)>,
 }
 
-/// How long one attempt waits for its answer where nodes wait up to a second for a sync: for the leader's, and one of a
-/// follower. The answer to the opening of a session that comes later is lost, and the session with it.
-const ATTEMPT_TIMEOUT_US_EVERYSEC: u64 = 2_500_000;
-
 impl<E: Env, T: TrueTime> NodesService<E, T> {
     pub(super) fn start(time: T, number: u64, env: E, schedule: &Schedule) -> Self {
         let nodes = (1..=schedule.cluster.nodes_in_all()).map(NodeId).collect();
@@ -52,9 +48,6 @@ impl<E: Env, T: TrueTime> NodesService<E, T> {
         config.operation_timeout_us = schedule.workload.timeout_ms * 1_000;
         config.lease_us = schedule.workload.lease_ms * 1_000;
         config.drift_ppm_max = schedule.clocks.drift_ppm_max;
-        if schedule.storage.appendfsync == Appendfsync::Everysec {
-            config.attempt_timeout_us = ATTEMPT_TIMEOUT_US_EVERYSEC;
-        }
         let own = ((number - 1) % schedule.cluster.nodes) as usize;
         config.read_from = match schedule.reads.at {
             ReadsAt::Leader => ReadFrom::Leader,

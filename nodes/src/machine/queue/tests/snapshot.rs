@@ -32,6 +32,7 @@ struct Session {
     id: u64,
     lease_us: u64,
     deadline: u64,
+    opener: Option<(u64, u64)>,
     lowest_open: u64,
     open_below: Vec<u64>,
     outcomes: Vec<(u64, Kept)>,
@@ -104,7 +105,7 @@ struct Producer {
 
 fn seal(body: &[u8]) -> Vec<u8> {
     let mut bytes = b"STORMGLS".to_vec();
-    bytes.extend(3_u32.to_le_bytes());
+    bytes.extend(4_u32.to_le_bytes());
     bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
     bytes.extend(body);
     bytes.extend(xxh3_64(&bytes).to_le_bytes());

@@ -161,7 +161,7 @@ proptest! {
             let at = at.index(body.len());
             body[at] = to;
         }
-        if let Ok(machine) = Machine::restore_within(&seal(3, &body), limits()) {
+        if let Ok(machine) = Machine::restore_within(&seal(4, &body), limits()) {
             let mut watch = Watch::from_now(&machine);
             let mut machine = machine;
             let (index, end) = (machine.index().next(), machine.time().plus_us(u64::MAX));
@@ -217,7 +217,7 @@ fn every_cut_is_refused() {
 #[test]
 fn newer_versions_are_refused_by_name_and_strangers_by_their_magic() {
     let restore = |bytes: &[u8]| Machine::restore(bytes).map(|_| ()).unwrap_err();
-    assert_eq!(restore(&seal(4, b"whatever comes")), RestoreError::NewerVersion { found: 4 });
+    assert_eq!(restore(&seal(5, b"whatever comes")), RestoreError::NewerVersion { found: 5 });
     assert_eq!(restore(&seal(u32::MAX, b"")), RestoreError::NewerVersion { found: u32::MAX });
     for version in 0..3 {
         let unknown = format!("there is no version {version}");
@@ -232,10 +232,10 @@ fn a_body_is_neither_short_nor_followed_by_anything() {
     let bytes = bytes_of(furnished().snapshot(), 64);
     let body = &bytes[16..bytes.len() - 8];
     for len in 0..body.len() {
-        let refused = Machine::restore(&seal(3, &body[..len])).map(|_| ()).unwrap_err();
+        let refused = Machine::restore(&seal(4, &body[..len])).map(|_| ()).unwrap_err();
         assert!(matches!(refused, RestoreError::Undecodable(_)), "cut to {len}: {refused:?}");
     }
-    let refused = Machine::restore(&seal(3, &[body, b"!"].concat())).map(|_| ()).unwrap_err();
+    let refused = Machine::restore(&seal(4, &[body, b"!"].concat())).map(|_| ()).unwrap_err();
     assert_eq!(refused, RestoreError::Undecodable("1 bytes are left over".to_owned()));
 }
 
@@ -247,7 +247,7 @@ fn lengths_that_nothing_backs_make_no_room() {
     let cache_head = [1, 1, 0, 0, 0, 0, 0, 0, 0];
     for start in [&[1][..], &[1, 1, b'k']] {
         let body = [&before_cache[..], &cache_head, start, &huge].concat();
-        let refused = Machine::restore(&seal(3, &body)).map(|_| ()).unwrap_err();
+        let refused = Machine::restore(&seal(4, &body)).map(|_| ()).unwrap_err();
         assert!(matches!(refused, RestoreError::Undecodable(_)), "{refused:?}");
     }
     // As many sessions, locks, waits, forced releases, topics and keys.
@@ -260,7 +260,7 @@ fn lengths_that_nothing_backs_make_no_room() {
         &[&before_cache[..], &cache_head].concat(),
     ];
     for start in counts {
-        let refused = Machine::restore(&seal(3, &[start, &huge].concat())).map(|_| ()).unwrap_err();
+        let refused = Machine::restore(&seal(4, &[start, &huge].concat())).map(|_| ()).unwrap_err();
         assert!(matches!(refused, RestoreError::Inconsistent(_)), "{refused:?}");
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Session {
     pub(super) id: u64,
     pub(super) lease_us: u64,
     pub(super) deadline: u64,
+    /// A client and a nonce.
+    pub(super) opener: Option<(u64, u64)>,
     pub(super) lowest_open: u64,
     pub(super) open_below: Vec<u64>,
     pub(super) outcomes: Vec<(u64, Kept)>,
@@ -102,14 +104,17 @@ impl Image {
 
     /// A whole snapshot that says this.
     pub(super) fn sealed(&self) -> Vec<u8> {
-        seal(3, &postcard::to_allocvec(self).expect("it is plain data"))
+        seal(4, &postcard::to_allocvec(self).expect("it is plain data"))
     }
 
     /// Every number in it but those in outcomes.
     pub(super) fn numbers(&mut self) -> Vec<&mut u64> {
         let mut numbers = vec![&mut self.index, &mut self.time, &mut self.longest_lease_us];
         numbers.extend(self.near.as_mut().map(|(lease_us, _)| lease_us));
-        for Session { id, lease_us, deadline, lowest_open, open_below, outcomes } in &mut self.sessions {
+        for Session { id, lease_us, deadline, opener, lowest_open, open_below, outcomes } in
+            &mut self.sessions
+        {
+            numbers.extend(opener.iter_mut().flat_map(|(client, nonce)| [client, nonce]));
             numbers.extend([id, lease_us, deadline, lowest_open]);
             numbers.extend(open_below);
             numbers.extend(outcomes.iter_mut().map(|(sequence, _)| sequence));

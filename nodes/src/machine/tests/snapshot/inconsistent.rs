@@ -49,6 +49,15 @@ fn sessions_are_in_order_and_opened_by_entries_that_were_applied() {
 }
 
 #[test]
+fn no_two_sessions_are_opened_under_one_name() {
+    let both = |image: &mut Image| {
+        image.sessions[0].opener = Some((7, 9));
+        image.sessions[2].opener = Some((7, 9));
+    };
+    refuses(both, "s3 was opened under the name of an earlier session");
+}
+
+#[test]
 fn leases_are_within_bounds_and_end_within_their_span() {
     refuses(|image| image.sessions[0].lease_us = LEASE_US_MIN - 1, "the lease of s1");
     refuses(|image| image.sessions[0].lease_us = LEASE_US_MAX + 1, "the lease of s1");

@@ -36,7 +36,7 @@ fn furnished() -> Machine {
         &mut machine,
         "
         0ms open 10s
-        0ms open 10s
+        0ms open 10s as c7 1
         0ms open 20s
         1ms s1 #1 acquire attic x 0s
         1ms s2 #1 acquire attic s 5s

@@ -102,26 +102,26 @@ fn a_value_far_larger_than_a_piece_is_handed_out_in_pieces() {
 
 /// The format as it is on disks: bytes that change here are a new version of the format.
 #[test]
-fn version_3_of_the_format_has_not_changed() {
+fn version_4_of_the_format_has_not_changed() {
     let mut machine = Machine::new();
     run_on(
         &mut machine,
         "
         0ms open 1s
-        0ms open 1s
+        0ms open 1s as c1 7
         0ms s1 #1 acquire door x 0s
         0ms s2 #1 acquire door s 1s
         0ms s2 #2 set key one",
     );
     #[rustfmt::skip]
     let expected = [
-        b"STORMGLS\x03\0\0\0".as_slice(), b"\xdc\x1dv-",
+        b"STORMGLS\x04\0\0\0".as_slice(), b"\x16\xa5v4",
         b"\x05\0",                                      // index 5, stamp 0
         b"\0\0",                                        // the near-caches have agreed on nothing
         b"\x02",                                        // two sessions
-        b"\x01\xc0\x84\x3d\xc0\x84\x3d\x01\0",          // s1: lease, deadline, lowest open number, none below
+        b"\x01\xc0\x84\x3d\xc0\x84\x3d\0\x01\0",        // s1: lease, deadline, no name, lowest open number, none below
         b"\x01\x01\0\0\x03\0\x01\x04door\x80\xc0\x01",     // one outcome: #1, kept whole, granted door f24576
-        b"\x02\xc0\x84\x3d\xc0\x84\x3d\x01\0",          // s2
+        b"\x02\xc0\x84\x3d\xc0\x84\x3d\x01\x01\x07\x01\0", // s2, opened by c1 as 7
         b"\x02\x01\0\0\x02\0\x02\0\0\x04\0\x05",        // #1 waits behind 0, #2 written as 5
         b"\x01\0\x01",                                  // latest id 1, nothing forgotten yet, one lock
         b"\x01\x04door\0\x80\xc0\x01\x04",                // 1: door, a mutex, its latest token, version 4
