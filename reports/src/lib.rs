@@ -22,8 +22,8 @@ mod snapshot_tests;
 pub use history::{HISTORY_REPORT_FORMAT, HistoryReport};
 pub use json::{JsonError, from_json, to_json};
 pub use report::{
-    CheckReport, ClusterReport, Counter, FaultReport, LatencyReport, OperationReport, REPORT_FORMAT, Report,
-    Statistics,
+    CheckReport, ClusterReport, Counter, FaultReport, LatencyReport, NearStatistics, OperationReport,
+    REPORT_FORMAT, Report, Statistics,
 };
 pub use sweep::{FaultTotals, SweepFailure, SweepReport};
 pub use verdict::Verdict;

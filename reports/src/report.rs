@@ -189,4 +189,42 @@ pub struct Statistics {
     pub campaigns: u64,
     /// Leaders elected.
     pub leaders_elected: u64,
+    /// What near-caches counted; left out if nobody read from one, and of live runs.
+    #[serde(default, skip_serializing_if = "NearStatistics::is_nothing")]
+    pub near: NearStatistics,
+}
+
+/// What the near-caches of all nodes counted, over all their lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NearStatistics {
+    /// Reads answered from a line at once: no message, no log entry.
+    pub hits: u64,
+    /// Reads that found no line.
+    pub misses: u64,
+    /// Of these, reads that joined a question which was open already.
+    pub joined: u64,
+    /// Questions sent to a leader, renewals included.
+    pub asks: u64,
+    /// Of these, questions for a line whose lease was about to end.
+    pub renewals: u64,
+    /// Lines taken.
+    pub grants: u64,
+    /// Rounds by which leaders made sure of their leadership before they granted.
+    pub rounds: u64,
+    /// Invalidations received.
+    pub invalidations: u64,
+    /// Recalls received.
+    pub recalls: u64,
+    /// Lines dropped for want of room.
+    pub evictions: u64,
+    /// Writes that had to wait for a line or a recall.
+    pub writes_held_back: u64,
+}
+
+impl NearStatistics {
+    /// Whether nobody read from a near-cache.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.hits + self.misses == 0
+    }
 }

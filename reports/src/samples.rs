@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    CheckReport, ClusterReport, Counter, FaultReport, LatencyReport, OperationReport, REPORT_FORMAT, Report,
-    Statistics, Verdict,
+    CheckReport, ClusterReport, Counter, FaultReport, LatencyReport, NearStatistics, OperationReport,
+    REPORT_FORMAT, Report, Statistics, Verdict,
 };
 
 fn fault(
@@ -119,6 +119,7 @@ pub(crate) fn valid() -> Report {
             syncs: 20_112,
             campaigns: 4,
             leaders_elected: 3,
+            near: NearStatistics::default(),
         },
         trace_hash: "0123456789abcdef0123456789abcdef".to_owned(),
         replay: "stormglass run leader-crash --seed 7".to_owned(),

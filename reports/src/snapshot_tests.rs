@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::samples::{invalid, valid};
 use crate::terminal::{Options, WIDTH, render_run, render_sweep};
-use crate::{Report, SweepReport, Verdict, from_json, to_json};
+use crate::{NearStatistics, Report, SweepReport, Verdict, from_json, to_json};
 
 fn plain() -> Options {
     Options { color: false, wall: None, marks: false }
@@ -52,6 +52,20 @@ fn a_run_that_shows_what_it_is_there_to_show_says_so_plainly() {
     assert!(render_sweep(&sweep, plain()).contains("1 valid run showed a violation"));
     let read = from_json::<Report>(&to_json(&as_expected())).unwrap();
     assert_eq!(read, as_expected());
+}
+
+#[test]
+fn what_near_caches_counted_is_shown_where_somebody_read_from_one() {
+    let mut report = valid();
+    assert!(!render_run(&report, plain()).contains("near-caches"));
+    assert!(!to_json(&report).contains("\"near\""));
+    report.statistics.near =
+        NearStatistics { hits: 1_200, misses: 3, asks: 41, renewals: 40, ..NearStatistics::default() };
+    let text = render_run(&report, plain());
+    let line = "near-caches: 1,200 hits and 3 misses; 41 questions asked, 40 of them for renewal";
+    assert!(text.contains(line), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+    assert_eq!(from_json::<Report>(&to_json(&report)).unwrap(), report);
 }
 
 #[test]

@@ -27,7 +27,7 @@ use stormglass_nodes::coherence::{
 };
 use stormglass_nodes::ids::{ClusterTime, LocalTime, LogIndex, NodeId, Sequence, SessionId, Term};
 use stormglass_nodes::machine::{
-    Action, CacheAction, CacheQuery, CacheSettings, Command, Expected, Machine, Query, Reply, Room,
+    Action, CacheAction, CacheQuery, CacheSettings, Command, Expected, Machine, Query, Reply, Room, Victim,
 };
 
 use measure::{BYTES_MAX, HOUR_US, RUN, RUNS, each_ns, median, peak_bytes};
@@ -37,6 +37,8 @@ const COUNTED: u64 = 1_000_000;
 const VALUE_BYTES: usize = 16;
 const SESSION: SessionId = SessionId(1);
 
+/// The life of keys that end while time is taken, in microseconds.
+const BRIEF_US: u64 = 20_000;
 /// Keys that are neither neighbours nor far apart in time.
 const STRIDE: u64 = 7_919;
 
@@ -44,6 +46,7 @@ struct Bench {
     machine: Machine,
     sequence: u64,
     keys: u64,
+    time_us: u64,
 }
 
 impl Bench {
@@ -51,7 +54,7 @@ impl Bench {
     fn of(keys: u64, stride: u64, ttl_us: Option<u64>) -> Self {
         let mut machine = Machine::new();
         machine.apply(LogIndex(1), ClusterTime(0), &Command::OpenSession { lease_us: HOUR_US });
-        let mut bench = Self { machine, sequence: 0, keys };
+        let mut bench = Self { machine, sequence: 0, keys, time_us: 0 };
         for number in (0..keys).map(|number| number * stride % keys) {
             let ttl_us = ttl_us.map(|ttl_us| ttl_us + number % 1_000 * 10_000);
             bench.act(CacheAction::Set { key: key(number), value: value(number), ttl_us });
@@ -72,7 +75,7 @@ impl Bench {
     }
 
     fn apply(&mut self, command: &Command) {
-        let applied = self.machine.apply(self.machine.index().next(), ClusterTime(0), command);
+        let applied = self.machine.apply(self.machine.index().next(), ClusterTime(self.time_us), command);
         assert!(applied.outcome.is_ok(), "the bench asks for what can be done: {:?}", applied.outcome);
     }
 
@@ -159,6 +162,8 @@ fn times(size: u64) -> Vec<(&'static str, f64)> {
         value: value(n),
         ttl_us: None,
     };
+    let compare_and_delete =
+        |n| CacheAction::CompareAndDelete { key: key(n), expected: Expected::Value(value(n)) };
     let add = |n| CacheAction::Add { key: key(n), delta: 1, initial: 0, ttl_us: None };
     let [tree, hash, persistent] = bare_maps(size);
     vec![
@@ -171,6 +176,13 @@ fn times(size: u64) -> Vec<(&'static str, f64)> {
         ("compare and set", bench.timed(compare)),
         ("add", counters.timed(add)),
         ("delete and set", bench.timed(|n| CacheAction::Delete { key: key(n) }) + bench.timed(set)),
+        ("touch", bench.timed(|n| CacheAction::Touch { key: key(n), ttl_us: None })),
+        ("compare and delete, and set", bench.timed(compare_and_delete) + bench.timed(set)),
+        ("get ten", questions(&bench, |n| CacheQuery::GetMany { keys: (n..n + 10).map(key).collect() })),
+        ("when a key ends", questions(&bench, |n| CacheQuery::Expiry { key: key(n) })),
+        ("statistics", questions(&bench, |_| CacheQuery::Stats)),
+        ("evict", evictions(&mut bench)),
+        ("a life ends", lives(&mut bench)),
         ("configure", bench.timed(|_| CacheAction::Configure(CacheSettings::default()))),
         ("one victim", victims(&mut bench)),
     ]
@@ -230,6 +242,51 @@ fn gets(bench: &Bench) -> f64 {
                 assert!(matches!(black_box(bench.machine.query(query)), Ok(Reply::Cache(_))));
             }
         }));
+    }
+    median(runs)
+}
+
+fn questions(bench: &Bench, like: impl Fn(u64) -> CacheQuery) -> f64 {
+    let runs = (0..RUNS).map(|run| {
+        let queries: Vec<Query> = numbers(run, bench.keys).map(|number| Query::Cache(like(number))).collect();
+        per_operation(|| {
+            for query in &queries {
+                assert!(matches!(black_box(bench.machine.query(query)), Ok(Reply::Cache(_))));
+            }
+        })
+    });
+    median(runs.collect())
+}
+
+/// Evicts keys one by one; they are set again afterwards.
+fn evictions(bench: &mut Bench) -> f64 {
+    let mut runs = Vec::new();
+    for run in 0..RUNS {
+        let evict = |number| {
+            let found = bench.machine.find(&key(number)).expect("it was set again");
+            Command::Evict { victims: vec![Victim { key: key(number), version: found.0.version }] }
+        };
+        let commands: Vec<Command> = numbers(run, bench.keys).map(evict).collect();
+        runs.push(per_operation(|| commands.iter().for_each(|command| bench.apply(command))));
+        for number in numbers(run, bench.keys) {
+            bench.act(CacheAction::Set { key: key(number), value: value(number), ttl_us: None });
+        }
+    }
+    median(runs)
+}
+
+/// Keys whose lives end together, beside the others; the time for each.
+fn lives(bench: &mut Bench) -> f64 {
+    let mut runs = Vec::new();
+    for _ in 0..RUNS {
+        for number in 0..RUN as u64 {
+            let key = format!("brief/{number}");
+            bench.act(CacheAction::Set { key, value: value(number), ttl_us: Some(BRIEF_US) });
+        }
+        // An end may be put off a little, so that many come together.
+        bench.time_us += 2 * BRIEF_US;
+        runs.push(per_operation(|| bench.apply(&Command::Tick)));
+        assert_eq!(bench.machine.find("brief/0"), None, "it has ended");
     }
     median(runs)
 }

@@ -8,6 +8,7 @@
 //! Bytes are counted while the waiters come, whose sessions have carried out a command before. How both are
 //! measured is in `measure`.
 
+mod lock_operations;
 mod measure;
 
 use std::process::ExitCode;
@@ -18,12 +19,17 @@ use stormglass_nodes::machine::{
     REQUESTS_MAX, Reply, WAITERS_MAX,
 };
 
+use lock_operations::POOL;
 use measure::{BYTES_MAX, HOUR_US, RUN, RUNS, each_ns, median, peak_bytes};
 
 /// Places in line, or locks held, when bytes are counted.
 const COUNTED: usize = 1_000_000;
 /// Locks that one session holds when locks held are counted.
 const HELD_EACH: usize = 1_000;
+/// Waits of one session, and waiters of one lock, when waits for one lock each are counted. More waits at once would
+/// have the search for deadlocks go through more of them than it may.
+const WAITS_EACH: usize = 16;
+const LINE: usize = 16;
 /// A lock that is held all the time.
 const KEPT: &str = "kept";
 
@@ -32,20 +38,25 @@ struct Bench {
     machine: Machine,
     /// The next number of each session.
     sequences: std::collections::BTreeMap<SessionId, u64>,
+    time_us: u64,
 }
 
 impl Bench {
     fn new() -> Self {
-        Self { machine: Machine::new(), sequences: std::collections::BTreeMap::new() }
+        Self { machine: Machine::new(), sequences: std::collections::BTreeMap::new(), time_us: 0 }
     }
 
     fn apply(&mut self, command: &Command) -> (Outcome, Vec<MachineEvent>) {
-        let applied = self.machine.apply(self.machine.index().next(), ClusterTime(0), command);
+        let applied = self.machine.apply(self.machine.index().next(), ClusterTime(self.time_us), command);
         (applied.outcome, applied.events)
     }
 
     fn open(&mut self) -> SessionId {
-        match self.apply(&Command::OpenSession { lease_us: HOUR_US }).0 {
+        self.open_for(HOUR_US)
+    }
+
+    fn open_for(&mut self, lease_us: u64) -> SessionId {
+        match self.apply(&Command::OpenSession { lease_us }).0 {
             Ok(Reply::SessionOpened { session }) => session,
             other => panic!("opening a session led to {other:?}"),
         }
@@ -112,7 +123,12 @@ fn main() -> ExitCode {
     measure::run(|| {
         println!("bytes, {COUNTED} of each");
         let place = bytes_per_place();
-        println!("  {place:7.1}  place in line (bound {BYTES_MAX})");
+        println!("  {place:7.1}  place in line, of a wait for {REQUESTS_MAX} locks (bound {BYTES_MAX})");
+        println!(
+            "  {:7.1}  wait for one lock, in lines of {LINE} (no bound)",
+            bytes_per_wait(LINE, WAITS_EACH)
+        );
+        println!("  {:7.1}  wait for one lock, alone in line (no bound)", bytes_per_wait(1, HELD_EACH));
         println!("  {:7.1}  lock held (no bound)", bytes_per_hold());
         measure::print_times("places taken in lines", times);
         place <= BYTES_MAX
@@ -129,6 +145,33 @@ fn bytes_per_place() -> f64 {
     });
     println!("  {:7.1}  first command of a session (no bound)", first / waiters.len() as f64);
     peak_bytes(|| bench.stand_in_line(&waiters)) / COUNTED as f64
+}
+
+/// Waits for one lock each, so many by each session, in lines so long.
+fn bytes_per_wait(line: usize, waits_each: usize) -> f64 {
+    let mut bench = Bench::new();
+    let name = |group: usize, lock: usize| format!("{group:08}/{lock:07}");
+    let groups = COUNTED / (line * waits_each);
+    let waiters: Vec<(usize, SessionId)> = (0..groups)
+        .flat_map(|group| {
+            let holder = bench.open();
+            for lock in 0..waits_each {
+                assert!(bench.act(holder, acquire(vec![name(group, lock)], 0)).is_ok(), "it is free");
+            }
+            (0..line).map(|_| (group, bench.open())).collect::<Vec<_>>()
+        })
+        .collect();
+    let bytes = peak_bytes(|| {
+        for &(group, session) in &waiters {
+            for lock in 0..waits_each {
+                let acquire = acquire(vec![name(group, lock)], HOUR_US);
+                let command = lock_operations::beside_others(&mut bench, session, acquire);
+                let outcome = bench.apply(&command).0;
+                assert!(matches!(outcome, Ok(Reply::Waiting { .. })), "{outcome:?}");
+            }
+        }
+    });
+    bytes / (groups * line * waits_each) as f64
 }
 
 fn bytes_per_hold() -> f64 {
@@ -152,18 +195,23 @@ fn times(places: u64) -> Vec<(&'static str, f64)> {
     let keeper = bench.open();
     assert!(bench.act(keeper, acquire(vec![KEPT.to_owned()], 0)).is_ok(), "nobody else knows it");
     let clients: Vec<SessionId> = (0..2 * RUN).map(|_| bench.open()).collect();
-    let names = ["acquire", "stand in line", "release and hand off", "release", "cancel"];
-    let mut runs = vec![Vec::new(); names.len()];
+    let pool = LockAction::DeclareSemaphore { resource: POOL.to_owned(), permits: RUN as u32 };
+    assert_eq!(bench.act(keeper, pool), Ok(Reply::Done));
+    let mut runs: Vec<(&str, Vec<f64>)> = Vec::new();
     for _ in 0..RUNS {
-        for (run, took) in runs.iter_mut().zip(one_of_each(&mut bench, &clients)) {
-            run.push(took);
+        let mut took = one_of_each(&mut bench, &clients);
+        took.extend(lock_operations::all(&mut bench, keeper, &clients));
+        runs.resize_with(took.len(), Default::default);
+        for (run, (name, took)) in runs.iter_mut().zip(took) {
+            run.0 = name;
+            run.1.push(took);
         }
     }
-    names.into_iter().zip(runs.into_iter().map(median)).collect()
+    runs.into_iter().map(|(name, runs)| (name, median(runs))).collect()
 }
 
 /// Half of the clients hold a lock each, for which the other half waits. Returns the time of each operation.
-fn one_of_each(bench: &mut Bench, clients: &[SessionId]) -> Vec<f64> {
+fn one_of_each(bench: &mut Bench, clients: &[SessionId]) -> Vec<(&'static str, f64)> {
     let (holders, others) = clients.split_at(RUN);
     let name = |client: usize| vec![format!("client {client}")];
     let all = |bench: &mut Bench, sessions: &[SessionId], wait_us| -> Vec<Command> {
@@ -175,14 +223,14 @@ fn one_of_each(bench: &mut Bench, clients: &[SessionId]) -> Vec<f64> {
 
     let commands = all(bench, holders, 0);
     let (acquire_ns, held) = bench.timed(&commands);
-    took.push(acquire_ns);
+    took.push(("acquire", acquire_ns));
     let commands = all(bench, others, HOUR_US);
     let (line_ns, _) = bench.timed(&commands);
-    took.push(line_ns);
+    took.push(("stand in line", line_ns));
     let commands: Vec<Command> =
         (holders.iter().zip(&held)).map(|(&id, (outcome, _))| release(bench, id, grants(outcome))).collect();
     let (hand_off_ns, handed) = bench.timed(&commands);
-    took.push(hand_off_ns);
+    took.push(("release and hand off", hand_off_ns));
     let completed = |events: &Vec<MachineEvent>| {
         events.iter().find_map(|event| match event {
             MachineEvent::Completed { outcome, .. } => Some(grants(outcome)),
@@ -193,7 +241,7 @@ fn one_of_each(bench: &mut Bench, clients: &[SessionId]) -> Vec<f64> {
         .map(|(&id, (_, events))| release(bench, id, completed(events).expect("the next in line has it")))
         .collect();
     let (release_ns, _) = bench.timed(&commands);
-    took.push(release_ns);
+    took.push(("release", release_ns));
 
     let mut commands = Vec::new();
     for &session in others {
@@ -202,6 +250,6 @@ fn one_of_each(bench: &mut Bench, clients: &[SessionId]) -> Vec<f64> {
         let sequence = Sequence(bench.sequences[&session]);
         commands.push(bench.command(session, LockAction::Cancel { sequence }));
     }
-    took.push(bench.timed(&commands).0);
+    took.push(("cancel", bench.timed(&commands).0));
     took
 }

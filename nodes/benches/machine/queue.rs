@@ -8,6 +8,7 @@
 //! Bytes are counted while the messages come. How both are measured is in `measure`.
 
 mod measure;
+mod queue_operations;
 
 use std::process::ExitCode;
 
@@ -143,7 +144,39 @@ fn print_bytes() -> bool {
         println!("  {bytes:7.1}  {name}");
         fits &= !is_bound || bytes <= BYTES_MAX;
     }
-    fits
+    let dead = bytes_per_dead(None);
+    println!("  {dead:7.1}  given up, in the topic's own list");
+    let moved = bytes_per_dead(Some("grave"));
+    println!("  {moved:7.1}  given up, in a dead-letter topic (says where it comes from: no bound)");
+    fits && dead <= BYTES_MAX
+}
+
+/// All messages are delivered, and given up when their leases run out.
+fn bytes_per_dead(dead_letter: Option<&str>) -> f64 {
+    let peak = peak_bytes(|| {
+        let mut bench = Bench::new();
+        let roomy = TopicSettings { depth_max: 2 * COUNTED, ..TopicSettings::default() };
+        let dead_letter = dead_letter.map(str::to_owned);
+        if let Some(topic) = dead_letter.clone() {
+            bench.act(QueueAction::Declare { topic, settings: roomy.clone() });
+        }
+        let settings = TopicSettings { attempts_max: 1, dead_letter, ..roomy };
+        bench.act(QueueAction::Declare { topic: topic(), settings });
+        bench.fill(COUNTED, &plain);
+        for _ in 0..COUNTED / BATCH {
+            let brief = QueueAction::Dequeue {
+                topic: topic(),
+                count_max: BATCH as u32,
+                visibility_us: 1_000,
+                wait_us: 0,
+            };
+            bench.act(brief);
+        }
+        bench.time_us += 1_000;
+        while bench.apply(&Command::Tick).is_ok() && bench.machine.is_behind() {}
+        bench
+    });
+    peak / COUNTED as f64 - PAYLOAD_BYTES as f64
 }
 
 fn bytes_per_message(like: Make, in_flight: bool) -> f64 {
@@ -162,18 +195,23 @@ fn bytes_per_message(like: Make, in_flight: bool) -> f64 {
 fn times(depth: u64) -> Vec<(&'static str, f64)> {
     let mut bench = Bench::new();
     bench.fill(depth, &|n| NewMessage { ttl_us: Some(HOUR_US * 24), priority: (n % 3) as u8, ..plain(n) });
-    let names = ["enqueue", "dequeue", "extend", "reject", "dequeue again", "acknowledge", "lease expires"];
-    let mut runs = vec![Vec::new(); names.len()];
-    for _ in 0..RUNS {
-        for (run, took) in runs.iter_mut().zip(one_of_each(&mut bench)) {
-            run.push(took);
+    queue_operations::declare_strict(&mut bench);
+    let mut runs: Vec<(&str, Vec<f64>)> = Vec::new();
+    for run in 0..RUNS {
+        let mut took = one_of_each(&mut bench);
+        took.extend(queue_operations::all(&mut bench, (run * RUN) as u64));
+        runs.resize_with(took.len(), Default::default);
+        for (run, (name, took)) in runs.iter_mut().zip(took) {
+            run.0 = name;
+            run.1.push(took);
         }
     }
-    names.into_iter().zip(runs.into_iter().map(median)).collect()
+    let medians = runs.into_iter().map(|(name, runs)| (name, median(runs)));
+    medians.collect::<Vec<_>>().into_iter().chain(queue_operations::delete(bench)).collect()
 }
 
 /// Enqueues as many as it acknowledges, so that the depth stays.
-fn one_of_each(bench: &mut Bench) -> Vec<f64> {
+fn one_of_each(bench: &mut Bench) -> Vec<(&'static str, f64)> {
     let enqueue = |n| QueueAction::Enqueue { topic: topic(), messages: vec![plain(n)], producer: None };
     let (enqueued, _) = bench.timed((0..RUN as u64).map(enqueue).collect());
     let (dequeued, replies) = bench.timed(vec![dequeue(1); RUN]);
@@ -184,7 +222,15 @@ fn one_of_each(bench: &mut Bench) -> Vec<f64> {
     let (again, replies) = bench.timed(vec![dequeue(1); RUN]);
     let acknowledge = |receipt| QueueAction::Acknowledge { topic: topic(), receipts: vec![receipt] };
     let (acknowledged, _) = bench.timed(receipts(&replies).map(acknowledge).collect());
-    vec![enqueued, dequeued, extended, rejected, again, acknowledged, expire(bench)]
+    vec![
+        ("enqueue", enqueued),
+        ("dequeue", dequeued),
+        ("extend", extended),
+        ("reject", rejected),
+        ("dequeue again", again),
+        ("acknowledge", acknowledged),
+        ("lease expires", expire(bench)),
+    ]
 }
 
 /// Lets leases run out together, and returns the time for each.

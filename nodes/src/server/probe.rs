@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::coherence::{Key, LineEvent};
+use crate::coherence::{DirectoryStats, HolderStats, Key, LineEvent};
 use crate::ids::{LogIndex, Term};
 use crate::raft::{self, Entry, HardState, SnapshotMeta};
 
@@ -45,6 +45,13 @@ pub enum Observed<'a> {
         keys: &'a BTreeSet<Key>,
         /// The term in which it leads.
         term: Term,
+    },
+    /// The node's near-cache, or its directory of them, has counted something.
+    NearCounted {
+        /// What the near-cache counts.
+        held: &'a HolderStats,
+        /// What the directory counts.
+        directed: &'a DirectoryStats,
     },
     /// An entry that is about to be reported as applied wrote or removed this key of the cache, or the key
     /// expired or was evicted with it.

@@ -98,6 +98,23 @@ fn statistics(report: &Report, options: Options) -> Vec<String> {
             counted(numbers.syncs, "disk sync"),
         ),
     ];
+    let near = &numbers.near;
+    if !near.is_nothing() {
+        lines.push(format!(
+            "  near-caches: {} and {} misses; {} asked, {} of them for renewal",
+            counted(near.hits, "hit"),
+            grouped(near.misses),
+            counted(near.asks, "question"),
+            grouped(near.renewals),
+        ));
+        lines.push(format!(
+            "    {}, {}, {}, {} held back",
+            counted(near.invalidations, "invalidation"),
+            counted(near.recalls, "recall"),
+            counted(near.evictions, "eviction"),
+            counted(near.writes_held_back, "write"),
+        ));
+    }
     if !report.live {
         lines.push(format!("  {} passed", counted(report.marks.len() as u64, "coverage mark")));
     }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use rand::RngExt;
+use stormglass_nodes::coherence::{DirectoryStats, HolderStats};
 use stormglass_nodes::env::StreamAddress;
 use stormglass_nodes::ids::NodeId;
 use stormglass_nodes::raft::membership::Membership;
@@ -19,7 +20,7 @@ use crate::nemesis::Surface;
 use crate::plan::{Appendfsync, Schedule, StorageSpec};
 use crate::rng::Streams;
 use crate::world::redis::{self, AppendFsync};
-use crate::world::{SimEnv, World};
+use crate::world::{NearCounts, SimEnv, World};
 
 /// The cluster that simulated nodes belong to. Any number would do.
 const CLUSTER: u64 = 1;
@@ -72,7 +73,8 @@ pub(super) fn node(
     move |env| {
         let mut config = config.clone();
         config.raft.version = desk.version_of(id).unwrap_or(config.raft.version);
-        let probe = WorldProbe { world: world.clone(), node: id, version_max: config.raft.version };
+        let start = world.statistics().starts;
+        let probe = WorldProbe { world: world.clone(), node: id, start, version_max: config.raft.version };
         let switch = desk.new_switch(id);
         let is_emptied = world.redis_of(id).is_some_and(|server| world.was_emptied(server));
         let world = world.clone();
@@ -143,6 +145,8 @@ const fn tighten(config: &mut NodeConfig) {
 struct WorldProbe {
     world: World,
     node: u64,
+    /// Which start of a process this is, of all.
+    start: u64,
     /// The latest version that the node's program speaks.
     version_max: u16,
 }
@@ -151,6 +155,9 @@ impl Probe for WorldProbe {
     const WATCHING: bool = true;
 
     fn observe(&self, observed: Observed<'_>) {
+        if let Observed::NearCounted { held, directed } = observed {
+            return self.world.note_near(self.node, self.start, counts_of(held, directed));
+        }
         events_of(self.version_max, observed, |event| self.world.record_event(self.node, event));
     }
 }
@@ -213,7 +220,25 @@ fn event_of(version_max: u16, observed: Observed<'_>) -> Option<NodeEvent> {
             raft::Event::VersionRaised { version } => NodeEvent::VersionRaised { version: *version },
             raft::Event::Appended(_) => return None,
         },
+        // No check goes by what a node counts of itself.
+        Observed::NearCounted { .. } => return None,
     })
+}
+
+fn counts_of(held: &HolderStats, directed: &DirectoryStats) -> NearCounts {
+    NearCounts {
+        hits: held.hits,
+        misses: held.misses,
+        joined: held.joined,
+        asks: held.asks,
+        renewals: held.renewals,
+        grants: held.grants,
+        rounds: directed.rounds,
+        invalidations: held.invalidations,
+        recalls: held.recalls,
+        evictions: held.evicted,
+        writes_held_back: directed.writes_held_back,
+    }
 }
 
 fn snapshot_of(meta: &SnapshotMeta) -> SnapshotSeen {

@@ -11,6 +11,7 @@ use crate::check::{CheckReport, Verdict};
 use crate::history::{self, History};
 use crate::nemesis;
 use crate::plan::Schedule;
+use crate::world::NearCounts;
 
 /// Significant decimal digits of latencies.
 const LATENCY_DIGITS: u8 = 3;
@@ -117,5 +118,22 @@ fn statistics(outcome: &Outcome) -> reports::Statistics {
         syncs: world.disk_syncs,
         campaigns: outcome.campaigns,
         leaders_elected: outcome.elections.len() as u64,
+        near: near(world.near),
+    }
+}
+
+fn near(counts: NearCounts) -> reports::NearStatistics {
+    reports::NearStatistics {
+        hits: counts.hits,
+        misses: counts.misses,
+        joined: counts.joined,
+        asks: counts.asks,
+        renewals: counts.renewals,
+        grants: counts.grants,
+        rounds: counts.rounds,
+        invalidations: counts.invalidations,
+        recalls: counts.recalls,
+        evictions: counts.evictions,
+        writes_held_back: counts.writes_held_back,
     }
 }

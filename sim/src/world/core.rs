@@ -3,6 +3,7 @@
 //! A world runs on one thread, so the lock is never contended; it exists because programs' futures must be
 //! `Send`. No code of a program, a waker or madsim's node lifecycle runs while it is held.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
@@ -19,7 +20,7 @@ use super::links::Links;
 use super::net::{Inbox, Network};
 use super::random::below;
 use super::services::{self, Services};
-use super::statistics::WorldStatistics;
+use super::statistics::{NearCounts, WorldStatistics};
 use super::timers::Timers;
 use super::trace::{Tracer, process_name};
 use super::view::Observers;
@@ -100,6 +101,8 @@ pub(super) struct Core {
     pub(super) view: View,
     pub(super) tracer: Tracer,
     pub(super) statistics: WorldStatistics,
+    /// What near-caches counted, by node and start.
+    pub(super) near: BTreeMap<(u64, u64), NearCounts>,
     /// Tasks that programs spawned so far.
     pub(super) spawned: u64,
     /// The pump's node in madsim.
@@ -148,6 +151,7 @@ impl Core {
             view: View::new(config.nodes, config.spares),
             tracer: Tracer::new(config.keep_trace),
             statistics: WorldStatistics::default(),
+            near: BTreeMap::new(),
             spawned: 0,
             pump_home: None,
         }

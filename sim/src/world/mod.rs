@@ -64,7 +64,7 @@ pub use self::medium::{DISK_BYTES_MAX, SECTOR_BYTES, UNSYNCED_CHANGES_MAX};
 pub use self::net::{INBOX_BYTES_MAX, INBOX_FRAMES_MAX, SimNet};
 pub use self::redis::SimStream;
 pub use self::runner::run_in_fresh_thread;
-pub use self::statistics::{FramesDropped, WorldStatistics};
+pub use self::statistics::{FramesDropped, NearCounts, WorldStatistics};
 pub use self::trace::{TRACE_RECORDS_MAX, Trace, TraceHash, TraceKind, TraceRecord, process_name};
 pub use self::view::Observer;
 
@@ -201,7 +201,15 @@ impl World {
     /// The counters now.
     #[must_use]
     pub fn statistics(&self) -> WorldStatistics {
-        self.shared.lock().statistics
+        let core = self.shared.lock();
+        let near = core.near.values().fold(NearCounts::default(), |all, one| all.plus(*one));
+        WorldStatistics { near, ..core.statistics }
+    }
+
+    /// What the near-cache of node `node` has counted in the life that began with the start of this number. Has no
+    /// effect on anything, so it is no part of the trace.
+    pub fn note_near(&self, node: u64, start: u64, counts: NearCounts) {
+        self.shared.lock().near.insert((node, start), counts);
     }
 
     /// The trace so far.
@@ -227,6 +235,7 @@ impl Shared {
         {
             let mut core = self.lock();
             core.statistics.node_events += 1;
+            core.statistics.entries_applied += u64::from(matches!(event, NodeEvent::Applied { .. }));
             core.tracer.record_of(now, TraceKind::Node, Process::Node(node), digest_event(&event));
             core.view.note(node, &event);
         }

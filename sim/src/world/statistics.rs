@@ -25,6 +25,57 @@ pub struct WorldStatistics {
     pub stops: u64,
     /// Events that nodes reported.
     pub node_events: u64,
+    /// Of these, entries of the log applied: each once by every node.
+    pub entries_applied: u64,
+    /// What near-caches counted, all of them together.
+    pub near: NearCounts,
+}
+
+/// What the near-caches of one process counted over its life, or those of all together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NearCounts {
+    /// Reads answered from a line at once.
+    pub hits: u64,
+    /// Reads that found no line.
+    pub misses: u64,
+    /// Of these, reads that joined a question which was open already.
+    pub joined: u64,
+    /// Questions sent to a leader, renewals included.
+    pub asks: u64,
+    /// Of these, questions for a line whose lease was about to end.
+    pub renewals: u64,
+    /// Lines taken.
+    pub grants: u64,
+    /// Rounds by which leaders made sure of their leadership before they granted.
+    pub rounds: u64,
+    /// Invalidations received.
+    pub invalidations: u64,
+    /// Recalls received.
+    pub recalls: u64,
+    /// Lines dropped for want of room.
+    pub evictions: u64,
+    /// Writes that had to wait for a line or a recall.
+    pub writes_held_back: u64,
+}
+
+impl NearCounts {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            hits: self.hits + other.hits,
+            misses: self.misses + other.misses,
+            joined: self.joined + other.joined,
+            asks: self.asks + other.asks,
+            renewals: self.renewals + other.renewals,
+            grants: self.grants + other.grants,
+            rounds: self.rounds + other.rounds,
+            invalidations: self.invalidations + other.invalidations,
+            recalls: self.recalls + other.recalls,
+            evictions: self.evictions + other.evictions,
+            writes_held_back: self.writes_held_back + other.writes_held_back,
+        }
+    }
 }
 
 /// Why frames were dropped.

@@ -70,8 +70,10 @@ fn add(total: &mut Tally, one: &Tally) {
 
 #[test]
 fn nothing_stale_is_read_from_a_line_whatever_happens() {
-    let steps = std::env::var("COHERENCE_STEPS").map_or(25_000, |steps| steps.parse().expect("a number"));
-    let seeds = std::env::var("COHERENCE_SEEDS").map_or(24, |seeds| seeds.parse().expect("a number"));
+    let steps =
+        std::env::var("STORMGLASS_COHERENCE_STEPS").map_or(25_000, |steps| steps.parse().expect("a number"));
+    let seeds =
+        std::env::var("STORMGLASS_COHERENCE_SEEDS").map_or(24, |seeds| seeds.parse().expect("a number"));
     let total = sweep(seeds, steps);
     println!("{total:?}");
     let seen = [

@@ -41,7 +41,29 @@ impl Queues {
         for &session in &topic.consumers {
             self.asked.remove(&(session, name.clone()));
         }
-        Ok(Reply::Queue(QueueReply::Deleted { messages: Some(topic.depth()) }))
+        let messages = Some(topic.depth());
+        self.deleted.push(topic);
+        Ok(Reply::Queue(QueueReply::Deleted { messages }))
+    }
+
+    /// Frees messages of deleted topics, as many with each entry as a purge removes: to free millions at once would
+    /// hold up all else for long. They go faster than entries can bring new ones.
+    pub(super) fn free_deleted(&mut self) {
+        let mut left = self.limits.purge;
+        while left > 0
+            && let Some(topic) = self.deleted.last_mut().map(Arc::make_mut)
+        {
+            while left > 0
+                && let Some(&(id, _)) = topic.messages.get_min()
+            {
+                topic.take(id);
+                left -= 1;
+            }
+            if topic.messages.is_empty() {
+                marks::hit("queue.deleted_topic_freed");
+                self.deleted.pop();
+            }
+        }
     }
 
     pub(super) fn purge(

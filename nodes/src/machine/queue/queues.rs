@@ -49,6 +49,9 @@ pub(in crate::machine) struct Queues {
     pub(super) waits: Table<Asker, (Name, LogIndex)>,
     /// Of each session the topics that count it among their consumers.
     pub(super) asked: OrdSet<(SessionId, Name)>,
+    /// Deleted topics whose messages have not been freed. No part of the state: nobody sees anything of them.
+    #[serde(skip)]
+    pub(super) deleted: Vec<Arc<Topic>>,
     #[serde(skip)]
     pub(super) limits: QueueLimits,
 }
@@ -91,6 +94,7 @@ impl Queues {
     /// Ends what is due at the stamp, as far as there is room, topic by topic in the order of names: first waits, then
     /// leases, delays and lives. Only then does anybody get what has become ready.
     pub(in crate::machine) fn expire(&mut self, at: Moment, out: &mut Out) {
+        self.free_deleted();
         let mut touched = BTreeSet::new();
         while let Some(name) = self.due.take_due(at.time) {
             touched.insert(name);

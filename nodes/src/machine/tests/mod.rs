@@ -14,3 +14,14 @@ pub(super) mod script;
 mod snapshot;
 mod transcripts;
 mod transcripts_locks;
+
+/// How many random commands each machine is compared over with its naive model, unless the environment asks for
+/// another number.
+const COMMANDS: usize = 200_000;
+/// Sets that number, of all three.
+const COMMANDS_VARIABLE: &str = "STORMGLASS_MODEL_COMMANDS";
+
+/// How many random commands a machine is compared over with its naive model.
+pub(super) fn commands() -> usize {
+    std::env::var(COMMANDS_VARIABLE).map_or(COMMANDS, |asked| asked.parse().expect("a number of commands"))
+}

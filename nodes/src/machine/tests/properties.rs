@@ -172,14 +172,10 @@ proptest! {
     }
 }
 
-/// Commands that are compared with the model, unless the environment asks for more.
-const COMMANDS: usize = 200_000;
-
 #[test]
 fn hundreds_of_thousands_of_commands_agree_with_the_model_across_snapshots() {
-    let asked = std::env::var("STORMGLASS_MACHINE_COMMANDS").ok().and_then(|asked| asked.parse().ok());
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let mut left = asked.unwrap_or(COMMANDS);
+    let mut left = super::commands();
     while left > 0 {
         let log = log().new_tree(&mut runner).expect("the strategy rejects nothing").current();
         let numbers = numbers(&log);

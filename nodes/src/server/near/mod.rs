@@ -22,7 +22,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::pending::Asker;
-use crate::coherence::{Directory, Found, Holder, Key, Life, Lookup, ReaderId, RoundId, Settings, WriteId};
+use crate::coherence::{
+    Directory, DirectoryStats, Found, Holder, HolderStats, Key, Life, Lookup, ReaderId, RoundId, Settings,
+    WriteId,
+};
 use crate::ids::{ClusterTime, LocalTime, LogIndex, NodeId, Term};
 use crate::machine::{CacheQuery, Machine, NearTerms, Room, Versioned};
 use crate::marks;
@@ -77,6 +80,8 @@ pub(in crate::server) struct Near {
     agreeing: Option<u64>,
     /// Whether the core had no room for that.
     is_agreement_refused: bool,
+    /// What whoever watches was told of the counters.
+    told: (HolderStats, DirectoryStats),
 }
 
 impl Near {
@@ -110,6 +115,7 @@ impl Near {
             terms: NearTerms { lease_us: settings.lease_us, drift_ppm_max: settings.drift_ppm_max },
             agreeing: None,
             is_agreement_refused: false,
+            told: Default::default(),
         }
     }
 

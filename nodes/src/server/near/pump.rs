@@ -25,6 +25,18 @@ impl<E: Env, P: Probe> Replica<E, P> {
         }
     }
 
+    /// Tells whoever watches what has been counted, if that is news.
+    fn tell_of_counts(&mut self) {
+        if P::WATCHING {
+            let counted = (self.near.holder.stats(), self.near.directory.stats());
+            if counted != self.near.told {
+                self.near.told = counted;
+                let (held, directed) = (&self.near.told.0, &self.near.told.1);
+                self.probe.observe(Observed::NearCounted { held, directed });
+            }
+        }
+    }
+
     /// Tells holder and directory who leads, if that is news.
     pub(in crate::server) fn sync_near(&mut self) {
         let (status, now) = (self.core.status(), self.env.now());
@@ -104,6 +116,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
             let held = self.near.holder.take_effects();
             let directed = self.near.directory.take_effects();
             if held == Default::default() && directed == Default::default() {
+                self.tell_of_counts();
                 return self.seek_agreement() || has_stepped;
             }
             let mut own = VecDeque::new();

@@ -158,7 +158,7 @@ fn restored(machine: &Machine, dice: &mut Dice) -> Machine {
 
 #[test]
 fn the_cache_agrees_with_the_naive_model_after_every_command() {
-    let commands: u64 = std::env::var("CACHE_COMMANDS").map_or(200_000, |n| n.parse().expect("a number"));
+    let commands = crate::machine::tests::commands() as u64;
     let mut dice = Dice(Xoshiro256PlusPlus::seed_from_u64(7));
     let mut machine = Machine::with_limits(limits());
     let mut model = Model::new(KEYS_MAX, ENDS);

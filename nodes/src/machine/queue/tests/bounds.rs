@@ -157,3 +157,24 @@ fn headers_without_a_name_or_a_value_count_against_the_limit_in_bytes_all_the_sa
     let Ok(Reply::Queue(QueueReply::Stats(stats))) = stats else { panic!("{stats:?}") };
     assert_eq!(stats.bytes, 3 + 2 * (1 + HEADER_PLACE_BYTES as u64));
 }
+
+#[test]
+fn a_deleted_topic_is_freed_by_the_entries_that_follow_so_much_with_each() {
+    let mut machine = super::small_machine();
+    apply(&mut machine, 0, &Command::OpenSession { lease_us: 60_000_000 }).1.outcome.expect("there is room");
+    act(&mut machine, put("jobs", vec![plain("a"); 10])).expect("there is room");
+    let deleted = act(&mut machine, QueueAction::DeleteTopic { topic: "jobs".to_owned() });
+    assert_eq!(deleted, Ok(Reply::Queue(QueueReply::Deleted { messages: Some(10) })));
+    let left = |machine: &Machine| machine.queues.deleted.iter().map(|topic| topic.depth()).sum::<u64>();
+    let frozen = machine.clone();
+    for expected in [10, 6, 2, 0, 0] {
+        assert_eq!(left(&machine), expected);
+        apply(&mut machine, 0, &Command::Tick);
+    }
+    assert!(machine.queues.deleted.is_empty());
+    assert_eq!(left(&frozen), 10, "a frozen state keeps what it had");
+    // A new topic of that name has nothing to do with the old one.
+    act(&mut machine, put("jobs", vec![plain("b")])).expect("there is room");
+    let stats = machine.query(&Query::Queue(QueueQuery::Stats { topic: "jobs".to_owned() }));
+    assert!(matches!(stats, Ok(Reply::Queue(QueueReply::Stats(stats))) if stats.ready == 1));
+}

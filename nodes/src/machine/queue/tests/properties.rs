@@ -12,10 +12,6 @@ use crate::machine::{
 };
 use crate::marks;
 
-/// Commands of an ordinary run of the test.
-const COMMANDS: u64 = 200_000;
-/// Sets another number of them.
-const COMMANDS_VARIABLE: &str = "STORMGLASS_QUEUE_COMMANDS";
 /// Commands that one machine sees.
 const COMMANDS_PER_MACHINE: u64 = 500;
 const PEEKED: u32 = 5;
@@ -240,8 +236,7 @@ impl Pair {
 
 #[test]
 fn the_machine_and_the_naive_model_agree_on_everything() {
-    let commands =
-        std::env::var(COMMANDS_VARIABLE).ok().map_or(COMMANDS, |set| set.parse().expect("a number"));
+    let commands = crate::machine::tests::commands() as u64;
     for seed in 0..commands.div_ceil(COMMANDS_PER_MACHINE) {
         let mut pair = Pair::new(seed);
         for _ in 0..COMMANDS_PER_MACHINE {

@@ -1,0 +1,87 @@
+//! A read that hits a near-cache costs no message between nodes and no entry of the log: by the counters of runs of
+//! `near-cache-hits` in which nobody writes and nothing fails, at two rates of reading.
+
+use stormglass_sim::nemesis::Process;
+use stormglass_sim::plan::{Schedule, expand};
+use stormglass_sim::run::{Options, execute};
+use stormglass_sim::world::{NearCounts, TraceKind};
+
+/// What a run cost.
+struct Cost {
+    reads: u64,
+    /// Reads that the clients were told had come from a near-cache.
+    local: u64,
+    near: NearCounts,
+    /// Frames that one node sent another and that arrived.
+    between_nodes: u64,
+    entries: u64,
+}
+
+/// The scenario, with nothing in it but reads of one key, each `near` or not.
+fn reads_alone(rate_per_client_hz: f64, near: f64) -> Schedule {
+    let scenarios = stormglass_scenarios::scenarios().expect("the catalogue can be read");
+    let scenario =
+        scenarios.iter().find(|one| one.name == "near-cache-hits").expect("it is in the catalogue");
+    let mut schedule = expand(scenario, 1);
+    schedule.faults.clear();
+    schedule.workload.keys = 1;
+    schedule.workload.rate_per_client_hz = rate_per_client_hz;
+    let cache = &mut schedule.workload.cache;
+    (cache.near, cache.read) = (near, 100);
+    (cache.write, cache.write_if_absent, cache.write_if_version, cache.remove, cache.increment) =
+        (0, 0, 0, 0, 0);
+    schedule
+}
+
+fn cost_of(schedule: &Schedule) -> Cost {
+    use stormglass_sim::history::{Answer, Outcome};
+    let outcome = execute(schedule, Options { keep_trace: true, plant: None });
+    let statistics = outcome.statistics.expect("the run came to its end");
+    let trace = outcome.trace.expect("the run came to its end");
+    assert_eq!(trace.length, trace.records.len() as u64, "the whole trace was kept");
+    let is_node = |process| matches!(process, Some(Process::Node(_)));
+    let is_between = |kind, from, to| kind == TraceKind::Delivered && is_node(from) && is_node(to);
+    let between = trace.records.iter().filter(|one| is_between(one.kind, one.subject, one.object));
+    let answers = outcome.history.operations.iter().filter_map(|operation| match &operation.outcome {
+        Outcome::Ok { answer: Answer::Cached { local, .. } } => Some(*local),
+        _ => None,
+    });
+    let (reads, local) = answers.fold((0, 0), |(all, local), one| (all + 1, local + u64::from(one)));
+    let between_nodes = between.count() as u64;
+    Cost { reads, local, near: statistics.near, between_nodes, entries: statistics.entries_applied }
+}
+
+#[test]
+fn a_hit_costs_no_message_between_nodes_and_no_entry() {
+    let (slow, fast) = (reads_alone(20.0, 1.0), reads_alone(80.0, 1.0));
+    let frames_per_question = 2 + 2 * (slow.cluster.nodes - 1);
+    let (slow, fast) = (cost_of(&slow), cost_of(&fast));
+    for run in [&slow, &fast] {
+        let NearCounts { hits, misses, joined, asks, renewals, .. } = run.near;
+        assert!(run.local <= hits, "{} answers from a line, and {hits} hits", run.local);
+        assert!(run.local * 10 > run.reads * 9, "nearly all reads are hits: {} of {}", run.local, run.reads);
+        assert!(asks <= misses - joined + renewals, "a question is a miss's or a renewal's");
+    }
+    let more_hits = fast.near.hits - slow.near.hits;
+    assert!(more_hits > 5_000, "{more_hits}");
+    println!(
+        "{more_hits} more hits: frames between nodes {} and {}, entries applied {} and {}, questions {} and {}",
+        slow.between_nodes, fast.between_nodes, slow.entries, fast.entries, slow.near.asks, fast.near.asks
+    );
+    assert_eq!(slow.entries, fast.entries, "the log is the same");
+    // Who reads oftener renews a little sooner. A question takes a frame, as does its grant, and a round of the leader
+    // with each other node; hits take none.
+    let more_questions = fast.near.asks.saturating_sub(slow.near.asks);
+    let more_frames = fast.between_nodes.saturating_sub(slow.between_nodes);
+    assert!(more_questions * 50 < more_hits, "{more_questions} more questions");
+    assert!(more_frames <= more_questions * frames_per_question, "{more_frames} for {more_questions}");
+}
+
+#[test]
+fn the_same_reads_cost_messages_where_they_are_not_near() {
+    let (slow, fast) = (cost_of(&reads_alone(20.0, 0.0)), cost_of(&reads_alone(80.0, 0.0)));
+    assert_eq!((slow.near.hits, fast.near.hits, fast.local), (0, 0, 0));
+    let (more_reads, more_frames) = (fast.reads - slow.reads, fast.between_nodes - slow.between_nodes);
+    println!("{more_reads} more reads, {more_frames} more frames between nodes");
+    assert!(more_frames > more_reads, "each read takes a round: {more_frames} frames for {more_reads}");
+}
