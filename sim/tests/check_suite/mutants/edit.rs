@@ -59,3 +59,23 @@ pub(super) fn moved(history: &History, id: u64, from: VirtualTime, until: Virtua
     operation.returned_ns = Some(until.max(from));
     with(&without(history, id), operation)
 }
+
+/// What was changed, in few words: the call, and how it was answered. Of one that was moved or done again by a stranger,
+/// that one.
+pub(super) fn changed(history: &History, mutant: &History) -> String {
+    let strange = mutant.operations.iter().find(|operation| operation.client == STRANGER);
+    let same = |(one, other): &(&Operation, &Operation)| {
+        one.client == other.client
+            && one.invoked_ns == other.invoked_ns
+            && one.call == other.call
+            && one.outcome == other.outcome
+    };
+    let alike = history.operations.iter().zip(&mutant.operations).take_while(same).count();
+    let Some(operation) = strange.or_else(|| history.operations.get(alike)) else { return String::new() };
+    let said = match &operation.outcome {
+        Outcome::Ok { answer } => format!("{answer:?}"),
+        other => format!("{other:?}"),
+    };
+    let word: String = said.chars().take_while(char::is_ascii_alphanumeric).collect();
+    format!("{} -> {word}", operation.call.kind())
+}

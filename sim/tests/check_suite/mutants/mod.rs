@@ -55,10 +55,13 @@ const fn either(name: &'static str, spoil: Spoil) -> Kind {
 #[derive(Default)]
 struct Tally {
     made: u64,
-    /// By the first check that noticed.
-    noticed: BTreeMap<String, u64>,
+    noticed: u64,
+    /// By check: how many it noticed, whoever else did.
+    by: BTreeMap<String, u64>,
     /// The first that nobody noticed: the run, and the number of the mutant.
     missed: Option<(&'static str, u64)>,
+    /// What was changed in those that nobody noticed, and in how many.
+    missed_classes: BTreeMap<String, u64>,
 }
 
 /// The checks that find a history invalid. Liveness is not asked: it judges the run, not what was answered.
@@ -109,21 +112,28 @@ fn mutants_of_valid_histories_are_noticed() {
                 let Some(mutant) = (kind.spoil)(&run.history, &mut rng) else { break };
                 assert_eq!(mutant.verify(), Ok(()), "{}: mutant {number} is no history", kind.name);
                 tally.made += 1;
-                match noticed(&mutant, run).into_iter().next() {
-                    Some(first) => *tally.noticed.entry(first).or_default() += 1,
-                    None => {
-                        tally.missed.get_or_insert((run.name, number));
-                    }
+                let by = noticed(&mutant, run);
+                if by.is_empty() {
+                    tally.missed.get_or_insert((run.name, number));
+                    *tally.missed_classes.entry(edit::changed(&run.history, &mutant)).or_default() += 1;
                 }
+                tally.noticed += u64::from(!by.is_empty());
+                by.into_iter().for_each(|check| *tally.by.entry(check).or_default() += 1);
             }
         }
     }
     println!("{:<58} {:>6} {:>8}  by", "mutants", "made", "noticed");
     let mut wanting = Vec::new();
     for (kind, tally) in kinds.iter().zip(&tallies) {
-        let total: u64 = tally.noticed.values().sum();
-        let by: Vec<String> = tally.noticed.iter().map(|(name, count)| format!("{name} {count}")).collect();
-        println!("{:<58} {:>6} {:>8}  {}", kind.name, tally.made, total, by.join(", "));
+        let total = tally.noticed;
+        let list = |counts: &BTreeMap<String, u64>| -> String {
+            let counts: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+            counts.join(", ")
+        };
+        println!("{:<58} {:>6} {:>8}  {}", kind.name, tally.made, total, list(&tally.by));
+        if kind.is_wrong.is_none() {
+            println!("  not noticed: {}", list(&tally.missed_classes));
+        }
         let is_complete = match kind.is_wrong {
             Some(true) => total == tally.made,
             Some(false) => total == 0,

@@ -62,7 +62,7 @@ pub enum AppendState {
 }
 
 /// The specification, for the texts of one history. Nothing, at first, is the empty text.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct AppendModel {
     /// Texts put and appended, by number.
     written: Texts,
@@ -76,8 +76,9 @@ impl AppendModel {
     pub fn new(partitions: impl AsRef<[Partition<TextOp, TextAnswer>]>) -> (Self, Vec<PartitionOf<Self>>) {
         let partitions = partitions.as_ref();
         let entries = || partitions.iter().flat_map(|partition| &partition.entries);
-        let (read, mut read_numbers) = Texts::sorted(entries().filter_map(read_text).chain([""]));
-        let (written, mut written_numbers) = Texts::sorted(entries().filter_map(written_text));
+        let most = partitions.iter().map(|partition| partition.entries.len()).sum::<usize>() + 1;
+        let (read, mut read_numbers) = Texts::sorted(entries().filter_map(read_text).chain([""]), most);
+        let (written, mut written_numbers) = Texts::sorted(entries().filter_map(written_text), most);
         let mut entry_of = |entry: &Entry<TextOp, TextAnswer>| Entry {
             op: match entry.op {
                 TextOp::Get => AppendOp::Get,
@@ -118,11 +119,15 @@ impl AppendModel {
         let mut found = start;
         if !goes_on(start) {
             let so_far = &read.get(start).as_bytes()[..length];
-            let begins_so = |text: usize| read.get(text).as_bytes().starts_with(so_far);
-            let before = |text: usize| begins_so(text) && read.get(text).as_bytes()[length..] < *more;
-            found = read.partition_point(start, before);
-            if found == read.len() || !(begins_so(found) && goes_on(found)) {
-                return AppendState::Astray;
+            let begins_so = |text: usize| text < read.len() && read.get(text).as_bytes().starts_with(so_far);
+            // Mostly what was read next.
+            found += 1;
+            if !(begins_so(found) && goes_on(found)) {
+                let before = |text: usize| begins_so(text) && read.get(text).as_bytes()[length..] < *more;
+                found = read.partition_point(found, before);
+                if !(begins_so(found) && goes_on(found)) {
+                    return AppendState::Astray;
+                }
             }
         }
         AppendState::Begun { first: found as u32, length: (length + more.len()) as u32 }
@@ -216,19 +221,24 @@ fn written_text(entry: &Entry<TextOp, TextAnswer>) -> Option<&str> {
 }
 
 /// Different texts, sorted, one after the other.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Texts {
     all: String,
+    /// Where each ends, after a nought.
     ends: Vec<usize>,
 }
 
 impl Texts {
-    /// The different ones of these, and the number of each in turn.
-    fn sorted<'t>(texts: impl Iterator<Item = &'t str>) -> (Self, std::vec::IntoIter<u32>) {
-        let mut sorted: Vec<(&str, u32)> = texts.zip(0..).collect();
+    /// The different ones of these, `most` at most, and the number of each in turn.
+    fn sorted<'t>(texts: impl Iterator<Item = &'t str>, most: usize) -> (Self, std::vec::IntoIter<u32>) {
+        let mut sorted: Vec<(&str, u32)> = Vec::with_capacity(most);
+        sorted.extend(texts.zip(0..));
         sorted.sort_unstable();
+        let bytes = sorted.iter().map(|(text, _)| text.len()).sum();
         let mut numbers = vec![0; sorted.len()];
-        let mut different = Self::default();
+        let mut different =
+            Self { all: String::with_capacity(bytes), ends: Vec::with_capacity(sorted.len() + 1) };
+        different.ends.push(0);
         for (at, (text, place)) in sorted.iter().enumerate() {
             if at == 0 || sorted[at - 1].0 != *text {
                 different.all.push_str(text);
@@ -240,12 +250,11 @@ impl Texts {
     }
 
     const fn len(&self) -> usize {
-        self.ends.len()
+        self.ends.len() - 1
     }
 
     fn get(&self, number: usize) -> &str {
-        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.all[start..self.ends[number]]
+        &self.all[self.ends[number]..self.ends[number + 1]]
     }
 
     /// The first from `start` on of which this does not hold, if it holds of those before and of none after.
