@@ -5,7 +5,7 @@ mod redis_support;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use redis_support::{RedisServer, SYNCED, server};
+use redis_support::{RedisServer, SYNCED, server, skip};
 use stormglass_nodes::env::{Disk, Env, File};
 use stormglass_nodes::ids::{Address, NodeId, Term};
 use stormglass_nodes::raft::{HardState, Recovered, StoreRequest, StoreToken};
@@ -374,8 +374,7 @@ fn certificate(folder: &std::path::Path) -> std::io::Result<bool> {
 async fn a_redis_behind_tls_has_to_prove_who_it_is() {
     let folder = TempDir::new().unwrap();
     if !matches!(certificate(folder.path()), Ok(true)) {
-        println!("SKIPPED: there is no openssl on the PATH to make a certificate with");
-        return;
+        return skip("there is no openssl on the PATH to make a certificate with");
     }
     // A port that was free a moment ago.
     let port = {

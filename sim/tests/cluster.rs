@@ -1,5 +1,8 @@
 //! `stormglass cluster`: real nodes out of the one program, and none left behind.
 
+#[path = "../../nodes/tests/skip/mod.rs"]
+mod skip;
+
 use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
@@ -92,6 +95,20 @@ async fn it_stops_in_order_when_it_is_asked_to() {
     assert!(TcpStream::connect(&started.http).await.is_err(), "no node is left");
 }
 
+#[tokio::test]
+async fn it_goes_on_when_nobody_reads_what_it_prints() {
+    let folder = tempfile::TempDir::new().expect("there is room for a folder");
+    let mut started = start(folder.path()).await;
+    // As `head -2` does once it has its lines.
+    drop(started.lines);
+    until_it_says(&started.http, "\"role\":\"leader\"").await;
+    let id = started.child.id().expect("it runs").to_string();
+    // It has more to say when it stops.
+    let asked = Command::new("kill").args(["-TERM", &id]).status().await.expect("there is such a program");
+    assert!(asked.success());
+    assert!(started.child.wait().await.expect("it can be waited for").success());
+}
+
 /// Asks the node how it is, until it says this of itself.
 async fn until_it_says(http: &str, wanted: &str) -> String {
     let mut said = String::new();
@@ -142,8 +159,7 @@ async fn a_node_that_is_killed_comes_back_where_it_was_with_what_it_had() {
 #[tokio::test]
 async fn a_private_redis_keeps_the_logs_and_ends_with_the_program() {
     if let Err(why) = stormglass_sim::live::redis_version() {
-        println!("SKIPPED: {why} (Debian: apt-get install redis-server)");
-        return;
+        return skip::skip(&format!("{why} (Debian: apt-get install redis-server)"));
     }
     let folder = tempfile::TempDir::new().expect("there is room for a folder");
     let mut started = start_with(folder.path(), &["--redis", "spawn"]).await;

@@ -4,6 +4,9 @@
 //! make it invalid by liveness alone.
 #![expect(clippy::disallowed_methods, reason = "it looks for real processes, and starts some")]
 
+#[path = "../../nodes/tests/skip/mod.rs"]
+mod skip;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -150,7 +153,7 @@ fn processes_in(place: &Path) -> usize {
 fn has_redis() -> bool {
     let found = stormglass_sim::live::redis_version();
     if let Err(why) = &found {
-        println!("SKIPPED: {why} (Debian: apt-get install redis-server)");
+        skip::skip(&format!("{why} (Debian: apt-get install redis-server)"));
     }
     found.is_ok()
 }

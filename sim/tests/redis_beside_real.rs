@@ -1,6 +1,9 @@
 //! The world's Redis answers as a real one: random commands over two connections, transactions and watched keys
 //! among them, are put to both, and every answer compared.
 
+#[path = "../../nodes/tests/skip/mod.rs"]
+mod skip;
+
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -33,9 +36,7 @@ impl Server {
         match command.spawn() {
             Ok(child) => Some(Self { child, folder }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                println!(
-                    "SKIPPED: there is no redis-server on the PATH (Debian: apt-get install redis-server)"
-                );
+                skip::skip("there is no redis-server on the PATH (Debian: apt-get install redis-server)");
                 None
             }
             Err(error) => panic!("redis-server does not start: {error}"),

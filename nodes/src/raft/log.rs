@@ -295,6 +295,16 @@ impl Log {
         bytes
     }
 
+    /// The last entry with which those up to `to` weigh more than `bytes_max`; the base, if they never do.
+    pub(super) fn too_heavy(&self, to: LogIndex, bytes_max: usize) -> LogIndex {
+        let (mut index, mut left) = (to, bytes_max);
+        while let Some(entry) = self.get(index) {
+            let Some(rest) = left.checked_sub(entry.weight_bytes()) else { return index };
+            (index, left) = (index.previous(), rest);
+        }
+        index
+    }
+
     /// The longest run of entries from `from` on that weighs at most `bytes_max`, and its weight. With
     /// `one_at_least` the first entry belongs to it whatever its weight.
     pub(super) fn batch(&self, from: LogIndex, bytes_max: usize, one_at_least: bool) -> (Entries, usize) {
@@ -426,6 +436,18 @@ mod tests {
             assert_eq!(log.batch(LogIndex(1), 10, true).0.len(), 1);
             assert_eq!(log.batch(LogIndex(1), 10, false).0.len(), 0);
             assert_eq!(log.batch(LogIndex(4), 100, true).0.len(), 0);
+        }
+    }
+
+    #[test]
+    fn the_last_entry_that_weighs_too_much_is_found_from_behind() {
+        for mut log in [log(&[1, 1, 1, 1]), pieced(&[1, 1, 1, 1])] {
+            let too_heavy = |log: &Log, to, bytes| log.too_heavy(LogIndex(to), bytes).0;
+            assert_eq!(too_heavy(&log, 4, 70), 2);
+            assert_eq!(too_heavy(&log, 3, 70), 1);
+            assert_eq!((too_heavy(&log, 4, 1_000), too_heavy(&log, 4, 0)), (0, 4));
+            log.compact(LogIndex(2));
+            assert_eq!((too_heavy(&log, 4, 1_000), too_heavy(&log, 4, 40)), (2, 3));
         }
     }
 

@@ -74,15 +74,17 @@ impl Core {
     /// Drops entries that the snapshot covers, but for a tail.
     fn forget_entries(&mut self) {
         let Some(covered) = self.snapshot.as_ref().map(|kept| kept.last_index()) else { return };
-        let before = |entries: u64| LogIndex(covered.0.saturating_sub(entries));
-        let trailing = self.config.trailing_entries;
+        // Where the log begins that has so many times the usual tail.
+        let tail = |times: u64| {
+            let entries = self.config.trailing_entries.saturating_mul(times);
+            let bytes = self.config.trailing_bytes.saturating_mul(times as usize);
+            LogIndex(covered.0.saturating_sub(entries)).max(self.log.too_heavy(covered, bytes))
+        };
         let needed = self.peers.iter().filter_map(|peer| match &peer.mode {
             Mode::Snapshot(sending) => Some(sending.last_index()),
             _ => None,
         });
-        let to = needed
-            .fold(before(trailing), LogIndex::min)
-            .max(before(trailing.saturating_mul(TRAILING_FACTOR_MAX)));
+        let to = needed.fold(tail(1), LogIndex::min).max(tail(TRAILING_FACTOR_MAX));
         if to > self.log.base().index {
             self.log.compact(to);
             self.effects.get().events.push(Event::Compacted { to });

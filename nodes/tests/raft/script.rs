@@ -233,6 +233,7 @@ impl Runner {
                 ("inflight_messages_max", &mut config.inflight_messages_max),
                 ("inflight_bytes_max", &mut config.inflight_bytes_max),
                 ("uncommitted_bytes_max", &mut config.uncommitted_bytes_max),
+                ("trailing_bytes", &mut config.trailing_bytes),
                 ("pending_reads_max", &mut config.pending_reads_max),
             ] {
                 if let Some(value) = option(options, name) {

@@ -205,6 +205,7 @@ transcripts! {
     stale_order_to_campaign_is_ignored
     stale_snapshot_does_not_take_the_log_back
     stores_gather_while_one_is_out
+    tail_before_a_snapshot_is_bounded_in_bytes
     transfer_that_takes_too_long_is_given_up
     transfer_to_a_node_that_leaves_is_given_up
     transfer_to_what_is_no_other_voter_is_refused

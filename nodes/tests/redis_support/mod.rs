@@ -1,9 +1,13 @@
 //! A private redis-server for tests: from the PATH, in a folder of its own, stopped by its own process handle.
 
+#[path = "../skip/mod.rs"]
+mod skip;
+
 use std::io;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+pub(crate) use skip::skip;
 use stormglass_nodes::env::StreamAddress;
 use stormglass_nodes::storage::RedisConfig;
 use tempfile::TempDir;
@@ -32,7 +36,7 @@ pub(crate) async fn server(arguments: &[&str]) -> Option<RedisServer> {
     match server.start().await {
         Ok(()) => Some(server),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            println!("SKIPPED: there is no redis-server on the PATH (Debian: apt-get install redis-server)");
+            skip("there is no redis-server on the PATH (Debian: apt-get install redis-server)");
             None
         }
         Err(error) => panic!("redis-server does not start: {error}"),

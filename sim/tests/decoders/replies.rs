@@ -85,6 +85,8 @@ fn open(runtime: &Runtime, env: &CannedEnv) -> Result<Recovered, String> {
     let config = RedisConfig {
         // One attempt.
         open_within_us: 1,
+        // A store that is there already is read as well.
+        adopts_unmarked: true,
         ..RedisConfig::new(StreamAddress::Tcp { host: "redis".to_owned(), port: 6379 })
     };
     let opening = RedisStore::open(env.clone(), IDENTITY, config, StorageStatus::default());

@@ -44,6 +44,8 @@ pub struct Config {
     pub snapshot_bytes_max: u64,
     /// Entries before a snapshot that stay in the log for followers which are a little behind. Default 1024.
     pub trailing_entries: u64,
+    /// And their bytes, at most: what is before them is forgotten even if they are fewer. Default 16 MiB.
+    pub trailing_bytes: usize,
     /// A learner that is to be promoted is, once it lacks at most this many entries. Default 64.
     pub promotion_lag_entries: u64,
     /// Reads are answered without a round while a quorum cannot have elected anybody else, provided that
@@ -82,6 +84,7 @@ impl Config {
             pending_reads_max: 16_384,
             snapshot_bytes_max: 1024 * 1024 * 1024,
             trailing_entries: 1024,
+            trailing_bytes: 16 * 1024 * 1024,
             promotion_lag_entries: 64,
             lease_drift_ppm_max: None,
             store_stall_us_max: 2_000_000,
