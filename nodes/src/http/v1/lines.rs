@@ -88,8 +88,8 @@ pub(crate) async fn show(State(app): State<Arc<App>>, PathName(key): PathName) -
         invalidating: view.is_invalidating,
     };
     // Two may take themselves for the leader; the deposed one knows of lines that are not there any more.
-    let known = answers.iter().filter_map(|(_, lines)| lines.as_ref()?.holders.as_ref());
-    let directory = known.last().map(|holders| holders.iter().map(holder).collect()).unwrap_or_default();
+    let mut known = answers.iter().filter_map(|(_, lines)| lines.as_ref()?.holders.as_ref());
+    let directory = known.next_back().map(|holders| holders.iter().map(holder).collect()).unwrap_or_default();
     let own = |(node, lines): &(NodeId, Option<KeyLines>)| OfNode {
         node: node.0,
         reachable: lines.is_some(),
