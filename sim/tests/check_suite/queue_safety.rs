@@ -185,6 +185,24 @@ fn what_was_acknowledged_does_not_come_back() {
 }
 
 #[test]
+fn a_delivery_is_done_with_once() {
+    let begin = || vec![enqueue(1, &[plain(7)]), dequeue(2, 4, &[(7, 1, 1)])];
+    let then = |rows: Vec<Row>| [begin(), rows].concat();
+    assert_accepted(vec![
+        ("the second is too late", then(vec![acknowledge(2, 8, 7, 1), stale(acknowledge(3, 9, 7, 1))])),
+        (
+            "nobody knows of the second",
+            then(vec![acknowledge(2, 8, 7, 1), unanswered(acknowledge(3, 9, 7, 1))]),
+        ),
+        ("extended before", then(vec![extend(2, 8, 7, 1), acknowledge(2, 10, 7, 1)])),
+    ]);
+    assert_rejected(vec![
+        ("both succeeded", then(vec![acknowledge(2, 8, 7, 1), acknowledge(3, 9, 7, 1)])),
+        ("both succeeded", then(vec![reject(2, 8, 7, 1, 0), acknowledge(3, 12, 7, 1)])),
+    ]);
+}
+
+#[test]
 fn nobody_gets_a_message_within_the_lease_of_another() {
     let begin = || vec![enqueue(1, &[plain(7)]), dequeue(2, 4, &[(7, 1, 1)])];
     let then = |rows: Vec<Row>| [begin(), rows].concat();

@@ -6,12 +6,15 @@ use super::leases::lease_ends;
 use crate::check::drift::{Calm, Drift};
 use crate::history::{Operation, VirtualTime};
 
-/// Finds a delivery that was of use although nobody got it, that was refused as stale while its lease ran for
+/// Finds a delivery that was of use although nobody got it, that was ended twice, that was refused as stale while its lease ran for
 /// certain, or that was of use when its lease was over for certain; and a message delivered when its life was.
 pub(super) fn check(journal: &Journal<'_>, drift: Drift, calm: Option<Calm>) -> Option<String> {
-    let made_up = journal.topics.iter().find_map(|(name, topic)| made_up(journal, name, topic));
-    if made_up.is_some() {
-        return made_up;
+    let of_topic = |(name, topic): (&&str, &Topic<'_>)| {
+        made_up(journal, name, topic).or_else(|| ended_twice(name, topic))
+    };
+    let of_topics = journal.topics.iter().find_map(of_topic);
+    if of_topics.is_some() {
+        return of_topics;
     }
     let mut stale = journal.topics.values().flat_map(|topic| &topic.stale);
     stale.find_map(|(operation, about)| refused(journal, drift, operation, *about)).or_else(|| {
@@ -42,6 +45,23 @@ fn made_up(journal: &Journal<'_>, name: &str, topic: &Topic<'_>) -> Option<Strin
             asked.operation.call.kind(),
             about.0,
             about.1
+        ))
+    })
+}
+
+/// A delivery was acknowledged or rejected twice, with success: whichever came first, nothing was left for the other.
+fn ended_twice(name: &str, topic: &Topic<'_>) -> Option<String> {
+    topic.asked.chunk_by(|one, other| one.about == other.about).find_map(|asked| {
+        let mut ends = asked.iter().filter(|asked| asked.is_sure && !matches!(asked.ask, Ask::Extend { .. }));
+        let (first, second) = (ends.next()?, ends.next()?);
+        Some(format!(
+            "operations #{}, {}, and #{}, {}, both succeeded at message {} of {name:?} under receipt {}\n",
+            first.operation.id,
+            first.operation.call.kind(),
+            second.operation.id,
+            second.operation.call.kind(),
+            first.about.0,
+            first.about.1
         ))
     })
 }
