@@ -10,9 +10,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::error::DaemonError;
 use super::options::Options;
-use crate::coherence;
 use crate::env::StreamAddress;
 use crate::ids::NodeId;
+use crate::server::NearSettings;
 use crate::storage::RedisConfig;
 
 /// What logs look like.
@@ -71,7 +71,7 @@ pub struct Settings {
     /// they take a round.
     pub read_lease_drift_ppm_max: Option<u32>,
     /// The near-cache.
-    pub near: coherence::Settings,
+    pub near: NearSettings,
     /// How long a stop waits for requests under way.
     pub stop_timeout: Duration,
     /// What logs look like.
@@ -173,13 +173,9 @@ impl Settings {
 }
 
 /// The near-cache by what is said of it, and its defaults.
-fn near_of(
-    lease_us: Option<u64>,
-    drift_ppm_max: Option<u32>,
-    lines_max: Option<usize>,
-) -> coherence::Settings {
-    let usual = coherence::Settings::default();
-    coherence::Settings {
+fn near_of(lease_us: Option<u64>, drift_ppm_max: Option<u32>, lines_max: Option<usize>) -> NearSettings {
+    let usual = NearSettings::default();
+    NearSettings {
         lease_us: lease_us.unwrap_or(usual.lease_us),
         drift_ppm_max: drift_ppm_max.unwrap_or(usual.drift_ppm_max),
         lines_max: lines_max.unwrap_or(usual.lines_max),
@@ -286,7 +282,7 @@ pub(super) fn addresses_of(text: &str) -> Result<BTreeMap<NodeId, String>, Daemo
 mod tests {
     use clap::Parser;
 
-    use super::{Options, Settings, StreamAddress, coherence};
+    use super::{NearSettings, Options, Settings, StreamAddress};
     use crate::daemon::run::node_config;
 
     fn judge(arguments: &str) -> Result<Settings, String> {
@@ -354,12 +350,12 @@ mod tests {
         let base = "--id 1 --cluster 1=a:1 --data d";
         let config = |more: &str| node_config(&judge(&format!("{base} {more}")).expect("it is complete"));
         let usual = config("");
-        assert_eq!(usual.near, coherence::Settings::default());
+        assert_eq!(usual.near, NearSettings::default());
         assert_eq!(usual.raft.lease_drift_ppm_max, None);
         let other = config(
             "--near-lease-us 7 --near-drift-ppm-max 8 --near-lines-max 9 --read-lease-drift-ppm-max 10",
         );
-        let coherence::Settings { lease_us, drift_ppm_max, lines_max, .. } = other.near;
+        let NearSettings { lease_us, drift_ppm_max, lines_max, .. } = other.near;
         assert_eq!((lease_us, drift_ppm_max, lines_max), (7, 8, 9));
         assert_eq!(other.raft.lease_drift_ppm_max, Some(10));
     }

@@ -43,6 +43,7 @@ mod under_way;
 mod unordered;
 mod watching;
 
+pub use crate::coherence::Settings as NearSettings;
 pub use config::{NodeConfig, NodeError};
 pub use driver::{run, run_until};
 pub use events::channels;

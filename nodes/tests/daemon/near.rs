@@ -10,8 +10,8 @@ async fn a_node_whose_near_cache_is_set_otherwise_than_agreed_stops_and_names_th
     let own = [(1, 90_000), (2, 90_000), (3, 50_000)];
     let own: BTreeMap<_, _> = own.map(|(id, lease)| (id, vec![format!("--near-lease-us={lease}")])).into();
     let mut daemons = Daemons::start_unasked(3, &all, own).await;
+    daemons.until_served(2).await;
     let leader = daemons.leader().await;
-    daemons.until_served(leader).await;
     // Whoever leads proposes its own terms for the first line that anybody asks for.
     let read = daemons.get(leader, "/v1/cache/served").await;
     assert_eq!(read.status, 200, "{}", read.text());

@@ -127,12 +127,12 @@ mod tests {
             target = "any"
             at_ms = 6_000
             for_ms = 1_000
-            repeat = { times = 2, every_ms = 4_000 }
             [[faults]]
             kind = "disk-stall"
             target = "any"
             at_ms = 6_000
             for_ms = 1_000
+            repeat = { times = 2, every_ms = 4_000 }
             [[faults]]
             kind = "clock-drift"
             target = "any"
@@ -152,8 +152,7 @@ mod tests {
         assert_eq!(
             named,
             [
-                "fault `power-loss` (2 times)",
-                "fault `disk-stall` (once)",
+                "fault `disk-stall` (2 times)",
                 "fault `clock-drift` (once)",
                 "`[disk]`",
                 "`[clocks]`",

@@ -111,7 +111,6 @@ fn one_bad_file_of_a_catalogue_hides_none_of_the_others_but_fails_the_list() {
     assert!(refused(&place, &["run", "--all"]).contains("bad.toml:1:9: "));
 }
 
-#[cfg(not(feature = "planted-bugs"))]
 #[test]
 fn what_changes_the_nodes_for_good_is_no_soak() {
     let upgrade =
@@ -121,6 +120,7 @@ fn what_changes_the_nodes_for_good_is_no_soak() {
     assert!(said.contains("faults of kind upgrade, after which its nodes are not what they were"), "{said}");
 }
 
+#[cfg(not(feature = "planted-bugs"))]
 #[test]
 fn a_build_without_planted_bugs_plants_none() {
     let place = Place::with(&[("short.toml", SHORT)]);

@@ -7,8 +7,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::KeyLines;
-use crate::coherence::LineState;
+use crate::api::{KeyLines, LineState};
 use crate::http::App;
 use crate::http::bounded::Name;
 use crate::http::extract::PathName;

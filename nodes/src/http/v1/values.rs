@@ -15,7 +15,7 @@ use crate::http::extract::Body;
 use crate::http::keys::{Key, MaybeKey};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::machine::{
-    Action, CacheAction, CacheQuery, CacheReply, CacheSettings, EvictionPolicy, Query, Reply,
+    Action, CacheAction, CacheQuery, CacheReply, CacheSettings, EvictionPolicy, GET_MANY_MAX, Query, Reply,
 };
 
 /// Which keys.
@@ -111,6 +111,9 @@ pub(crate) async fn get_many(
     Body(wanted): Body<Wanted>,
 ) -> Result<Json<Values>, Problem> {
     let keys: Vec<String> = wanted.keys.into_iter().map(|key| key.0).collect();
+    if keys.is_empty() || keys.len() > GET_MANY_MAX {
+        return Err(Problem::bad_request(format!("`keys` are 1 to {GET_MANY_MAX}, not {}", keys.len())));
+    }
     let query = Query::Cache(CacheQuery::GetMany { keys: keys.clone() });
     let Reply::Cache(CacheReply::Values(values)) = app.gateway.ask(query).await? else {
         return Err(Problem::misanswered());

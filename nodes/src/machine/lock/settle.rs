@@ -102,7 +102,11 @@ impl Locks {
 
     fn grant_upgrade(&mut self, by: Asker, at: Moment, out: &mut Out) {
         marks::hit("machine.lock_upgrade_granted");
-        let (id, token) = self.upgrade_of(by).expect("an upgrader waits");
+        let Some((id, token)) = self.upgrade_of(by) else {
+            // Another command of the same number has taken the place of the upgrade among the waits.
+            assert!(plant::is(Bug::RetryAppliedTwice), "an upgrader waits");
+            return;
+        };
         let wait = self.waits.remove(&by).expect("an upgrader waits");
         self.deadlines.remove(wait.deadline, by);
         let grant = self.regrant(at, by.session, id, token, LockMode::Exclusive, out);
