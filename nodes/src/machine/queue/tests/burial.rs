@@ -32,6 +32,18 @@ fn put(machine: &mut Machine, topic: &str, message: NewMessage) {
     act(machine, action).expect("there is room");
 }
 
+/// Two topics whose dead go to "grave": one that holds one message, and one that holds more.
+fn full_and_roomy() -> Machine {
+    let mut machine = machine();
+    for (topic, depth_max) in [("full", 1), ("roomy", 9)] {
+        let dead_letter = Some("grave".to_owned());
+        let settings = TopicSettings { attempts_max: 1, dead_letter, depth_max, ..TopicSettings::default() };
+        let declare = QueueAction::Declare { topic: topic.to_owned(), settings };
+        act(&mut machine, declare).expect("there is room");
+    }
+    machine
+}
+
 /// Gives a message of this topic up at its first attempt, to "grave".
 fn bury(machine: &mut Machine, topic: &str) {
     put(machine, topic, plain(topic));
@@ -46,14 +58,8 @@ fn bury(machine: &mut Machine, topic: &str) {
 
 #[test]
 fn a_topic_that_is_full_does_not_keep_others_from_getting_their_dead_back() {
-    let mut machine = machine();
-    for (topic, depth_max) in [("full", 1), ("roomy", 9)] {
-        let dead_letter = Some("grave".to_owned());
-        let settings = TopicSettings { attempts_max: 1, dead_letter, depth_max, ..TopicSettings::default() };
-        let declare = QueueAction::Declare { topic: topic.to_owned(), settings };
-        act(&mut machine, declare).expect("there is room");
-        bury(&mut machine, topic);
-    }
+    let mut machine = full_and_roomy();
+    ["full", "roomy"].into_iter().for_each(|topic| bury(&mut machine, topic));
     put(&mut machine, "full", plain("new"));
     let redrive = || QueueAction::Redrive { topic: "grave".to_owned(), count_max: 1 };
     let redriven = act(&mut machine, redrive());
@@ -66,13 +72,7 @@ fn a_topic_that_is_full_does_not_keep_others_from_getting_their_dead_back() {
 
 #[test]
 fn however_many_dead_a_full_topic_has_they_keep_no_other_from_its_own() {
-    let mut machine = machine();
-    for (topic, depth_max) in [("full", 1), ("roomy", 9)] {
-        let dead_letter = Some("grave".to_owned());
-        let settings = TopicSettings { attempts_max: 1, dead_letter, depth_max, ..TopicSettings::default() };
-        let declare = QueueAction::Declare { topic: topic.to_owned(), settings };
-        act(&mut machine, declare).expect("there is room");
-    }
+    let mut machine = full_and_roomy();
     // More than one command moves, all older than the one of the other topic.
     for _ in 0..BATCH_MAX + 100 {
         bury(&mut machine, "full");
