@@ -101,8 +101,10 @@ pub(super) struct Core {
     pub(super) view: View,
     pub(super) tracer: Tracer,
     pub(super) statistics: WorldStatistics,
-    /// What near-caches counted, by node and start.
-    pub(super) near: BTreeMap<(u64, u64), NearCounts>,
+    /// What near-caches counted, by node: in the life that began with the start of this number.
+    pub(super) near: BTreeMap<u64, (u64, NearCounts)>,
+    /// The same of all lives before, together: a long run has many.
+    pub(super) near_before: NearCounts,
     /// Tasks that programs spawned so far.
     pub(super) spawned: u64,
     /// The pump's node in madsim.
@@ -152,6 +154,7 @@ impl Core {
             tracer: Tracer::new(config.keep_trace),
             statistics: WorldStatistics::default(),
             near: BTreeMap::new(),
+            near_before: NearCounts::default(),
             spawned: 0,
             pump_home: None,
         }

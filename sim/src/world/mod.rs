@@ -202,14 +202,19 @@ impl World {
     #[must_use]
     pub fn statistics(&self) -> WorldStatistics {
         let core = self.shared.lock();
-        let near = core.near.values().fold(NearCounts::default(), |all, one| all.plus(*one));
+        let near = core.near.values().fold(core.near_before, |all, (_, one)| all.plus(*one));
         WorldStatistics { near, ..core.statistics }
     }
 
     /// What the near-cache of node `node` has counted in the life that began with the start of this number. Has no
     /// effect on anything, so it is no part of the trace.
     pub fn note_near(&self, node: u64, start: u64, counts: NearCounts) {
-        self.shared.lock().near.insert((node, start), counts);
+        let mut core = self.shared.lock();
+        if let Some((before, last)) = core.near.insert(node, (start, counts))
+            && before != start
+        {
+            core.near_before = core.near_before.plus(last);
+        }
     }
 
     /// The trace so far.
