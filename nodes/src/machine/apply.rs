@@ -9,7 +9,7 @@ use super::LockAction;
 use super::cache::{Caches, Room, VICTIMS_MAX, Versioned, Victim};
 use super::limits::{Limits, Pace};
 use super::lock::Locks;
-use super::queue::Queues;
+use super::queue::{QueueQuery, Queues};
 use super::remembered::Remembered;
 use super::service::{Asker, Moment, Out, Service};
 use super::session::{Sessions, check_numbers};
@@ -111,8 +111,19 @@ impl Machine {
     ///
     /// [`MachineError::InvalidArgument`] for a name that no command could have used.
     pub fn query(&self, query: &Query) -> Outcome {
+        self.query_at(query, self.time)
+    }
+
+    /// As [`Machine::query`], where it is known how late it is: ages and rates are told as of `now`, or of the
+    /// last stamp if that is later. Entries alone end what is over, so nothing else depends on it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Machine::query`].
+    pub fn query_at(&self, query: &Query, now: ClusterTime) -> Outcome {
         match query {
             Query::Lock(query) => self.locks.query(self.time, query),
+            Query::Queue(query @ QueueQuery::Stats { .. }) => self.queues.query(self.time.max(now), query),
             Query::Queue(query) => self.queues.query(self.time, query),
             Query::Cache(query) => self.caches.query(self.time, query),
             Query::Session { session } => Ok(Reply::Session(self.session_state(*session))),

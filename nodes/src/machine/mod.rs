@@ -75,8 +75,9 @@ pub use queue::{
     DeathReason, Delivery, ENQUEUE_BYTES_MAX, GROUP_BYTES_MAX, HEADER_PLACE_BYTES, HEADERS_BYTES_MAX,
     HEADERS_MAX, Imbalance, MESSAGE_TTL_US_MAX, NewMessage, Origin, PAYLOAD_BYTES_MAX, PRODUCER_BATCHES_MAX,
     PRODUCERS_MAX, PURGE_MAX, PurgeScope, QueueAction, QueueError, QueueEvent, QueueQuery, QueueReply,
-    REPLY_BYTES_MAX, StoredMessage, TOPIC_BYTES_MAX, TOPIC_STORED_BYTES_MAX, TOPICS_MAX, TopicBound,
-    TopicListing, TopicSettings, TopicStats, TopicTotals, VISIBILITY_US_MAX, VISIBILITY_US_MIN,
+    RATE_WINDOW_S, REPLY_BYTES_MAX, StoredMessage, TOPIC_BYTES_MAX, TOPIC_STORED_BYTES_MAX, TOPICS_MAX,
+    TopicBound, TopicListing, TopicRecent, TopicSettings, TopicStats, TopicTotals, VISIBILITY_US_MAX,
+    VISIBILITY_US_MIN,
 };
 pub use snapshot::{RestoreError, Snapshotter};
 pub use types::*;

@@ -37,6 +37,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
         for entry in entries {
             self.apply(entry);
         }
+        self.applied_at = self.env.now();
         let is_behind = self.machine.is_behind() && self.tick_index <= self.applied_index;
         if std::mem::take(&mut self.tick_refused) || is_behind {
             // More is due than one entry ends, or the last tick was not taken: the next one follows at once.
@@ -64,6 +65,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
                 self.watches.is_due = true;
                 self.state_hash = state_hash;
                 self.applied_index = snapshot.meta.index;
+                self.applied_at = self.env.now();
                 self.snapshots.installed(snapshot.meta.index);
                 self.near.set_members(&snapshot.meta.membership, self.env.now());
                 self.probe.observe(Observed::Installed { meta: &snapshot.meta, state: state_hash });

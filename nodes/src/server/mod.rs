@@ -18,6 +18,8 @@
 //! Deliberately absent: any timer of its own besides the core's and the machine's next deadline, and any
 //! knowledge of where it runs.
 
+#[cfg(test)]
+mod ages_tests;
 mod applying;
 mod config;
 mod driver;

@@ -41,6 +41,8 @@ pub(super) struct Replica<E: Env, P: Probe> {
     /// The write that is on its way to the disk.
     storing: Option<Arc<StoreRequest>>,
     pub(super) applied_index: LogIndex,
+    /// When the last of them took effect here.
+    pub(super) applied_at: LocalTime,
     pub(super) state_hash: u64,
     /// The last effects carried out: kept for their memory.
     effects: Effects,
@@ -92,7 +94,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
         let mut near = Near::new(config.identity.node, config.near, env.entropy(), env.now(), P::WATCHING);
         near.set_members(core.membership(), env.now());
         near.check_terms(&machine)?;
-        let traffic = Traffic::new(env.now());
+        let (applied_at, traffic) = (env.now(), Traffic::new(env.now()));
         let events = Events::start(&env, config);
         Ok(Self {
             env,
@@ -108,6 +110,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
             waiting: BTreeMap::new(),
             storing: None,
             applied_index,
+            applied_at,
             state_hash,
             effects: Effects::default(),
             hashed: Vec::new(),
@@ -261,6 +264,14 @@ impl<E: Env, P: Probe> Replica<E, P> {
         let due = self.machine.next_deadline()?;
         let now = self.core.cluster_time(self.env.now())?;
         (self.ticked_at < due).then(|| due.0.saturating_sub(now.0))
+    }
+
+    /// The time that entries would be stamped with now; where this node does not lead, as far as it knows: the
+    /// last stamp, and what has passed since it took effect here.
+    pub(super) fn cluster_time(&self) -> ClusterTime {
+        let now = self.env.now();
+        let followed = || self.machine.time().plus_us(now.since_us(self.applied_at));
+        self.core.cluster_time(now).unwrap_or_else(followed)
     }
 
     /// The last entry of the log.

@@ -166,7 +166,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
         {
             return Ok(Reply::Cache(CacheReply::Value(None)));
         }
-        self.machine.query(query)
+        self.machine.query_at(query, self.cluster_time())
     }
 
     /// Answers reads that will not be answered here, or not in good time. A read has no effect, so the refusal

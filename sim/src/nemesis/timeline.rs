@@ -142,29 +142,48 @@ impl FaultRecord {
     /// Whether a disk or a link had nothing to do, because other faults with effect at that time left the
     /// cluster of `nodes` no quorum: then nothing is agreed on and nothing is written, and who is left says
     /// little but, now and then, that it would campaign. Disks have nothing to do either if none of `clients`
-    /// is left that could ask for a write. Where nobody leads, that goes on for a while after the others end.
+    /// is left that could ask for a write, or if the leader's own disk stands still: it proposes nothing more.
+    /// A single cut of a flap can fall into the silence between the loss of a leader and the first campaign.
     pub(super) fn has_nothing_to_harm(&self, nodes: u64, clients: u64, faults: &[Self]) -> bool {
+        use FaultKind::{
+            ClockDrift, Degrade, DiskStall, Flap, Members, OneWay, Partition, Transfer, Upgrade,
+        };
         // Nodes that have just come back wait for their timers: as long as nobody leads they say nothing.
         let lasts_us = if self.leader.is_none() { ATTRIBUTION_US } else { 0 };
-        let overlapping = faults.iter().filter(|other| {
-            let until_us = other.until.as_us().saturating_add(lasts_us);
-            let at_the_same_time = self.at.as_us() < until_us && other.at < self.until;
-            other.number != self.number && other.had_effect && at_the_same_time
-        });
-        let takes_away = overlapping.filter(|other| {
-            use FaultKind::{ClockDrift, Degrade, DiskStall, Members, Transfer, Upgrade};
+        let overlapping: Vec<&Self> = faults
+            .iter()
+            .filter(|other| {
+                let until_us = other.until.as_us().saturating_add(lasts_us);
+                let at_the_same_time = self.at.as_us() < until_us && other.at < self.until;
+                other.number != self.number && other.had_effect && at_the_same_time
+            })
+            .collect();
+        let targets_of = |is_meant: &dyn Fn(&Self) -> bool| -> BTreeSet<Process> {
+            let meant = overlapping.iter().filter(|other| is_meant(other));
+            let others =
+                meant.flat_map(|other| &other.targets).filter(|target| !self.targets.contains(target));
+            others.copied().collect()
+        };
+        let stalled = targets_of(&|other| other.kind == DiskStall);
+        let mut away = targets_of(&|other| {
             !matches!(other.kind, ClockDrift | Degrade | DiskStall | Transfer | Members | Upgrade)
         });
-        let away: BTreeSet<&Process> = takes_away
-            .flat_map(|other| &other.targets)
-            .filter(|process| !self.targets.contains(process))
-            .collect();
+        let leads =
+            |among: &BTreeSet<Process>| self.leader.is_some_and(|led| among.contains(&Process::Node(led)));
+        let leader_is_silent = leads(&away) && self.effect.cuts <= 1;
+        let leader_writes_nothing = leads(&stalled);
+        if self.kind == DiskStall {
+            // Who writes nothing agrees to nothing, though it may speak.
+            away.extend(stalled);
+        }
         let clients_away = away.iter().filter(|process| matches!(process, Process::Client(_))).count() as u64;
         let nodes_left = nodes.saturating_sub(away.len() as u64 - clients_away);
         let no_quorum = nodes_left <= nodes / 2;
         match self.kind {
-            FaultKind::DiskStall | FaultKind::Redis => no_quorum || clients_away == clients,
-            FaultKind::Partition | FaultKind::OneWay | FaultKind::Flap => no_quorum,
+            DiskStall => no_quorum || clients_away == clients || leader_writes_nothing,
+            FaultKind::Redis => no_quorum || clients_away == clients,
+            Partition | OneWay => no_quorum,
+            Flap => no_quorum || leader_is_silent,
             _ => false,
         }
     }
@@ -274,6 +293,40 @@ mod tests {
         );
         let later = FaultRecord { at: VirtualTime(20), until: VirtualTime(30), ..partition };
         assert!(!stall.has_nothing_to_harm(3, 2, &[crash, later]), "at another time");
+    }
+
+    #[test]
+    fn a_disk_has_nothing_to_do_while_a_majority_or_the_leader_cannot_write() {
+        let stall = FaultRecord { leader: Some(1), ..fault(0, FaultKind::DiskStall, 2, false) };
+        let other = fault(1, FaultKind::DiskStall, 3, true);
+        assert!(
+            !stall.has_nothing_to_harm(3, 2, std::slice::from_ref(&other)),
+            "the leader and this one write"
+        );
+        let cut_off = fault(2, FaultKind::Partition, 1, true);
+        assert!(stall.has_nothing_to_harm(3, 2, &[other.clone(), cut_off]), "this one alone would write");
+        let of_the_leader = FaultRecord { targets: [Process::Node(1)].into(), ..other.clone() };
+        assert!(stall.has_nothing_to_harm(3, 2, std::slice::from_ref(&of_the_leader)));
+        assert!(
+            !stall.has_nothing_to_harm(3, 2, &[FaultRecord { had_effect: false, ..of_the_leader.clone() }]),
+            "a stall without effect explains none"
+        );
+        let partition = FaultRecord { kind: FaultKind::Partition, ..stall };
+        assert!(!partition.has_nothing_to_harm(3, 2, &[of_the_leader, other]), "they still speak");
+    }
+
+    #[test]
+    fn one_cut_of_a_flap_can_fall_into_the_silence_after_a_leader_is_lost() {
+        let cuts = |cuts| Effect { cuts, ..Effect::default() };
+        let flap = FaultRecord { leader: Some(1), effect: cuts(1), ..fault(0, FaultKind::Flap, 2, false) };
+        let pause = fault(1, FaultKind::Pause, 1, true);
+        assert!(flap.has_nothing_to_harm(3, 2, std::slice::from_ref(&pause)));
+        let twice = FaultRecord { effect: cuts(2), ..flap.clone() };
+        assert!(!twice.has_nothing_to_harm(3, 2, std::slice::from_ref(&pause)), "campaigns come between");
+        let of_another = FaultRecord { targets: [Process::Node(3)].into(), ..pause.clone() };
+        assert!(!flap.has_nothing_to_harm(3, 2, &[of_another]), "its leader speaks");
+        let partition = FaultRecord { kind: FaultKind::Partition, ..flap };
+        assert!(!partition.has_nothing_to_harm(3, 2, &[pause]), "a cut that lasts meets campaigns");
     }
 
     #[test]

@@ -19,7 +19,9 @@ use crate::http::extract::{Body, InQuery, PathName};
 use crate::http::keys::{Key, MaybeKey};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::ids::MessageId;
-use crate::machine::{PurgeScope, Query, QueueAction, QueueQuery, QueueReply, Reply, TopicSettings};
+use crate::machine::{
+    PurgeScope, Query, QueueAction, QueueQuery, QueueReply, Reply, TopicRecent, TopicSettings,
+};
 
 /// How a topic behaves. What is not said has its default.
 #[derive(Deserialize, Serialize, ToSchema)]
@@ -64,14 +66,24 @@ pub(crate) struct Topic {
     dead: u64,
     /// Bytes of all messages.
     bytes: u64,
-    /// How long the oldest deliverable one has been in the topic, by the stamp of the latest log entry.
+    /// How long ago the oldest deliverable one was enqueued.
     oldest_ready_us: Option<u64>,
     /// Commands that wait for messages.
     waiting: u64,
     /// Open sessions that have asked for messages.
     consumers: u64,
     totals: Totals,
+    rates: Rates,
     settings: Settings,
+}
+
+/// How many messages passed through a topic per second, in the mean over its last ten whole seconds, on whatever node.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TopicRates)]
+pub(crate) struct Rates {
+    enqueued_per_s: f64,
+    delivered_per_s: f64,
+    acknowledged_per_s: f64,
 }
 
 /// What happened to a topic's messages since it was made.
@@ -259,6 +271,12 @@ pub(crate) async fn show(
         dead_lettered: stats.totals.dead_lettered,
         redriven: stats.totals.redriven,
     };
+    let recent = &stats.recent;
+    let rates = Rates {
+        enqueued_per_s: TopicRecent::per_second(recent.enqueued),
+        delivered_per_s: TopicRecent::per_second(recent.delivered),
+        acknowledged_per_s: TopicRecent::per_second(recent.acknowledged),
+    };
     let topic = Topic {
         topic,
         depth: stats.depth(),
@@ -272,6 +290,7 @@ pub(crate) async fn show(
         waiting: stats.waiting,
         consumers: stats.consumers,
         totals,
+        rates,
         settings: Settings::of(stats.settings),
     };
     Ok(age.on(Json(topic).into_response()))

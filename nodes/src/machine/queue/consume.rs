@@ -119,6 +119,7 @@ impl Topic {
         match self.check_receipt(time, (id, receipt)) {
             Ok(()) => {
                 self.take(id);
+                self.rates.note(time, &self.totals);
                 self.totals.acknowledged += 1;
                 Acknowledgement::Done
             }

@@ -44,6 +44,7 @@ impl Queues {
         let ids = (0..).map(|ordinal| MessageId::of(at.index, ordinal));
         let ids: Vec<MessageId> =
             ids.zip(messages).map(|(id, message)| topic.enqueue(at, id, message)).collect();
+        topic.rates.note(at.time, &topic.totals);
         topic.totals.enqueued += count;
         self.hand_on(at, &name, out);
         Ok(Reply::Queue(QueueReply::Enqueued { ids, duplicate: false }))

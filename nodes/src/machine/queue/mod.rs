@@ -23,9 +23,9 @@
 //! * **Accounts.** In every state of every topic, `enqueued + moved in = ready + delayed + in flight + dead +
 //!   acknowledged + expired + purged + moved out`: [`TopicStats::check_accounts`].
 //! * **Bounds.** Every table has one, in `types` or in [`TopicSettings`], and each refusal says which.
+//! * **Rates.** What was counted in the last whole seconds is part of the state, the same on every node: see `rates`.
 //!
-//! Deliberately absent: deliveries to all subscribers of a topic, and rates, which the driver takes from the
-//! totals.
+//! Deliberately absent: deliveries to all subscribers of a topic.
 
 mod admin;
 mod again;
@@ -35,6 +35,7 @@ mod enqueue;
 mod message;
 mod producers;
 mod queues;
+mod rates;
 mod restored;
 mod shelves;
 mod snapshot;

@@ -5,11 +5,12 @@
 use super::message::{NEVER, State, headers_weight};
 use super::producers::Producer;
 use super::queues::{check_topic as check_topic_name, check_within};
+use super::rates::{Mark, Rates, counted, second_of};
 use super::snapshot::{MessageHead, WaiterRecord};
 use super::topic::Topic;
 use super::types::{
     ATTEMPTS_MAX, BATCH_MAX, DELAY_US_MAX, Death, GROUP_BYTES_MAX, HEADERS_BYTES_MAX, HEADERS_MAX,
-    MESSAGE_TTL_US_MAX, PAYLOAD_BYTES_MAX, PRODUCER_BATCHES_MAX, TopicSettings, TopicTotals,
+    MESSAGE_TTL_US_MAX, PAYLOAD_BYTES_MAX, PRODUCER_BATCHES_MAX, TopicRecent, TopicSettings, TopicTotals,
     VISIBILITY_US_MAX, VISIBILITY_US_MIN,
 };
 use crate::ids::{ClusterTime, LogIndex, MessageId, ProducerId};
@@ -108,6 +109,25 @@ pub(super) fn check_producer(
     }
     ensure(next == producer.next, || format!("{id} goes on with {}, not {next}", producer.next))?;
     ensure(last <= producer.used, || format!("{id} was heard of after {}", producer.used))
+}
+
+/// The marks say what was counted when: no more than now, and no less than at the mark before.
+pub(super) fn check_rates(
+    time: ClusterTime,
+    name: &Name,
+    marks: &[Mark],
+    totals: &TopicTotals,
+) -> Result<(), RestoreError> {
+    let counts = |recent: &TopicRecent| [recent.enqueued, recent.delivered, recent.acknowledged];
+    let rises = |(earlier, later): (&Mark, &Mark)| {
+        let grows =
+            counts(&earlier.counted).into_iter().zip(counts(&later.counted)).all(|(was, is)| was <= is);
+        earlier.second < later.second && grows
+    };
+    let now = Mark { second: second_of(time) + 1, counted: counted(totals) };
+    let is_sound =
+        marks.len() <= Rates::MARKS_MAX && marks.iter().zip(marks.iter().skip(1).chain([&now])).all(rises);
+    ensure(is_sound, || format!("the marks of {name} contradict each other or its totals"))
 }
 
 /// With all that is in it.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::message::{Body, Message, Rare, Raw, State};
 use super::producers::{Producer, Producers};
 use super::queues::Queues;
+use super::rates::{Mark, Rates};
 use super::restored;
 use super::topic::{Topic, Waiter};
 use super::types::{Death, Origin, TopicSettings, TopicTotals};
@@ -35,6 +36,7 @@ pub(in crate::machine) enum QueuePlace {
 struct TopicHead {
     settings: TopicSettings,
     totals: TopicTotals,
+    rates: Vec<Mark>,
 }
 
 /// A message, between its id and its payload.
@@ -91,7 +93,8 @@ impl Queues {
     /// The topic after this one, up to its messages; `None` if there is no other.
     fn begin_topic(&self, after: Option<&Name>, buffer: &mut Vec<u8>) -> Option<QueuePlace> {
         let (name, topic) = self.topics.range::<_, Name>(beyond(after)).next()?;
-        put(buffer, &(name, TopicHead { settings: topic.settings.clone(), totals: topic.totals }));
+        let rates = topic.rates.marks().copied().collect();
+        put(buffer, &(name, TopicHead { settings: topic.settings.clone(), totals: topic.totals, rates }));
         put(buffer, &topic.messages.len());
         Some(QueuePlace::Messages { of: name.clone(), after: None })
     }
@@ -128,9 +131,10 @@ impl Queues {
         for _ in 0..reader.count("topics", self.limits.topics)? {
             let name = reader.name("topic")?;
             rises("topics", self.topics.get_max(), &name)?;
-            let TopicHead { settings, totals } = reader.item()?;
+            let TopicHead { settings, totals, rates } = reader.item()?;
             restored::check_settings(&name, &settings)?;
-            let mut topic = Topic { totals, ..Topic::new(settings) };
+            restored::check_rates(restoring.time, &name, &rates, &totals)?;
+            let mut topic = Topic { totals, rates: Rates::of(rates), ..Topic::new(settings) };
             topic.read_messages(&name, reader, restoring)?;
             self.read_line(&name, &mut topic, reader, restoring)?;
             topic.producers = read_producers(reader, restoring, self.limits.producers)?;

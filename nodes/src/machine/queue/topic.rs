@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::message::{Body, Message, NEVER, State};
 use super::producers::Producers;
+use super::rates::Rates;
 use super::shelves::Shelves;
 use super::types::{
     Death, Delivery, QueueError, REPLY_BYTES_MAX, TopicBound, TopicListing, TopicSettings, TopicStats,
@@ -47,6 +48,7 @@ pub(super) struct Topic {
     /// Open sessions that have asked for messages.
     pub(super) consumers: OrdSet<SessionId>,
     pub(super) totals: TopicTotals,
+    pub(super) rates: Rates,
     /// What all messages count.
     pub(super) bytes: u64,
     /// The deadline under which the topic is listed among all.
@@ -148,6 +150,7 @@ impl Topic {
             message.deliveries = message.deliveries.saturating_add(1);
             message.attempts += 1;
         });
+        self.rates.note(at.time, &self.totals);
         let message = &self.messages[&id];
         self.totals.delivered += 1;
         if message.deliveries > 1 {
@@ -204,10 +207,11 @@ impl Topic {
             in_flight: counts.in_flight,
             dead: counts.dead,
             bytes: self.bytes,
-            oldest_ready_us: oldest.map(|oldest| time.0 - oldest.0),
+            oldest_ready_us: oldest.map(|oldest| time.0.saturating_sub(oldest.0)),
             waiting: self.line.len() as u64,
             consumers: self.consumers.len() as u64,
             totals: self.totals,
+            recent: self.rates.recent(time, &self.totals),
             settings: self.settings.clone(),
         }
     }

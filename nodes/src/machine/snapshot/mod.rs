@@ -5,7 +5,7 @@
 //! original goes on. [`Machine::restore`](super::Machine::restore) makes a machine of the bytes again. What
 //! a node keeps on its disk and what a leader ships to a follower is the same stream.
 //!
-//! # Format, version 4
+//! # Format, version 5
 //!
 //! | part | bytes |
 //! |---|---|
@@ -56,7 +56,7 @@ use crate::ids::{ClusterTime, LogIndex, Sequence, SessionId};
 /// What every snapshot of every version begins with.
 const MAGIC: [u8; 8] = *b"STORMGLS";
 /// The version that is written, and the newest that is read.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 /// Magic, version and their checksum.
 const HEADER_BYTES: usize = 16;
 /// The hash at the end.

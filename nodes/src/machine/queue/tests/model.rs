@@ -3,7 +3,7 @@
 
 use super::super::{
     Death, DeathReason, Delivery, NewMessage, Origin, QueueError, QueueEvent, QueueLimits, QueueReply,
-    StoredMessage, TopicBound, TopicListing, TopicSettings, TopicStats, TopicTotals,
+    StoredMessage, TopicBound, TopicListing, TopicRecent, TopicSettings, TopicStats, TopicTotals,
 };
 use crate::ids::{ClusterTime, LogIndex, MessageId, ProducerId, Receipt, Sequence, SessionId};
 use crate::machine::{LockError, MachineError, MachineEvent, Outcome, Reply};
@@ -35,6 +35,8 @@ pub(super) struct Topic {
     pub(super) name: String,
     pub(super) settings: TopicSettings,
     pub(super) totals: TopicTotals,
+    /// When something was counted that has a rate, and what.
+    pub(super) lately: Vec<(u64, TopicRecent)>,
     pub(super) consumers: Vec<SessionId>,
     pub(super) producers: Vec<Producer>,
 }
@@ -291,6 +293,7 @@ impl Queue {
             let totals = &mut self.topic(topic).totals;
             totals.delivered += 1;
             totals.redelivered += u64::from(message.deliveries > 1);
+            self.counted(topic, TopicRecent { delivered: 1, ..TopicRecent::default() });
             deliveries.push(Delivery {
                 id,
                 receipt: Receipt(message.deliveries),
@@ -324,8 +327,28 @@ impl Queue {
             waiting: self.waits.iter().filter(|wait| wait.topic == name).count() as u64,
             consumers: topic.consumers.len() as u64,
             totals: topic.totals,
+            recent: self.recent(topic),
             settings: topic.settings.clone(),
         }
+    }
+
+    pub(super) fn counted(&mut self, topic: &str, what: TopicRecent) {
+        let time = self.time;
+        self.topic(topic).lately.push((time, what));
+    }
+
+    /// What was counted in the ten whole seconds before this one.
+    fn recent(&self, topic: &Topic) -> TopicRecent {
+        let second = self.time / 1_000_000;
+        let mut sum = TopicRecent::default();
+        for (time, what) in &topic.lately {
+            if time / 1_000_000 < second && time / 1_000_000 + 10 >= second {
+                sum.enqueued += what.enqueued;
+                sum.delivered += what.delivered;
+                sum.acknowledged += what.acknowledged;
+            }
+        }
+        sum
     }
 
     /// What a peek shows.
@@ -402,6 +425,7 @@ impl Queue {
             name: topic.to_owned(),
             settings: TopicSettings::default(),
             totals: TopicTotals::default(),
+            lately: Vec::new(),
             consumers: Vec::new(),
             producers: Vec::new(),
         });

@@ -1,7 +1,8 @@
 //! The naive model's actions.
 
 use super::super::{
-    Acknowledgement, DeathReason, NewMessage, PurgeScope, QueueAction, QueueError, QueueReply, TopicSettings,
+    Acknowledgement, DeathReason, NewMessage, PurgeScope, QueueAction, QueueError, QueueReply, TopicRecent,
+    TopicSettings,
 };
 use super::model::{Message, Producer, Queue, Standing, Wait, weight};
 use crate::ids::{ClusterTime, LogIndex, MessageId, ProducerId, Receipt, Sequence, SessionId};
@@ -141,6 +142,7 @@ impl Queue {
             });
         }
         self.topic(topic).totals.enqueued += ids.len() as u64;
+        self.counted(topic, TopicRecent { enqueued: ids.len() as u64, ..TopicRecent::default() });
         if let Some((id, first)) = producer {
             self.take(topic, id, first, &ids);
         }
@@ -231,6 +233,7 @@ impl Queue {
                 Ok(_) => {
                     self.messages.retain(|message| message.id != id);
                     self.topic(topic).totals.acknowledged += 1;
+                    self.counted(topic, TopicRecent { acknowledged: 1, ..TopicRecent::default() });
                     Acknowledgement::Done
                 }
                 Err(QueueError::StaleReceipt) => Acknowledgement::Stale,

@@ -53,10 +53,18 @@ struct Topic {
     name: String,
     settings: TopicSettings,
     totals: TopicTotals,
+    rates: Vec<Mark>,
     messages: Vec<Message>,
     line: Vec<Waiter>,
     producers: Vec<Producer>,
     consumers: Vec<u64>,
+}
+
+/// A second, and what was counted when it began: enqueued, delivered, acknowledged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Mark {
+    second: u64,
+    counted: [u64; 3],
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,7 +113,7 @@ struct Producer {
 
 fn seal(body: &[u8]) -> Vec<u8> {
     let mut bytes = b"STORMGLS".to_vec();
-    bytes.extend(4_u32.to_le_bytes());
+    bytes.extend(5_u32.to_le_bytes());
     bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
     bytes.extend(body);
     bytes.extend(xxh3_64(&bytes).to_le_bytes());
@@ -238,6 +246,15 @@ fn a_part_that_contradicts_itself_is_refused() {
         ("a group without a name", Box::new(|image| image.topics[0].messages[1].group = Some(String::new()))),
         ("accounts out of balance", Box::new(|image| image.topics[0].totals.enqueued += 1)),
         ("too much counted", Box::new(|image| image.topics[0].totals.delivered = u64::MAX)),
+        ("a mark of the future", Box::new(|image| image.topics[0].rates[0].second = 99)),
+        ("a mark beyond the totals", Box::new(|image| image.topics[0].rates[0].counted[0] += 99)),
+        (
+            "marks that go back",
+            Box::new(|image| {
+                let first = image.topics[0].rates[0].clone();
+                image.topics[0].rates.push(first);
+            }),
+        ),
         (
             "a wait in vain",
             Box::new(|image| {

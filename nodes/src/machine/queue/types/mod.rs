@@ -13,4 +13,4 @@ pub use answer::*;
 pub use bounds::*;
 pub use command::*;
 pub use settings::TopicSettings;
-pub use stats::{Imbalance, TopicStats, TopicTotals};
+pub use stats::{Imbalance, RATE_WINDOW_S, TopicRecent, TopicStats, TopicTotals};

@@ -35,6 +35,28 @@ pub struct TopicTotals {
     pub redriven: u64,
 }
 
+/// A topic's rates are means over so many whole seconds of cluster time.
+pub const RATE_WINDOW_S: u64 = 10;
+
+/// What a topic counted in the last [`RATE_WINDOW_S`] whole seconds; the second that runs is not among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicRecent {
+    /// Messages enqueued by producers.
+    pub enqueued: u64,
+    /// Deliveries, redeliveries included.
+    pub delivered: u64,
+    /// Messages acknowledged.
+    pub acknowledged: u64,
+}
+
+impl TopicRecent {
+    /// One of the counts as a mean rate per second.
+    #[must_use]
+    pub fn per_second(count: u64) -> f64 {
+        count as f64 / RATE_WINDOW_S as f64
+    }
+}
+
 /// A topic at one moment. What is overdue and has not been ended is counted where it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicStats {
@@ -50,7 +72,7 @@ pub struct TopicStats {
     pub dead: u64,
     /// Payloads, headers and groups of all messages held.
     pub bytes: u64,
-    /// Since when the oldest deliverable message has been queued, in microseconds before the last stamp.
+    /// How long ago the oldest deliverable message was enqueued, in microseconds.
     pub oldest_ready_us: Option<u64>,
     /// Commands that wait for messages.
     pub waiting: u64,
@@ -58,6 +80,8 @@ pub struct TopicStats {
     pub consumers: u64,
     /// What happened so far.
     pub totals: TopicTotals,
+    /// What happened lately.
+    pub recent: TopicRecent,
     /// How the topic behaves.
     pub settings: TopicSettings,
 }

@@ -104,7 +104,7 @@ impl Image {
 
     /// A whole snapshot that says this.
     pub(super) fn sealed(&self) -> Vec<u8> {
-        seal(4, &postcard::to_allocvec(self).expect("it is plain data"))
+        seal(5, &postcard::to_allocvec(self).expect("it is plain data"))
     }
 
     /// Every number in it but those in outcomes.
