@@ -139,6 +139,10 @@ bugs! {
     UnorderedSelect = "unordered-select",
     /// A client does not look what was taken from its session by force, and goes on believing in it.
     GuardIgnoresForce = "guard-ignores-force",
+    /// A keep-alive that joined one sent earlier counts the lease from its own sending.
+    JoinedKeepAliveRenews = "joined-keep-alive-renews",
+    /// A grant whose answer comes after the forced release that ended it is believed in.
+    LateGrantIsBelieved = "late-grant-is-believed",
 }
 
 impl Bug {

@@ -12,6 +12,17 @@ use crate::machine::{
 
 const MISANSWERED: ClientError = ClientError::Unknown("the cluster answered another question");
 
+/// How long a key still lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LifeLeft {
+    /// It has no value.
+    NoSuchKey,
+    /// For ever, unless it is removed, written anew, or evicted.
+    Unlimited,
+    /// So many microseconds, unless anything of that happens before; 0 if it ends with the next entry.
+    Us(u64),
+}
+
 impl<E: Env> Client<E> {
     /// The value of `key`, linearizably.
     ///
@@ -143,7 +154,22 @@ impl<E: Env> Client<E> {
     /// # Errors
     /// As there.
     pub async fn count(&self, key: &str, delta: i64, initial: i64) -> Result<(i64, LogIndex), ClientError> {
-        match self.write(CacheAction::Add { key: key.to_owned(), delta, initial, ttl_us: None }).await? {
+        self.count_for(key, delta, initial, None).await
+    }
+
+    /// As [`Client::count`]; a counter that begins by it lives as long as `ttl_us` says or for ever. One that is there
+    /// keeps the life it has, so a window of time can be counted in.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn count_for(
+        &self,
+        key: &str,
+        delta: i64,
+        initial: i64,
+        ttl_us: Option<u64>,
+    ) -> Result<(i64, LogIndex), ClientError> {
+        match self.write(CacheAction::Add { key: key.to_owned(), delta, initial, ttl_us }).await? {
             CacheReply::Counted { value, version } => Ok((value, version)),
             _ => Err(MISANSWERED),
         }
@@ -157,6 +183,21 @@ impl<E: Env> Client<E> {
         match self.write(CacheAction::Touch { key: key.to_owned(), ttl_us }).await? {
             CacheReply::Written { version } => Ok(version),
             _ => Err(MISANSWERED),
+        }
+    }
+
+    /// How long `key` still lives, linearizably.
+    ///
+    /// # Errors
+    /// Always definite: a read has no effect.
+    pub async fn life_left(&self, key: &str) -> Result<LifeLeft, ClientError> {
+        match self.query(Query::Cache(CacheQuery::Expiry { key: key.to_owned() })).await? {
+            Reply::Cache(CacheReply::Expiry { exists: false, .. }) => Ok(LifeLeft::NoSuchKey),
+            Reply::Cache(CacheReply::Expiry { expires: None, .. }) => Ok(LifeLeft::Unlimited),
+            Reply::Cache(CacheReply::Expiry { expires: Some(expires), now, .. }) => {
+                Ok(LifeLeft::Us(expires.0.saturating_sub(now.0)))
+            }
+            _ => Err(ClientError::NotDone("the cluster answered another question")),
         }
     }
 

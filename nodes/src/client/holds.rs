@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::LockGuard;
 use crate::ids::{FenceToken, LocalTime, LogIndex};
-use crate::machine::{CLAIMS_MAX, SessionLocks};
+use crate::machine::{CLAIMS_MAX, LockGrant, SessionLocks};
 use crate::marks;
 
 /// A lock under a token, which is unique for one resource only.
@@ -39,9 +39,35 @@ impl Holds {
         Self { held: BTreeSet::new(), over: VecDeque::new(), known_until, looked_at: opened_at }
     }
 
-    /// A lock was granted.
-    pub(super) fn grant(&mut self, guard: &LockGuard) {
-        self.held.insert(hold(guard));
+    /// These locks were granted, and are believed in unless they are known to be over.
+    pub(super) fn grant(&mut self, grants: &[LockGrant]) {
+        let is_over = |hold: &Hold| self.over.iter().any(|(over, _)| over == hold);
+        let believed: Vec<Hold> = grants.iter().map(granted).filter(|hold| !is_over(hold)).collect();
+        self.held.extend(believed);
+    }
+
+    /// Up to where forced releases were looked for without regard to these grants, though they may have ended one of
+    /// them; `None` if they cannot.
+    pub(super) fn doubted(&self, grants: &[LockGrant]) -> Option<LogIndex> {
+        let earliest = grants.iter().map(|grant| grant.token.granting_index()).min()?;
+        (earliest <= self.looked_at).then_some(self.looked_at)
+    }
+
+    /// As far as anybody knows the session holds this, by a state that has applied the entry at `up_to`: of these grants,
+    /// what was granted up to there and is not among it is over.
+    pub(super) fn refuse_beyond(
+        &mut self,
+        grants: &[LockGrant],
+        left: &SessionLocks,
+        up_to: LogIndex,
+        now: LocalTime,
+    ) {
+        for grant in grants.iter().filter(|grant| grant.token.granting_index() <= up_to) {
+            if !left.held.iter().any(|one| one.resource == grant.resource && one.token == grant.token) {
+                marks::hit("client.late_grant_is_over");
+                self.end(granted(grant), now);
+            }
+        }
     }
 
     /// A lock is about to be given back.
@@ -74,7 +100,7 @@ impl Holds {
         let gone: Vec<Hold> = self.held.iter().filter(|hold| is_gone(hold)).cloned().collect();
         for hold in gone {
             marks::hit("client.lock_taken_by_force");
-            self.end(hold, now);
+            self.end(hold, now.min(self.known_until));
         }
     }
 
@@ -99,6 +125,10 @@ impl Holds {
         }
         self.over.push_back((hold, since));
     }
+}
+
+fn granted(grant: &LockGrant) -> Hold {
+    (grant.resource.clone(), grant.token)
 }
 
 fn hold(guard: &LockGuard) -> Hold {

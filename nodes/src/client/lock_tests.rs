@@ -83,7 +83,7 @@ fn an_acquire_that_nobody_awaits_any_more_ends_up_holding_nothing() {
 }
 
 /// Lets the client's own time go by, and answers what it sends meanwhile.
-fn go_on(bench: &mut Bench, us: u64) {
+pub(super) fn go_on(bench: &mut Bench, us: u64) {
     for _ in 0..us / 100_000 {
         bench.env.advance_us(100_000);
         bench.serve();
@@ -94,18 +94,18 @@ fn go_on(bench: &mut Bench, us: u64) {
 }
 
 /// Another session, which the test keeps, and what it does.
-fn another(bench: &mut Bench) -> SessionId {
+pub(super) fn another(bench: &mut Bench) -> SessionId {
     let opened = apply(bench, &Command::OpenSession { lease_us: 3_600_000_000 });
     let Ok(Reply::SessionOpened { session }) = opened else { panic!("{opened:?}") };
     session
 }
 
-fn apply(bench: &mut Bench, command: &Command) -> crate::machine::Outcome {
+pub(super) fn apply(bench: &mut Bench, command: &Command) -> crate::machine::Outcome {
     bench.index = bench.index.next();
     bench.machine.apply(bench.index, ClusterTime(bench.env.now().0), command).outcome
 }
 
-fn force(bench: &mut Bench, by: SessionId, number: u64, resource: &str, token: FenceToken) {
+pub(super) fn force(bench: &mut Bench, by: SessionId, number: u64, resource: &str, token: FenceToken) {
     let (resource, reason) = (resource.to_owned(), "stuck".to_owned());
     let action = Action::Lock(LockAction::ForceRelease { resource, token, reason });
     let (sequence, lowest_open) = (Sequence(number), Sequence(number));
@@ -113,7 +113,7 @@ fn force(bench: &mut Bench, by: SessionId, number: u64, resource: &str, token: F
     assert_eq!(apply(bench, &command), Ok(Reply::Done));
 }
 
-fn held(bench: &mut Bench, resource: &'static str) -> LockGuard {
+pub(super) fn held(bench: &mut Bench, resource: &'static str) -> LockGuard {
     let acquired =
         bench.begin(move |client| async move { client.try_acquire(resource, LockMode::Exclusive).await });
     bench.serve();
@@ -206,7 +206,7 @@ fn a_command_that_finds_its_session_closed_ends_the_belief_in_it() {
 }
 
 /// Has an operation end without an answer, though all that it sends is applied; the session is kept alive.
-fn unanswered<T>(bench: &mut Bench, slot: &std::sync::Arc<std::sync::Mutex<Option<T>>>) -> T {
+pub(super) fn unanswered<T>(bench: &mut Bench, slot: &std::sync::Arc<std::sync::Mutex<Option<T>>>) -> T {
     loop {
         let (kept_alive, lost): (Vec<_>, Vec<_>) = bench.requests().into_iter().partition(|(_, request)| {
             matches!(request.body, RequestBody::Command(Command::KeepAlive { .. }))

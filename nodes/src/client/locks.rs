@@ -75,11 +75,7 @@ impl<E: Env> Client<E> {
         if grants.len() != modes.len() {
             return Err(MISANSWERED);
         }
-        let guard = |(grant, mode): (LockGrant, LockMode)| {
-            let guard = LockGuard { resource: grant.resource, mode, token: grant.token, session };
-            self.note_held(&guard);
-            guard
-        };
+        let guard = |(LockGrant { resource, token }, mode)| LockGuard { resource, mode, token, session };
         Ok(grants.into_iter().zip(modes).map(guard).collect())
     }
 
@@ -96,10 +92,15 @@ impl<E: Env> Client<E> {
     /// [`Client::release`].
     ///
     /// # Errors
-    /// See [`ClientError`].
+    /// See [`ClientError`]. After an unknown outcome, or if the future is dropped, it is asked for in the background
+    /// until it is done.
     pub async fn release_all(&self, guards: &[LockGuard]) -> Result<(), ClientError> {
         guards.iter().for_each(|guard| self.note_given_back(guard));
-        self.done(LockAction::Release { grants: guards.iter().map(LockGuard::grant).collect() }).await
+        let action = LockAction::Release { grants: guards.iter().map(LockGuard::grant).collect() };
+        match self.once_claimed(Action::Lock(action), self.config.attempt_timeout_us, 0).await? {
+            (_, Reply::Done) => Ok(()),
+            _ => Err(MISANSWERED),
+        }
     }
 
     /// Makes a shared hold exclusive, before all who stand in line, waiting for the other sharers for at most
@@ -117,7 +118,7 @@ impl<E: Env> Client<E> {
         if !matches!(&granted, Err(error) if error.is_definite() && *error != not_held) {
             self.note_given_back(guard);
         }
-        self.regranted(granted?, LockMode::Exclusive)
+        regranted(granted?, LockMode::Exclusive)
     }
 
     /// Makes an exclusive hold shared. The client must have stopped acting on `guard` before; whatever comes
@@ -129,7 +130,7 @@ impl<E: Env> Client<E> {
         self.note_given_back(guard);
         let LockGrant { resource, token } = guard.grant();
         let granted = self.granted(LockAction::Downgrade { resource, token }, 0).await?;
-        self.regranted(granted, LockMode::Shared)
+        regranted(granted, LockMode::Shared)
     }
 
     /// Makes a resource a semaphore of so many permits, or changes their number.
@@ -221,21 +222,19 @@ impl<E: Env> Client<E> {
         }
     }
 
-    fn regranted(
-        &self,
-        (session, mut grants): (SessionId, Vec<LockGrant>),
-        mode: LockMode,
-    ) -> Result<LockGuard, ClientError> {
-        let LockGrant { resource, token } = grants.pop().ok_or(MISANSWERED)?;
-        let guard = LockGuard { resource, mode, token, session };
-        self.note_held(&guard);
-        Ok(guard)
-    }
-
     async fn done(&self, action: LockAction) -> Result<(), ClientError> {
         match self.once(Action::Lock(action), self.config.attempt_timeout_us, 0).await? {
             (_, Reply::Done) => Ok(()),
             _ => Err(MISANSWERED),
         }
     }
+}
+
+/// The one lock that was granted.
+fn regranted(
+    (session, mut grants): (SessionId, Vec<LockGrant>),
+    mode: LockMode,
+) -> Result<LockGuard, ClientError> {
+    let LockGrant { resource, token } = grants.pop().ok_or(MISANSWERED)?;
+    Ok(LockGuard { resource, mode, token, session })
 }

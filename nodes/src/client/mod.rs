@@ -26,6 +26,8 @@
 //! Deliberately absent: retries beyond the operation's own deadline.
 
 mod admin;
+#[cfg(test)]
+mod belief_tests;
 mod cache;
 mod config;
 mod consumer;
@@ -55,6 +57,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
 
+pub use cache::LifeLeft;
 pub use config::{ClientConfig, ReadFrom};
 pub use consumer::{
     Consumer, ConsumerAsk, ConsumerConfig, ConsumerCounts, ConsumerSettled, ConsumerTold, ConsumerWatch,

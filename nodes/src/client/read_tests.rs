@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::tests::{Bench, done};
-use super::{ClientConfig, ClientError, ReadFrom};
+use super::{ClientConfig, ClientError, LifeLeft, ReadFrom};
 use crate::api::{ApiError, RequestBody, Response, ResponseBody};
 use crate::env::Env;
 use crate::ids::{Address, ClientId, LogIndex, NodeId};
@@ -103,6 +103,29 @@ fn a_read_within_an_age_goes_where_reads_go_and_tells_the_age() {
     });
     assert_eq!(asked, Address::Node(NodeId(3)));
     assert_eq!(done(&read), Some(Ok((Some(found), 8_000))));
+}
+
+#[test]
+fn a_counter_lives_as_long_as_whoever_began_it_said_and_tells_how_long_that_is() {
+    let mut bench = Bench::ready();
+    let mut counted = Vec::new();
+    for ttl_us in [Some(5_000_000), Some(60_000_000), None] {
+        let one = bench.begin(move |client| async move { client.count_for("window", 1, 0, ttl_us).await });
+        bench.serve();
+        counted.push(done(&one).expect("it is answered").expect("it counts").0);
+        bench.env.advance_us(1_000_000);
+    }
+    assert_eq!(counted, [1, 2, 3]);
+    let mut left = Vec::new();
+    for key in ["window", "a", "none"] {
+        let written = bench.begin(|client| async move { client.set("a", Bytes::from_static(b"1")).await });
+        bench.serve();
+        assert!(matches!(done(&written), Some(Ok(_))));
+        let asked = bench.begin(move |client| async move { client.life_left(key).await });
+        bench.serve();
+        left.push(done(&asked).expect("it is answered").expect("a read is"));
+    }
+    assert_eq!(left, [LifeLeft::Us(2_000_000), LifeLeft::Unlimited, LifeLeft::NoSuchKey]);
 }
 
 #[test]

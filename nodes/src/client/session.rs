@@ -11,8 +11,8 @@ use crate::api::RequestBody;
 use crate::env::Env;
 use crate::ids::{LocalTime, LogIndex, Sequence, SessionId};
 use crate::machine::{
-    Action, Command, LockQuery, LockReply, MachineError, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, Opener, Query,
-    Reply,
+    Action, Command, LockGrant, LockQuery, LockReply, MachineError, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX,
+    Opener, Query, Reply, SessionLocks,
 };
 use crate::marks;
 use crate::plant::{self, Bug};
@@ -183,8 +183,8 @@ impl<E: Env> Client<E> {
         self.once_as(&open.numbers, action, attempt_timeout_us, extra_timeout_us).await
     }
 
-    /// The same for a command that asks for a lock or for messages. If the caller goes away meanwhile, or is told that
-    /// nobody knows how it ended, what comes of it is given back.
+    /// The same for a command that asks for a lock or for messages, or gives a lock back. If the caller goes away
+    /// meanwhile, or is told that nobody knows how it ended, it is seen to that nothing is left of it.
     pub(super) async fn once_claimed(
         &self,
         action: Action,
@@ -194,6 +194,9 @@ impl<E: Env> Client<E> {
         let mut open = self.open_command()?;
         open.claim = Some(Claim::of(&action));
         let done = self.once_as(&open.numbers, action, attempt_timeout_us, extra_timeout_us).await;
+        if let Ok((session, Reply::Lock(LockReply::Granted { grants }))) = &done {
+            self.note_granted(*session, grants).await;
+        }
         if !matches!(done, Err(ClientError::Unknown(_))) {
             open.claim = None;
         }
@@ -252,13 +255,6 @@ impl<E: Env> Client<E> {
         }
     }
 
-    /// A lock was granted.
-    pub(super) fn note_held(&self, guard: &LockGuard) {
-        if let Some(session) = self.state().session.as_mut().filter(|session| session.id == guard.session) {
-            session.holds.grant(guard);
-        }
-    }
-
     /// A lock is about to be given back.
     pub(super) fn note_given_back(&self, guard: &LockGuard) {
         if let Some(session) = self.state().session.as_mut().filter(|session| session.id == guard.session) {
@@ -276,8 +272,10 @@ impl<E: Env> Client<E> {
 
     async fn keep_alive(self, id: SessionId) {
         let interval_us = self.config.lease_us / KEEP_ALIVES_PER_LEASE;
+        let mut pause_us = interval_us;
         loop {
-            self.env.sleep_until(self.env.now().plus_us(interval_us)).await;
+            self.env.sleep_until(self.env.now().plus_us(pause_us)).await;
+            pause_us = interval_us;
             if !self.owns(id) {
                 return;
             }
@@ -287,6 +285,14 @@ impl<E: Env> Client<E> {
             let body = RequestBody::Command(Command::KeepAlive { session: id });
             let completed = self.call(body, self.config.attempt_timeout_us, self.config.lease_us).await;
             match completed {
+                // It has joined another, which may have been sent before any of its own attempts, and stamped then. The
+                // one that is sent now is stamped later, or joins such a one in turn.
+                Ok(Completed { outcome: Ok(_), is_entry: false, .. })
+                    if !plant::is(Bug::JoinedKeepAliveRenews) =>
+                {
+                    marks::hit("client.keep_alive_joined");
+                    pause_us = 0;
+                }
                 Ok(Completed { outcome: Ok(reply), sent_at, .. }) => {
                     self.renew(id, sent_at);
                     let taken_at = match reply {
@@ -305,29 +311,65 @@ impl<E: Env> Client<E> {
     /// The lease was renewed by a request sent at `sent_at`, and the last hold that may have been taken from the session
     /// before was taken by the entry at `taken_at`: goes on believing in what is left.
     async fn renew_holds(&self, id: SessionId, taken_at: LogIndex, sent_at: LocalTime) {
-        let may_lack = {
-            let state = self.state();
-            state.session.as_ref().is_some_and(|own| own.id == id && own.holds.may_lack(taken_at))
-        };
-        let mut left = None;
-        if may_lack {
-            let query = RequestBody::Query(Query::Lock(LockQuery::OfSession { session: id }));
-            let timeout_us = self.config.lease_us / KEEP_ALIVES_PER_LEASE;
-            let answer = self.call(query, self.config.attempt_timeout_us, timeout_us).await;
-            let Ok(Completed { outcome: Ok(Reply::Lock(LockReply::OfSession(locks))), .. }) = answer else {
-                marks::hit("client.what_is_left_is_not_known");
-                return;
-            };
-            left = Some(locks);
-        }
-        let (now, until) = (self.env.now(), self.renewed_until(sent_at));
-        if let Some(session) = self.state().session.as_mut().filter(|session| session.id == id) {
-            if let Some(left) = left {
-                session.holds.keep_only(&left, taken_at, now);
+        let until = self.renewed_until(sent_at);
+        let must_look = self.with_holds(id, |holds, now| {
+            let must_look = holds.may_lack(taken_at);
+            if !must_look {
+                holds.renew(taken_at, now, until);
             }
-            session.holds.renew(taken_at, now, until);
+            must_look
+        });
+        if must_look == Some(true) {
+            let Some(left) = self.what_is_left(id).await else { return };
+            self.with_holds(id, |holds, now| {
+                holds.keep_only(&left, taken_at, now);
+                holds.renew(taken_at, now, until);
+            });
         }
         self.beliefs.send_replace(());
+    }
+
+    /// These locks were granted. The answer may come late: what it grants may have been taken by force before, and with
+    /// all that keep-alives have told meanwhile, no later one would say so. Then the cluster is asked what is left, and if
+    /// nobody knows, the client does not believe in the grant.
+    pub(super) async fn note_granted(&self, id: SessionId, grants: &[LockGrant]) {
+        let mut looked_up_to = LogIndex(0);
+        loop {
+            let unsure = self.with_holds(id, |holds, _| {
+                let doubted = holds.doubted(grants).filter(|up_to| *up_to > looked_up_to);
+                if doubted.is_none() || plant::is(Bug::LateGrantIsBelieved) {
+                    holds.grant(grants);
+                    return None;
+                }
+                doubted
+            });
+            let Some(up_to) = unsure.flatten() else { return };
+            marks::hit("client.grant_looked_for");
+            let left = self.what_is_left(id).await.unwrap_or_default();
+            self.with_holds(id, |holds, now| holds.refuse_beyond(grants, &left, up_to, now));
+            looked_up_to = up_to;
+        }
+    }
+
+    /// What the cluster says that the session holds; `None` if it does not say within a keep-alive's time.
+    async fn what_is_left(&self, id: SessionId) -> Option<Box<SessionLocks>> {
+        let query = RequestBody::Query(Query::Lock(LockQuery::OfSession { session: id }));
+        let timeout_us = self.config.lease_us / KEEP_ALIVES_PER_LEASE;
+        match self.call(query, self.config.attempt_timeout_us, timeout_us).await {
+            Ok(Completed { outcome: Ok(Reply::Lock(LockReply::OfSession(locks))), .. }) => Some(locks),
+            _ => {
+                marks::hit("client.what_is_left_is_not_known");
+                None
+            }
+        }
+    }
+
+    /// Does something with what is believed of the session's locks, at once; `None` if it is not the client's any more.
+    fn with_holds<T>(&self, id: SessionId, act: impl FnOnce(&mut Holds, LocalTime) -> T) -> Option<T> {
+        let now = self.env.now();
+        let mut state = self.state();
+        let session = state.session.as_mut().filter(|session| session.id == id)?;
+        Some(act(&mut session.holds, now))
     }
 
     /// The cluster has said that this session is no more.

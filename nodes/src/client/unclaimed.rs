@@ -1,16 +1,17 @@
-//! Commands whose answer nobody takes: a caller that drops the future of an acquire or a dequeue, or is told that
-//! nobody knows how it ended, must not leave its session holding, or standing in line for, what no guard stands for,
-//! nor messages hidden that nobody was given.
+//! Commands whose answer nobody takes: a caller that drops the future of an acquire, a release or a dequeue, or is told
+//! that nobody knows how it ended, must not leave its session holding, or standing in line for, what no guard stands
+//! for, nor messages hidden that nobody was given.
 //!
 //! Dropping only takes note. The task that keeps the session alive looks at the notes, and settles each in a task
-//! of its own: it cancels the wait, learns how the command ended, and gives back what was granted or delivered. Until
-//! then the command stays open, so that the cluster remembers its outcome.
+//! of its own: it cancels the wait, learns how the command ended, and gives back what was granted or delivered; a
+//! release it asks for until it is answered. Until then the command stays open, so that the cluster remembers its
+//! outcome.
 
 use super::rpc::Completed;
 use super::session::Numbers;
 use super::{Client, ClientError};
 use crate::env::Env;
-use crate::machine::{Action, LockAction, LockReply, QueueAction, QueueReply, Reply};
+use crate::machine::{Action, LockAction, LockGrant, LockReply, QueueAction, QueueReply, Reply};
 use crate::marks;
 
 /// What a command may have brought its session.
@@ -20,6 +21,8 @@ pub(super) enum Claim {
     Locks,
     /// Messages of this topic, or a place in line for them.
     Messages(String),
+    /// Nothing: it gives these back, and may not have come.
+    Release(Vec<LockGrant>),
 }
 
 /// A command whose answer nobody takes.
@@ -34,6 +37,7 @@ impl Claim {
     pub(super) fn of(action: &Action) -> Self {
         match action {
             Action::Queue(QueueAction::Dequeue { topic, .. }) => Self::Messages(topic.clone()),
+            Action::Lock(LockAction::Release { grants }) => Self::Release(grants.clone()),
             _ => Self::Locks,
         }
     }
@@ -62,6 +66,15 @@ impl<E: Env> Client<E> {
         let Unclaimed { numbers, claim } = unclaimed;
         let cancel = Action::Lock(LockAction::Cancel { sequence: numbers.sequence });
         while self.owns(numbers.session) {
+            if let Claim::Release(grants) = &claim {
+                // The same number again: done once, however often it is asked for.
+                let again = numbers.command(Action::Lock(LockAction::Release { grants: grants.clone() }));
+                let asked = self.call_command(again, self.config.attempt_timeout_us, 0).await;
+                if matches!(asked.and_then(Completed::reply), Err(ClientError::Unknown(_))) {
+                    continue;
+                }
+                break;
+            }
             // If it does not wait, it has ended, or has not come yet.
             if matches!(self.once_within_an_attempt(cancel.clone()).await, Err(ClientError::Unknown(_))) {
                 continue;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::LockAction;
-use super::cache::{Caches, Room, VICTIMS_MAX, Versioned, Victim};
+use super::cache::{CacheQuery, CacheReply, Caches, Room, VICTIMS_MAX, Versioned, Victim};
 use super::limits::{Limits, Pace};
 use super::lock::Locks;
 use super::queue::{QueueQuery, Queues};
@@ -124,6 +124,13 @@ impl Machine {
         match query {
             Query::Lock(query) => self.locks.query(self.time, query),
             Query::Queue(query @ QueueQuery::Stats { .. }) => self.queues.query(self.time.max(now), query),
+            Query::Cache(query @ CacheQuery::Expiry { .. }) => {
+                let mut answer = self.caches.query(self.time, query);
+                if let Ok(Reply::Cache(CacheReply::Expiry { now: as_of, .. })) = &mut answer {
+                    *as_of = self.time.max(now);
+                }
+                answer
+            }
             Query::Queue(query) => self.queues.query(self.time, query),
             Query::Cache(query) => self.caches.query(self.time, query),
             Query::Session { session } => Ok(Reply::Session(self.session_state(*session))),

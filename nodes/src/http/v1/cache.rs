@@ -75,6 +75,9 @@ pub(crate) struct Add {
     #[serde(default)]
     #[schema(minimum = -9007199254740991_i64, maximum = 9007199254740991_i64)]
     initial: Option<i64>,
+    /// How long a counter lives that begins by this. One that is there keeps its life. Without it, for ever.
+    #[serde(default)]
+    ttl_ms: Option<TtlMs>,
 }
 
 /// A counter.
@@ -295,7 +298,8 @@ pub(crate) async fn add(
             "`delta` and `initial` are from -{COUNT_MAX} to {COUNT_MAX}"
         )));
     }
-    let action = CacheAction::Add { key, delta, initial, ttl_us: None };
+    let ttl_us = add.ttl_ms.map(|ttl| ttl.0 * 1_000);
+    let action = CacheAction::Add { key, delta, initial, ttl_us };
     match super::on_cache(&app, numbers, action).await? {
         CacheReply::Counted { value, version } => Ok(Json(Counted { value, version: version.0 })),
         _ => Err(super::misused()),

@@ -55,6 +55,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(cache::get, cache::put, cache::delete))
         .routes(routes!(cache::add))
         .routes(routes!(cache::touch))
+        .routes(routes!(values::life))
         .routes(routes!(lines::show))
         .routes(routes!(values::get_many))
         .routes(routes!(values::settings, values::configure))

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::messages::Payload;
 use crate::http::App;
 use crate::http::bounded::{CacheBytes, CacheEntries, Name};
-use crate::http::extract::Body;
+use crate::http::extract::{Body, PathName};
 use crate::http::keys::{Key, MaybeKey};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::machine::{
@@ -125,6 +125,37 @@ pub(crate) async fn get_many(
         value: value.map_or_else(Payload::none, |value| Payload::of(&value.value)),
     };
     Ok(Json(Values { values: keys.into_iter().zip(values).map(found).collect() }))
+}
+
+/// How long a key still lives.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LifeLeft)]
+pub(crate) struct Life {
+    /// In milliseconds, rounded down. None: for ever, unless it is removed, written anew, or evicted.
+    left_ms: Option<u64>,
+}
+
+/// How long a key still lives
+#[utoipa::path(get, path = "/v1/cache/{key}/life", tag = "cache", params(
+    ("key" = inline(Name), Path, description = "The key"),
+), responses(
+    (status = 200, description = "So long", body = Life),
+    (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(crate) async fn life(
+    State(app): State<Arc<App>>,
+    PathName(key): PathName,
+) -> Result<Json<Life>, Problem> {
+    match app.gateway.ask(Query::Cache(CacheQuery::Expiry { key })).await? {
+        Reply::Cache(CacheReply::Expiry { exists: false, .. }) => {
+            Err(Problem::not_found("there is no such key"))
+        }
+        Reply::Cache(CacheReply::Expiry { expires, now, .. }) => {
+            let left_ms = expires.map(|expires| expires.0.saturating_sub(now.0) / 1_000);
+            Ok(Json(Life { left_ms }))
+        }
+        _ => Err(Problem::misanswered()),
+    }
 }
 
 /// The bounds of the cache

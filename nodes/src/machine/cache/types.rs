@@ -183,7 +183,7 @@ pub enum CacheReply {
         exists: bool,
         /// The first stamp at which it has none any more, if it does not live for ever.
         expires: Option<ClusterTime>,
-        /// The stamp of the state that was asked.
+        /// The time of the answer.
         now: ClusterTime,
     },
     /// What the cache holds and has done.
