@@ -2,8 +2,8 @@
 
 use stormglass_nodes::ids::{Sequence, SessionId};
 use stormglass_nodes::machine::{
-    Command, LEASE_US_MIN, LockAction, LockGrant, LockMode, LockQuery, LockRequest, MachineEvent, Outcome,
-    Query, REQUESTS_MAX, Reply,
+    Command, LEASE_US_MIN, LockAction, LockError, LockGrant, LockMode, LockQuery, LockRequest, MachineError,
+    MachineEvent, Outcome, Query, REQUESTS_MAX, Reply,
 };
 
 use super::measure::{HOUR_US, RUN, each_ns};
@@ -155,6 +155,24 @@ fn questions(bench: &mut Bench, holders: &[SessionId]) -> Vec<(&'static str, f64
     let of_session_ns = ask(&|place| LockQuery::OfSession { session: holders[place] });
     each(bench, holders, |place| LockAction::Release { grants: held[place].clone() });
     vec![("state", state_ns), ("check a token", check_ns), ("locks of a session", of_session_ns)]
+}
+
+/// A session that holds something stands in the line of one of these locks, for which a cycle is looked for among all
+/// who stand there; it leaves again. Where so many do that the search is given up, the time is that of giving it up.
+pub(super) fn search(bench: &mut Bench, session: SessionId, lines: Vec<String>) -> f64 {
+    let held = grants(&bench.act(session, acquire(names(0), 0)));
+    let command = bench.command(session, acquire(vec![lines[0].clone()], HOUR_US));
+    let (took, applied) = bench.timed(std::slice::from_ref(&command));
+    match &applied[0].0 {
+        Ok(Reply::Waiting { .. }) => {
+            let sequence = Sequence(bench.sequences[&session]);
+            assert_eq!(bench.act(session, LockAction::Cancel { sequence }), Ok(Reply::Done));
+        }
+        Err(MachineError::Lock(LockError::WaitGraphTooLarge)) => {}
+        other => panic!("it is held, and nobody waits for this session: {other:?}"),
+    }
+    assert_eq!(bench.act(session, LockAction::Release { grants: held }), Ok(Reply::Done));
+    took
 }
 
 /// A command that leaves all earlier ones of its session open.

@@ -12,7 +12,7 @@ use super::lock::Locks;
 use super::queue::{QueueQuery, Queues};
 use super::remembered::Remembered;
 use super::service::{Asker, Moment, Out, Service};
-use super::session::{Sessions, check_numbers};
+use super::session::{Awaiting, Sessions, check_numbers};
 use super::types::{
     Action, Command, LEASE_US_MAX, LEASE_US_MIN, MachineError, MachineEvent, NearTerms, Opener, Outcome,
     Query, Reply, SessionState,
@@ -165,7 +165,7 @@ impl Machine {
     #[must_use]
     pub fn outcome_of(&self, session: SessionId, sequence: Sequence) -> Option<Outcome> {
         let remembered = self.sessions.open.get(&session)?.outcome(sequence)?;
-        Some(self.recall(remembered))
+        Some(self.recall(&remembered))
     }
 
     /// The value of a key of the cache and the stamp at which it ends, if it does not live for ever.
@@ -346,7 +346,7 @@ impl Machine {
             marks::hit("machine.sequence_too_old");
             return Err(MachineError::SequenceTooOld);
         }
-        if let Some(remembered) = session.outcome(sequence).cloned() {
+        if let Some(remembered) = session.outcome(sequence) {
             marks::hit("machine.retry_answered_from_table");
             if plant::is(Bug::RetryAppliedTwice) {
                 let _ = self.act(by, action, out);
@@ -361,8 +361,11 @@ impl Machine {
             return outcome;
         }
         let outcome = self.act(by, action, out);
-        let session = self.sessions.open.get_mut(&id).expect("no action ends its own session");
-        session.remember(sequence, Remembered::of(action, &outcome));
+        let remembered = Remembered::of(action, &outcome);
+        if !remembered.is_waiting() {
+            let session = self.sessions.open.get_mut(&id).expect("no action ends its own session");
+            session.remember(sequence, remembered);
+        }
         outcome
     }
 
@@ -391,7 +394,10 @@ impl Machine {
     fn act(&mut self, by: Asker, action: &Action, out: &mut Out) -> Outcome {
         let at = self.moment();
         if let Action::Lock(LockAction::Cancel { sequence }) = action
-            && self.sessions.open[&by.session].waits.get(sequence) == Some(&Service::Queue)
+            && self.sessions.open[&by.session]
+                .waits
+                .get(sequence)
+                .is_some_and(|wait| wait.service == Service::Queue)
         {
             marks::hit("queue.wait_cancelled");
             self.queues.wait_given_up(Asker { sequence: *sequence, ..by }, at, out);
@@ -402,8 +408,9 @@ impl Machine {
             Action::Queue(action) => (self.queues.act(at, by, action, out), Service::Queue),
             Action::Cache(write) => return self.caches.act(at, by, write, out),
         };
-        if matches!(outcome, Ok(Reply::Waiting { .. })) {
-            self.sessions.waits_in(by, service);
+        if let Ok(Reply::Waiting { ahead }) = outcome {
+            let ahead = u32::try_from(ahead).expect("lines are bounded");
+            self.sessions.waits_in(by, Awaiting { ahead, service });
         }
         outcome
     }

@@ -51,6 +51,7 @@ mod queue;
 mod remembered;
 mod service;
 mod session;
+mod short_table;
 mod snapshot;
 mod types;
 

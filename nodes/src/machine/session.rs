@@ -9,7 +9,9 @@
 //! sent: a number is open if none of those that have come said otherwise.
 //!
 //! What a session holds in a service is the service's affair. The table knows of a command that waits only
-//! in which service it does, so that the service can be told when its client lets go of it.
+//! in which service it does, so that the service can be told when its client lets go of it, and what a retry is told.
+
+use std::borrow::Cow;
 
 use imbl::OrdSet;
 use serde::Serialize;
@@ -18,7 +20,9 @@ use super::Table;
 use super::expiry::Deadlines;
 use super::remembered::Remembered;
 use super::service::{Asker, Service};
-use super::types::{MachineError, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, Opener, SESSIONS_MAX};
+use super::short_table::ShortTable;
+use super::snapshot::beyond;
+use super::types::{MachineError, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, Opener, Reply, SESSIONS_MAX};
 use crate::ids::{ClusterTime, Sequence, SessionId};
 use crate::marks;
 use crate::plant::{self, Bug};
@@ -36,10 +40,25 @@ pub(super) struct Session {
     pub(super) lowest_open: Sequence,
     /// The numbers below that are open all the same: at most [`OPEN_BELOW_MAX`].
     pub(super) open_below: OrdSet<Sequence>,
-    /// Remembered outcomes of open numbers.
-    pub(super) outcomes: Table<Sequence, Remembered>,
-    /// The commands that wait: their remembered outcomes say so.
-    pub(super) waits: Table<Sequence, Service>,
+    /// Remembered outcomes of open numbers, but for those of commands that wait.
+    pub(super) outcomes: ShortTable<Sequence, Remembered>,
+    /// The commands that wait: what is remembered of them is that they do. None is among the outcomes.
+    pub(super) waits: ShortTable<Sequence, Awaiting>,
+}
+
+/// What is remembered of a command that waits: there may be a million, so it is less than an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Awaiting {
+    /// How many were before it when it came: lines are bounded far below.
+    pub(super) ahead: u32,
+    /// Where it waits.
+    pub(super) service: Service,
+}
+
+impl Awaiting {
+    fn outcome(self) -> Remembered {
+        Remembered::Said(Ok(Reply::Waiting { ahead: self.ahead.into() }))
+    }
 }
 
 impl Session {
@@ -51,8 +70,8 @@ impl Session {
             opener,
             lowest_open: Sequence(1),
             open_below: OrdSet::new(),
-            outcomes: Table::new(),
-            waits: Table::new(),
+            outcomes: ShortTable::default(),
+            waits: ShortTable::default(),
         };
         session.renew(time);
         session
@@ -77,13 +96,38 @@ impl Session {
 
     /// The commands that wait though their client has let go of them.
     pub(super) fn given_up(&self) -> Vec<(Sequence, Service)> {
-        let below = self.waits.range(..self.lowest_open).map(|(&sequence, &service)| (sequence, service));
+        let below = self.waits.range(..self.lowest_open).map(|(&sequence, wait)| (sequence, wait.service));
         below.filter(|&(sequence, _)| !self.is_open(sequence)).collect()
     }
 
     /// The remembered outcome of a command.
-    pub(super) fn outcome(&self, sequence: Sequence) -> Option<&Remembered> {
-        self.outcomes.get(&sequence)
+    pub(super) fn outcome(&self, sequence: Sequence) -> Option<Remembered> {
+        let waits = || self.waits.get(&sequence).map(|wait| wait.outcome());
+        self.outcomes.get(&sequence).cloned().or_else(waits)
+    }
+
+    /// What is remembered of all commands after this one, in the order of their numbers.
+    pub(super) fn outcomes_beyond(
+        &self,
+        after: Option<Sequence>,
+    ) -> impl Iterator<Item = (Sequence, Cow<'_, Remembered>)> {
+        let mut outcomes = self.outcomes.range(beyond(after)).peekable();
+        let mut waits = self.waits.range(beyond(after)).peekable();
+        std::iter::from_fn(move || match (outcomes.peek(), waits.peek()) {
+            (Some((number, _)), Some((waiting, _))) if waiting < number => {
+                waits.next().map(|(&number, wait)| (number, Cow::Owned(wait.outcome())))
+            }
+            (Some(_), _) => outcomes.next().map(|(&number, outcome)| (number, Cow::Borrowed(outcome))),
+            (None, _) => waits.next().map(|(&number, wait)| (number, Cow::Owned(wait.outcome()))),
+        })
+    }
+
+    /// A command waits: that is what is remembered of it.
+    fn await_in(&mut self, sequence: Sequence, wait: Awaiting) {
+        // There is an outcome only if a retry was applied twice, which is a planted bug.
+        self.outcomes.remove(&sequence);
+        self.waits.insert(sequence, wait);
+        self.evict_early();
     }
 
     /// Remembers the outcome of a command, in place of an earlier one, unless the client has let go of it.
@@ -92,17 +136,21 @@ impl Session {
             return;
         }
         self.outcomes.insert(sequence, outcome);
+        self.evict_early();
+        assert!(
+            self.remembered() <= OPEN_COMMANDS_MAX + OPEN_BELOW_MAX,
+            "the window of open commands is bounded"
+        );
+    }
+
+    fn evict_early(&mut self) {
         if plant::is(Bug::SessionEvictedEarly)
-            && self.outcomes.len() > 2
+            && self.remembered() > 2
             && let Some(&(oldest, _)) = self.outcomes.get_min()
-            && !self.waits.contains_key(&oldest)
+            && self.waits.get_min().is_none_or(|&(waiting, _)| waiting > oldest)
         {
             self.outcomes.remove(&oldest);
         }
-        assert!(
-            self.outcomes.len() <= OPEN_COMMANDS_MAX + OPEN_BELOW_MAX,
-            "the window of open commands is bounded"
-        );
     }
 
     /// The client waits for nothing below `lowest_open` but these: forgets the outcomes of the others, if that
@@ -135,10 +183,9 @@ impl Session {
         }
     }
 
-    /// How many outcomes are remembered.
-    #[cfg(test)]
+    /// Of how many commands something is remembered.
     pub(super) fn remembered(&self) -> usize {
-        self.outcomes.len()
+        self.outcomes.len() + self.waits.len()
     }
 }
 
@@ -250,12 +297,10 @@ impl Sessions {
         self.deadlines.next()
     }
 
-    /// A command has its outcome: it waits in `service`, if that outcome is [`Reply::Waiting`].
-    ///
-    /// [`Reply::Waiting`]: super::Reply::Waiting
-    pub(super) fn waits_in(&mut self, by: Asker, service: Service) {
+    /// A command waits, as its outcome [`Reply::Waiting`] says.
+    pub(super) fn waits_in(&mut self, by: Asker, wait: Awaiting) {
         let session = self.open.get_mut(&by.session).expect("who waits is open");
-        session.waits.insert(by.sequence, service);
+        session.await_in(by.sequence, wait);
     }
 
     /// Commands that waited are complete.

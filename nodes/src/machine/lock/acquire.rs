@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use super::locks::{Claim, Locks, Wait, Want, Wanted};
+use super::locks::Locks;
+use super::parties::Claim;
 use super::resource::{Resource, ResourceId};
 use super::types::{
     CLAIMS_MAX, DeadlockStep, LockError, LockEvent, LockGrant, LockMode, LockReply, LockRequest, REQUESTS_MAX,
 };
 use super::views::LockHolder;
+use super::waits::{Wait, Want, Wanted};
 use crate::ids::{ClusterTime, FenceToken, LogIndex, SessionId};
 use crate::machine::limits::check_name;
 use crate::machine::service::{Asker, Moment, Out};
@@ -31,8 +33,7 @@ impl Locks {
         for request in requests {
             found.push(self.check_request(by.session, request)?);
         }
-        let claims = self.claim_counts.get(&by.session).copied().unwrap_or(0) as usize;
-        if claims + requests.len() > CLAIMS_MAX {
+        if self.parties.count_claims(by.session) + requests.len() > CLAIMS_MAX {
             marks::hit("machine.lock_claims_full");
             return Err(LockError::TooManyClaims.into());
         }
@@ -99,16 +100,14 @@ impl Locks {
             return Err(LockError::Deadlock { cycle }.into());
         }
         self.resource_mut(id).upgrader = Some(by);
-        let wanted = Wanted::Upgrade(id, token);
-        let wait = Wait { ticket: at.index, deadline: at.time.plus_us(wait_us), wanted, blocked: 1 };
-        self.waits.insert(by, wait);
+        let deadline = at.time.plus_us(wait_us);
+        self.parties.add_wait(by, Wait { ticket: at.index, deadline, wanted: Wanted::Upgrade(id) });
         if let Err(refused) = self.check_upgrade_deadlock(by.session) {
             self.resource_mut(id).upgrader = None;
-            self.waits.remove(&by);
+            self.parties.take_wait(by);
             return Err(refused.into());
         }
         marks::hit("machine.lock_upgrade_waits");
-        self.deadlines.add(at.time.plus_us(wait_us), by);
         self.resource_mut(id).version = at.index;
         self.retract(id);
         Ok(Reply::Waiting { ahead: 0 })
@@ -151,7 +150,7 @@ impl Locks {
 
     /// A session holds this now.
     pub(super) fn note_grant(&mut self, id: ResourceId, holder: LockHolder, out: &mut Out) -> LockGrant {
-        self.claim(holder.session, id, Claim::holds(holder.token));
+        self.parties.claim(holder.session, id, Claim::holds(holder.token));
         let resource = self.resources[&id].name.to_string();
         out.event(MachineEvent::Lock(LockEvent::Granted { resource: resource.clone(), holder }));
         LockGrant { resource, token: holder.token }
@@ -161,8 +160,7 @@ impl Locks {
     pub(super) fn retract(&mut self, id: ResourceId) {
         for waiting in self.resource_mut(id).retract() {
             marks::hit("machine.lock_admission_taken_back");
-            let wait = self.waits.get_mut(&waiting.by).expect("who stands in line waits");
-            wait.blocked += 1;
+            self.parties.wait_mut(waiting.by).expect("who stands in line waits").wanted.shut_out();
         }
     }
 
@@ -186,7 +184,7 @@ impl Locks {
             _ => {}
         }
         let Some((id, _)) = found else { return Ok(None) };
-        if self.claims.contains_key(&(session, id)) {
+        if self.parties.claim_of(session, id).is_some() {
             return Err(LockError::Reentrant.into());
         }
         Ok(Some(id))
@@ -216,18 +214,15 @@ impl Locks {
             let id = found.unwrap_or_else(|| self.add_resource(name, None, at.index));
             wants.push(Want { resource: id, mode: *mode });
         }
-        let blocked = wants.len() as u32;
-        let wait = Wait { ticket: at.index, deadline, wanted: Wanted::Acquire(Arc::from(wants)), blocked };
-        self.deadlines.add(deadline, by);
+        let wait = Wait { ticket: at.index, deadline, wanted: Wanted::acquire(wants) };
         self.enter_lines(by, &wait);
-        self.waits.insert(by, wait);
+        self.parties.add_wait(by, wait);
     }
 
     /// Gives a wait its places and claims.
     pub(super) fn enter_lines(&mut self, by: Asker, wait: &Wait) {
-        let Wanted::Acquire(wants) = &wait.wanted else { return };
-        for want in wants.iter() {
-            self.claim(by.session, want.resource, Claim::WAITS);
+        for want in wait.wanted.places() {
+            self.parties.claim(by.session, want.resource, Claim::WAITS);
             self.touched.insert(want.resource);
             let resource = self.resource_mut(want.resource);
             resource.line.insert(wait.ticket, super::resource::Waiting { by, mode: want.mode });
@@ -240,7 +235,7 @@ impl Locks {
         self.last_id += 1;
         let (id, name) = (ResourceId(self.last_id), Name::from(name));
         self.names.insert(name.clone(), id);
-        self.resources.insert(id, Resource::new(name, permits, index));
+        self.resources.insert(id, Arc::new(Resource::new(name, permits, index)));
         id
     }
 

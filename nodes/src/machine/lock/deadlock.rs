@@ -43,9 +43,10 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
-use super::locks::{Locks, Want, Wanted};
+use super::locks::Locks;
 use super::resource::{Holding, ResourceId, weight};
 use super::types::{DEADLOCK_STEPS_NAMED_MAX, DeadlockStep, LockError, LockMode, WAIT_GRAPH_STEPS_MAX};
+use super::waits::{Want, Wanted};
 use crate::ids::{LogIndex, SessionId};
 use crate::marks;
 use crate::plant::{self, Bug};
@@ -77,7 +78,7 @@ impl Locks {
         ticket: LogIndex,
         wants: &[Want],
     ) -> Result<(), LockError> {
-        if !self.claim_counts.contains_key(&session) {
+        if !self.parties.contains(session) {
             return Ok(());
         }
         let mut search = Search::new(self, session);
@@ -142,18 +143,16 @@ impl<'a> Search<'a> {
     /// The edges of a session: all that its commands wait for.
     fn session_waits(&mut self, session: SessionId) -> Result<(), LockError> {
         let node = Node::Session(session);
-        for by in self.locks.waits_of(session) {
-            let wait = &self.locks.waits[&by];
-            match &wait.wanted {
-                Wanted::Acquire(wants) => {
-                    for &Want { resource: id, .. } in wants.iter() {
-                        self.step()?;
-                        if !self.locks.resources[&id].is_admitted(wait.ticket) {
-                            self.edge(node, id, Node::Admission(id, wait.ticket));
-                        }
-                    }
+        let locks = self.locks;
+        for (_, wait) in locks.parties.waits_of(session) {
+            for &Want { resource: id, .. } in wait.wanted.places() {
+                self.step()?;
+                if !locks.resources[&id].is_admitted(wait.ticket) {
+                    self.edge(node, id, Node::Admission(id, wait.ticket));
                 }
-                Wanted::Upgrade(id, _) => self.wait_for_holders(node, *id, |holder| holder != session)?,
+            }
+            if let Wanted::Upgrade(id) = wait.wanted {
+                self.wait_for_holders(node, id, |holder| holder != session)?;
             }
         }
         Ok(())

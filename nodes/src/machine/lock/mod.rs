@@ -30,6 +30,7 @@
 mod acquire;
 mod deadlock;
 mod locks;
+mod parties;
 mod query;
 mod release;
 mod resource;
@@ -37,6 +38,7 @@ mod settle;
 mod snapshot;
 mod types;
 mod views;
+mod waits;
 
 pub(super) use locks::{LockLimits, Locks};
 pub(super) use snapshot::LockPlace;

@@ -1,9 +1,10 @@
 //! Questions about locks.
 
-use super::locks::{Locks, Wanted};
+use super::locks::Locks;
 use super::resource::Resource;
 use super::types::{LockMode, LockQuery, LockReply};
 use super::views::{AwaitedLock, HeldLock, LockHolder, LockState, LockWaiter, SessionLocks, TokenStatus};
+use super::waits::Wanted;
 use crate::ids::{ClusterTime, FenceToken, LogIndex, SessionId};
 use crate::machine::limits::check_name;
 use crate::machine::service::Asker;
@@ -55,7 +56,8 @@ impl Locks {
         let line = resource.line.values().map(|waiting| (waiting.by, waiting.mode, false));
         let waiter = |(by, mode, is_upgrade): (Asker, LockMode, bool)| {
             let Asker { session, sequence } = by;
-            LockWaiter { session, sequence, mode, deadline: self.waits[&by].deadline, is_upgrade }
+            let deadline = self.parties.wait(by).expect("who stands in line waits").deadline;
+            LockWaiter { session, sequence, mode, deadline, is_upgrade }
         };
         upgrade.into_iter().chain(line).map(waiter).collect()
     }
@@ -63,23 +65,22 @@ impl Locks {
     /// What a session holds and awaits.
     pub(in crate::machine) fn of_session(&self, id: SessionId) -> SessionLocks {
         let mut locks = SessionLocks::default();
-        for (resource, claim) in self.claims_of(id) {
+        for (resource, claim) in self.parties.claims_of(id) {
             let resource = &self.resources[&resource];
             if let Some(token) = claim.token() {
                 let (mode, resource) = (resource.holders[&token].mode, resource.name.to_string());
                 locks.held.push(HeldLock { resource, mode, token });
             }
         }
-        for by in self.waits_of(id) {
-            let wait = &self.waits[&by];
+        for (by, wait) in self.parties.waits_of(id) {
             let mut awaits = |resource, mode| {
                 let resource = self.resources[&resource].name.to_string();
                 let (sequence, deadline) = (by.sequence, wait.deadline);
                 locks.awaited.push(AwaitedLock { resource, mode, sequence, deadline });
             };
-            match &wait.wanted {
-                Wanted::Acquire(wants) => wants.iter().for_each(|want| awaits(want.resource, want.mode)),
-                Wanted::Upgrade(resource, _) => awaits(*resource, LockMode::Exclusive),
+            wait.wanted.places().iter().for_each(|want| awaits(want.resource, want.mode));
+            if let Wanted::Upgrade(resource) = wait.wanted {
+                awaits(resource, LockMode::Exclusive);
             }
         }
         locks

@@ -1,10 +1,11 @@
 //! How a session comes to hold or await something no more, and what semaphores are.
 
 use super::acquire::check_requests;
-use super::locks::{Locks, Wanted};
+use super::locks::Locks;
 use super::resource::ResourceId;
 use super::types::{LockError, LockEvent, LockGrant, LockMode, REASON_BYTES_MAX};
 use super::views::ForcedRelease;
+use super::waits::Wanted;
 use crate::ids::{FenceToken, LogIndex, Sequence, SessionId};
 use crate::machine::limits::check_name;
 use crate::machine::service::{Asker, Moment, Out};
@@ -55,7 +56,7 @@ impl Locks {
         out: &mut Out,
     ) -> Outcome {
         let by = Asker { session, sequence };
-        if !self.waits.contains_key(&by) {
+        if self.parties.wait(by).is_none() {
             return Err(LockError::NotWaiting.into());
         }
         marks::hit("machine.lock_wait_cancelled");
@@ -171,9 +172,9 @@ impl Locks {
 
     /// The token under which an upgrade holds meanwhile.
     pub(super) fn upgrade_of(&self, by: Asker) -> Option<(ResourceId, FenceToken)> {
-        match self.waits.get(&by)?.wanted {
-            Wanted::Upgrade(id, token) => Some((id, token)),
-            Wanted::Acquire(_) => None,
+        match self.parties.wait(by)?.wanted {
+            Wanted::Upgrade(id) => Some((id, self.token_of(by.session, id)?)),
+            Wanted::One(_) | Wanted::Several(_) => None,
         }
     }
 }

@@ -14,8 +14,9 @@ use serde::Serialize;
 use super::types::{LockMode, WAITERS_MAX};
 use super::views::LockHolder;
 use crate::ids::{FenceToken, LogIndex, SessionId};
+use crate::machine::Name;
 use crate::machine::service::Asker;
-use crate::machine::{Name, Table};
+use crate::machine::short_table::ShortTable;
 use crate::plant::{self, Bug};
 
 // One entry grants a resource to each of its waiters and to one newcomer at most.
@@ -59,10 +60,10 @@ pub(super) struct Resource {
     /// Of a semaphore: how many it has. `None`: a mutex.
     pub(super) permits: Option<u32>,
     /// By token, which is the order of their grants.
-    pub(super) holders: Table<FenceToken, Holding>,
+    pub(super) holders: ShortTable<FenceToken, Holding>,
     /// By ticket: the index of the entry with which the waiter came, which is the order of their coming, the
     /// same in all lines.
-    pub(super) line: Table<LogIndex, Waiting>,
+    pub(super) line: ShortTable<LogIndex, Waiting>,
     /// A sharer who wants all of it.
     pub(super) upgrader: Option<Asker>,
     /// The latest token since the resource came to be known.
@@ -82,8 +83,8 @@ impl Resource {
         Self {
             name,
             permits,
-            holders: Table::new(),
-            line: Table::new(),
+            holders: ShortTable::default(),
+            line: ShortTable::default(),
             upgrader: None,
             last_token: FenceToken(0),
             version,

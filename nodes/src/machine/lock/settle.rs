@@ -5,9 +5,10 @@
 //! waited.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::acquire::granted;
-use super::locks::{Locks, Wanted};
+use super::locks::Locks;
 use super::resource::{Resource, ResourceId};
 use super::types::LockMode;
 use crate::ids::LogIndex;
@@ -42,7 +43,8 @@ impl Locks {
     /// Admits in all lines whoever there is room for, after a restore. Whether nobody is to be granted
     /// anything now, as must be; nothing is granted, for who knows whether there are tokens for it.
     pub(super) fn admit_again(&mut self, at: Moment) -> bool {
-        let is_due = |resource: &Resource| resource.upgrader.is_some() && resource.only_holder().is_some();
+        let is_due =
+            |resource: &Arc<Resource>| resource.upgrader.is_some() && resource.only_holder().is_some();
         if self.resources.values().any(is_due) {
             return false;
         }
@@ -62,7 +64,7 @@ impl Locks {
         ready: &mut BTreeSet<(LogIndex, Asker)>,
         out: &mut Out,
     ) {
-        let Some(resource) = self.resources.get_mut(&id) else { return };
+        let Some(resource) = self.resources.get_mut(&id).map(Arc::make_mut) else { return };
         if let Some(upgrader) = resource.upgrader {
             if resource.only_holder().is_some() {
                 resource.upgrader = None;
@@ -73,9 +75,8 @@ impl Locks {
         let mut admitted = 0;
         while let Some(waiting) = resource.admit_next() {
             admitted += 1;
-            let wait = self.waits.get_mut(&waiting.by).expect("who stands in line waits");
-            wait.blocked -= 1;
-            if wait.blocked == 0 {
+            let wait = self.parties.wait_mut(waiting.by).expect("who stands in line waits");
+            if wait.wanted.let_in() {
                 ready.insert((wait.ticket, waiting.by));
             } else {
                 marks::hit("machine.lock_admitted_in_part");
@@ -87,11 +88,10 @@ impl Locks {
     }
 
     fn grant_waiter(&mut self, by: Asker, at: Moment, out: &mut Out) {
-        let wait = self.waits.remove(&by).expect("who is ready waits");
-        self.deadlines.remove(wait.deadline, by);
-        let Wanted::Acquire(wants) = wait.wanted else { unreachable!("an upgrade stands in no line") };
-        let mut grants = Vec::with_capacity(wants.len());
-        for want in wants.iter() {
+        let wait = self.parties.take_wait(by).expect("who is ready waits");
+        let places = wait.wanted.places();
+        let mut grants = Vec::with_capacity(places.len());
+        for want in places {
             let resource = self.resource_mut(want.resource);
             resource.leave(wait.ticket);
             let holder = resource.grant(at.index, by.session, want.mode);
@@ -107,8 +107,7 @@ impl Locks {
             assert!(plant::is(Bug::RetryAppliedTwice), "an upgrader waits");
             return;
         };
-        let wait = self.waits.remove(&by).expect("an upgrader waits");
-        self.deadlines.remove(wait.deadline, by);
+        self.parties.take_wait(by).expect("an upgrader waits");
         let grant = self.regrant(at, by.session, id, token, LockMode::Exclusive, out);
         out.complete(by, Ok(granted(vec![grant])));
     }

@@ -9,12 +9,16 @@
 //!
 //! Lines, upgrades, claims, deadlines and admissions follow from these.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::locks::{Claim, Locks, Wait, Wanted};
+use super::locks::Locks;
+use super::parties::Claim;
 use super::resource::{Holding, Resource, ResourceId, weight};
 use super::types::{CLAIMS_MAX, FORCED_RELEASES_KEPT, LockMode, REASON_BYTES_MAX, REQUESTS_MAX};
 use super::views::ForcedRelease;
+use super::waits::{Wait, Want, Wanted};
 use crate::ids::{ClusterTime, FenceToken, LogIndex, Sequence, SessionId};
 use crate::machine::service::{Asker, Moment, Service};
 use crate::machine::snapshot::{Reader, RestoreError, Restoring, beyond, ensure, put, rises};
@@ -47,7 +51,16 @@ struct WaitImage {
     sequence: Sequence,
     ticket: LogIndex,
     deadline: ClusterTime,
-    wanted: Wanted,
+    wanted: WantedImage,
+}
+
+/// What a command waits for.
+#[derive(Serialize, Deserialize)]
+enum WantedImage {
+    /// All of these.
+    Acquire(Vec<Want>),
+    /// To be alone at this resource, which it holds shared under this token.
+    Upgrade(ResourceId, FenceToken),
 }
 
 impl Locks {
@@ -71,16 +84,14 @@ impl Locks {
                         return Some(LockPlace::Resources(Some(id.0)));
                     }
                 }
-                put(buffer, &self.waits.len());
+                put(buffer, &self.parties.waiting());
                 Some(LockPlace::Waits(None))
             }
             LockPlace::Waits(after) => {
-                for (by, wait) in self.waits.range(beyond(*after)) {
-                    let Wait { ticket, deadline, ref wanted, .. } = *wait;
-                    let Asker { session, sequence } = *by;
-                    put(buffer, &WaitImage { session, sequence, ticket, deadline, wanted: wanted.clone() });
+                for (by, wait) in self.parties.waits_beyond(*after) {
+                    put(buffer, &self.image_of(by, wait));
                     if buffer.len() >= bytes_max {
-                        return Some(LockPlace::Waits(Some(*by)));
+                        return Some(LockPlace::Waits(Some(by)));
                     }
                 }
                 put(buffer, &self.forced.len());
@@ -109,9 +120,13 @@ impl Locks {
             self.read_resource(reader, restoring)?;
         }
         let waits_max = restoring.sessions.max().saturating_mul(OPEN_COMMANDS_MAX);
+        let mut last = None;
         for _ in 0..reader.count("waits", waits_max)? {
             let image: WaitImage = reader.item()?;
-            self.read_wait(image, restoring)?;
+            let by = Asker { session: image.session, sequence: image.sequence };
+            rises("waits", last.as_ref(), &by)?;
+            self.read_wait(by, image, restoring)?;
+            last = Some((by, ()));
         }
         for _ in 0..reader.count("forced releases", FORCED_RELEASES_KEPT)? {
             let record: ForcedRelease = reader.item()?;
@@ -148,39 +163,53 @@ impl Locks {
         }
         let is_new = self.names.insert(name.clone(), id).is_none();
         ensure(is_new, || format!("{name} is there twice"))?;
-        self.resources.insert(id, resource);
+        self.resources.insert(id, Arc::new(resource));
         Ok(())
     }
 
-    fn read_wait(&mut self, image: WaitImage, restoring: &mut Restoring<'_>) -> Result<(), RestoreError> {
-        let WaitImage { session, sequence, ticket, deadline, wanted } = image;
-        let by = Asker { session, sequence };
-        rises("waits", self.waits.get_max(), &by)?;
+    fn image_of(&self, by: Asker, wait: &Wait) -> WaitImage {
+        let (Asker { session, sequence }, &Wait { ticket, deadline, ref wanted }) = (by, wait);
+        let wanted = match *wanted {
+            Wanted::Upgrade(id) => {
+                let token = self.token_of(session, id).expect("who upgrades holds");
+                WantedImage::Upgrade(id, token)
+            }
+            Wanted::One(_) | Wanted::Several(_) => WantedImage::Acquire(wanted.places().to_vec()),
+        };
+        WaitImage { session, sequence, ticket, deadline, wanted }
+    }
+
+    fn read_wait(
+        &mut self,
+        by: Asker,
+        image: WaitImage,
+        restoring: &mut Restoring<'_>,
+    ) -> Result<(), RestoreError> {
+        let WaitImage { session, ticket, deadline, wanted, .. } = image;
         restoring.waits(by, Service::Lock)?;
         restoring.done_by(session, "a wait", ticket)?;
         restoring.within("a wait", deadline, WAIT_US_MAX)?;
-        let blocked = match &wanted {
-            Wanted::Acquire(wants) => {
+        let wanted = match wanted {
+            WantedImage::Acquire(wants) => {
                 ensure((1..=REQUESTS_MAX).contains(&wants.len()), || {
                     format!("{session} waits for {} locks at once", wants.len())
                 })?;
-                for want in wants.iter() {
+                for want in &wants {
                     self.check_want(by, ticket, want.resource, want.mode)?;
                     let name = self.resources[&want.resource].name.clone();
                     self.claim_again(session, want.resource, &name, Claim::WAITS)?;
                 }
-                wants.len() as u32
+                Wanted::acquire(wants)
             }
-            Wanted::Upgrade(id, token) => {
-                self.check_upgrade(by, *id, *token)?;
-                self.resource_mut(*id).upgrader = Some(by);
-                1
+            WantedImage::Upgrade(id, token) => {
+                self.check_upgrade(by, id, token)?;
+                self.resource_mut(id).upgrader = Some(by);
+                Wanted::Upgrade(id)
             }
         };
-        let wait = Wait { ticket, deadline, wanted, blocked };
+        let wait = Wait { ticket, deadline, wanted };
         self.enter_lines(by, &wait);
-        self.deadlines.add(deadline, by);
-        self.waits.insert(by, wait);
+        self.parties.add_wait(by, wait);
         Ok(())
     }
 
@@ -219,9 +248,9 @@ impl Locks {
         name: &Name,
         claim: Claim,
     ) -> Result<(), RestoreError> {
-        ensure(!self.claims.contains_key(&(session, id)), || format!("{session} is twice at {name}"))?;
-        self.claim(session, id, claim);
-        let is_bounded = self.claim_counts[&session] as usize <= CLAIMS_MAX;
+        ensure(self.parties.claim_of(session, id).is_none(), || format!("{session} is twice at {name}"))?;
+        self.parties.claim(session, id, claim);
+        let is_bounded = self.parties.count_claims(session) <= CLAIMS_MAX;
         ensure(is_bounded, || format!("{session} has too many locks"))
     }
 

@@ -11,10 +11,10 @@
 
 use std::collections::BTreeSet;
 
-use super::message::{Message, State};
+use super::message::{Home, Message, State};
 use super::queues::{Queues, check_count, tell};
 use super::strangers::Walk;
-use super::types::{BATCH_MAX, Death, DeathReason, Origin, QueueError, QueueEvent, QueueReply};
+use super::types::{BATCH_MAX, Death, DeathReason, QueueError, QueueEvent, QueueReply};
 use crate::ids::{ClusterTime, MessageId};
 use crate::machine::service::{Moment, Out};
 use crate::machine::{Name, Outcome, Reply};
@@ -68,12 +68,12 @@ impl Queues {
         if let Some(target) = &target {
             marks::hit("queue.dead_letter_moved");
             let attempts = topic.messages[&id].attempts;
-            let origin = Origin { topic: name.to_string(), death, attempts };
+            let home = Home::new(name.clone(), death, attempts);
             if plant::is(Bug::QueueDeadletterDrops) && reason == DeathReason::LeaseExpired {
                 topic.take(id);
                 topic.totals.moved_out += 1;
             } else {
-                self.move_over(at, name, target, id, Some(origin));
+                self.move_over(at, name, target, id, Some(home));
                 touched.insert(target.clone());
             }
         } else {
@@ -98,15 +98,15 @@ impl Queues {
     }
 
     /// Moves a message to a topic that has room for it, where it begins anew.
-    fn move_over(&mut self, at: Moment, from: &Name, to: &Name, id: MessageId, origin: Option<Origin>) {
+    fn move_over(&mut self, at: Moment, from: &Name, to: &Name, id: MessageId, home: Option<Home>) {
         let topic = self.must(from);
-        let Message { body, deliveries, .. } = topic.take(id);
+        let Message { body, deliveries, priority, .. } = topic.take(id);
         topic.totals.moved_out += 1;
         let topic = self.must(to);
-        let body = body.renewed(topic.expires(at.time), origin);
+        let body = body.renewed(topic.expires(at.time), home);
         topic.totals.moved_in += 1;
         let until = ClusterTime(0);
-        topic.admit(id, Message { body, until, deliveries, attempts: 0, state: State::Ready });
+        topic.admit(id, Message { body, until, deliveries, attempts: 0, state: State::Ready, priority });
     }
 
     pub(super) fn redrive(&mut self, at: Moment, topic: &str, count_max: u32, out: &mut Out) -> Outcome {
@@ -190,8 +190,8 @@ impl Queues {
         out: &mut Out,
     ) -> Result<Name, QueueError> {
         let body = &self.topics[name].messages[&id].body;
-        let (home, weight) = (body.origin().expect("strangers have an origin").topic.clone(), body.weight());
-        if let Some(topic) = self.topics.get(home.as_str()) {
+        let (home, weight) = (body.home_topic().expect("strangers have a home").clone(), body.weight());
+        if let Some(topic) = self.topics.get(&home) {
             topic.check_room(1, weight)?;
         }
         let home = self.named_or_made(&home, out)?;

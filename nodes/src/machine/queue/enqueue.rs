@@ -86,9 +86,9 @@ impl Topic {
     fn enqueue(&mut self, at: Moment, id: MessageId, new: &NewMessage) -> MessageId {
         let expires = new.ttl_us.map_or_else(|| self.expires(at.time), |ttl_us| at.time.plus_us(ttl_us));
         let group = new.group.as_deref().map(|group| self.shelves.shared_name(group));
-        let rare = Rare { headers: new.headers.clone(), group, origin: None };
-        let body = Body::new(at.time, expires, new.priority, rare, &new.payload);
-        self.admit(id, fresh(body, at.time, new.delay_us));
+        let rare = Rare { headers: new.headers.clone(), group, home: None };
+        let body = Body::new(at.time, expires, rare, &new.payload);
+        self.admit(id, fresh(body, new.priority, at.time, new.delay_us));
         id
     }
 }

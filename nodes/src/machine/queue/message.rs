@@ -1,13 +1,13 @@
 //! One message in memory: as little as can be, for there may be millions.
 //!
 //! What never changes about a message is one shared allocation with its payload at the end; what is rare
-//! about it is boxed; what changes is 24 bytes in the topic's table.
+//! about it is boxed, each kind for itself; what changes, and the priority, is 24 bytes in the topic's table.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, Serializer};
 use triomphe::ThinArc;
 
-use super::types::{Death, Delivery, HEADER_PLACE_BYTES, NewMessage, Origin, StoredMessage};
+use super::types::{Death, DeathReason, Delivery, HEADER_PLACE_BYTES, NewMessage, Origin, StoredMessage};
 use crate::ids::{ClusterTime, MessageId, Receipt};
 use crate::machine::Name;
 
@@ -39,7 +39,11 @@ pub(super) struct Message {
     /// Deliveries since it came to this topic or was redriven.
     pub(super) attempts: u16,
     pub(super) state: State,
+    /// Never changes; there is room for it here.
+    pub(super) priority: u8,
 }
+
+const _: () = assert!(size_of::<Message>() == 24 && size_of::<Head>() == 32);
 
 impl Message {
     /// When it has to be looked at by itself.
@@ -73,16 +77,15 @@ impl Message {
 
     /// It as a person sees it.
     pub(super) fn stored(&self, id: MessageId, death: Option<Death>) -> StoredMessage {
-        let (head, rare) = (self.body.head(), self.body.rare());
         StoredMessage {
             id,
             attempts: self.attempts,
-            enqueued_at: head.enqueued_at,
-            priority: head.priority,
-            group: rare.and_then(|rare| rare.group.as_deref()).map(str::to_owned),
-            headers: rare.map_or_else(Vec::new, |rare| rare.headers.clone()),
+            enqueued_at: self.body.enqueued_at(),
+            priority: self.priority,
+            group: self.body.group().map(|group| group.to_string()),
+            headers: self.body.headers().to_vec(),
             payload: self.body.payload_shared(),
-            origin: rare.and_then(|rare| rare.origin.clone()),
+            origin: self.body.home().map(|home| home.origin()),
             death,
         }
     }
@@ -94,12 +97,27 @@ pub(super) struct Body(ThinArc<Head, u8>);
 
 /// The part of a body that every message has, but for its payload.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Head {
-    pub(super) enqueued_at: ClusterTime,
+struct Head {
+    enqueued_at: ClusterTime,
     /// The end of its time to live, or [`NEVER`].
-    pub(super) expires: ClusterTime,
-    rare: Option<Box<Rare>>,
-    pub(super) priority: u8,
+    expires: ClusterTime,
+    besides: Besides,
+}
+
+/// What there is besides. Which of these follows from what there is.
+#[derive(Clone, Debug, Serialize)]
+enum Besides {
+    Nothing,
+    /// A group and nothing else.
+    Group(Box<Name>),
+    /// A [`Home`], which is spread over the room there is, and nothing else.
+    Home {
+        attempts: u16,
+        reason: DeathReason,
+        whence: Box<(Name, ClusterTime)>,
+    },
+    /// Whatever else.
+    Rare(Box<Rare>),
 }
 
 /// The part that most messages do not have.
@@ -107,51 +125,99 @@ pub(super) struct Head {
 pub(super) struct Rare {
     pub(super) headers: Vec<(String, String)>,
     pub(super) group: Option<Name>,
-    pub(super) origin: Option<Origin>,
+    pub(super) home: Option<Home>,
+}
+
+/// The topic that gave a message up and moved it here: an [`Origin`] that shares the topic's name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Home {
+    pub(super) topic: Name,
+    died_at: ClusterTime,
+    attempts: u16,
+    reason: DeathReason,
+}
+
+impl Home {
+    /// Of a message that the topic gave up after so many attempts.
+    pub(super) fn new(topic: Name, death: Death, attempts: u16) -> Self {
+        Self { topic, died_at: death.at, attempts, reason: death.reason }
+    }
+
+    /// It as everybody sees it.
+    pub(super) fn origin(&self) -> Origin {
+        let death = Death { reason: self.reason, at: self.died_at };
+        Origin { topic: self.topic.to_string(), death, attempts: self.attempts }
+    }
 }
 
 impl Body {
     /// A body of these parts.
-    pub(super) fn new(
-        enqueued_at: ClusterTime,
-        expires: ClusterTime,
-        priority: u8,
-        rare: Rare,
-        payload: &[u8],
-    ) -> Self {
-        let rare = (rare != Rare::default()).then(|| Box::new(rare));
-        Self(ThinArc::from_header_and_slice(Head { enqueued_at, expires, rare, priority }, payload))
+    pub(super) fn new(enqueued_at: ClusterTime, expires: ClusterTime, rare: Rare, payload: &[u8]) -> Self {
+        let besides = match rare {
+            Rare { headers, group: None, home: None } if headers.is_empty() => Besides::Nothing,
+            Rare { headers, group: Some(group), home: None } if headers.is_empty() => {
+                Besides::Group(Box::new(group))
+            }
+            Rare { headers, group: None, home: Some(home) } if headers.is_empty() => {
+                let Home { topic, died_at, attempts, reason } = home;
+                Besides::Home { attempts, reason, whence: Box::new((topic, died_at)) }
+            }
+            rare => Besides::Rare(Box::new(rare)),
+        };
+        Self(ThinArc::from_header_and_slice(Head { enqueued_at, expires, besides }, payload))
     }
 
     /// The same message with another end, and perhaps from elsewhere.
-    pub(super) fn renewed(&self, expires: ClusterTime, origin: Option<Origin>) -> Self {
-        let head = self.head();
-        let rare = Rare { origin, ..self.rare().cloned().unwrap_or_default() };
-        Self::new(head.enqueued_at, expires, head.priority, rare, self.payload())
+    pub(super) fn renewed(&self, expires: ClusterTime, home: Option<Home>) -> Self {
+        let rare = Rare { headers: self.headers().to_vec(), group: self.group().cloned(), home };
+        Self::new(self.enqueued_at(), expires, rare, self.payload())
     }
 
-    pub(super) fn head(&self) -> &Head {
+    fn head(&self) -> &Head {
         &self.0.header.header
     }
 
-    pub(super) fn rare(&self) -> Option<&Rare> {
-        self.head().rare.as_deref()
+    pub(super) fn enqueued_at(&self) -> ClusterTime {
+        self.head().enqueued_at
     }
 
     pub(super) fn expires(&self) -> ClusterTime {
         self.head().expires
     }
 
-    pub(super) fn priority(&self) -> u8 {
-        self.head().priority
+    pub(super) fn headers(&self) -> &[(String, String)] {
+        match &self.head().besides {
+            Besides::Rare(rare) => &rare.headers,
+            Besides::Nothing | Besides::Group(_) | Besides::Home { .. } => &[],
+        }
     }
 
     pub(super) fn group(&self) -> Option<&Name> {
-        self.rare()?.group.as_ref()
+        match &self.head().besides {
+            Besides::Group(group) => Some(group),
+            Besides::Rare(rare) => rare.group.as_ref(),
+            Besides::Nothing | Besides::Home { .. } => None,
+        }
     }
 
-    pub(super) fn origin(&self) -> Option<&Origin> {
-        self.rare()?.origin.as_ref()
+    /// The topic that gave it up, to which it would be sent home.
+    pub(super) fn home_topic(&self) -> Option<&Name> {
+        match &self.head().besides {
+            Besides::Home { whence, .. } => Some(&whence.0),
+            Besides::Rare(rare) => rare.home.as_ref().map(|home| &home.topic),
+            Besides::Nothing | Besides::Group(_) => None,
+        }
+    }
+
+    /// The same, with how it was given up there.
+    pub(super) fn home(&self) -> Option<Home> {
+        match &self.head().besides {
+            &Besides::Home { attempts, reason, ref whence } => {
+                Some(Home { topic: whence.0.clone(), died_at: whence.1, attempts, reason })
+            }
+            Besides::Rare(rare) => rare.home.clone(),
+            Besides::Nothing | Besides::Group(_) => None,
+        }
     }
 
     pub(super) fn payload(&self) -> &[u8] {
@@ -165,10 +231,8 @@ impl Body {
 
     /// What counts against the limits in bytes.
     pub(super) fn weight(&self) -> u64 {
-        let rare = self.rare().map_or(0, |rare| {
-            headers_kept(&rare.headers) + rare.group.as_ref().map_or(0, |group| group.len())
-        });
-        (self.payload().len() + rare) as u64
+        let group = self.group().map_or(0, |group| group.len());
+        (self.payload().len() + headers_kept(self.headers()) + group) as u64
     }
 }
 

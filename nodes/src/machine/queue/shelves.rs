@@ -11,6 +11,7 @@
 //! * The counts are those of the messages in each state.
 
 use std::cmp::Reverse;
+use std::ops::Bound;
 
 use imbl::OrdSet;
 use serde::Serialize;
@@ -19,6 +20,7 @@ use super::message::{Message, State};
 use super::strangers::{Strangers, Walk};
 use crate::ids::{ClusterTime, MessageId};
 use crate::machine::expiry::Deadlines;
+use crate::machine::short_table::ShortTable;
 use crate::machine::{Name, Table};
 use crate::plant::{self, Bug};
 
@@ -50,7 +52,7 @@ impl Counts {
 /// The messages of one group that are not dead.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Group {
-    pub(super) line: OrdSet<MessageId>,
+    pub(super) line: ShortTable<MessageId, ()>,
     pub(super) in_flight: Option<MessageId>,
     /// The one on the shelf.
     shown: Option<MessageId>,
@@ -75,14 +77,14 @@ impl Shelves {
         if let Some(deadline) = message.deadline() {
             self.deadlines.add(deadline, id);
         }
-        if let Some(origin) = message.body.origin()
+        if let Some(home) = message.body.home_topic()
             && matches!(message.state, State::Ready | State::Delayed)
         {
-            self.strangers.add(&origin.topic, id);
+            self.strangers.add(home, id);
         }
         let Some(name) = message.body.group() else {
             if message.state == State::Ready {
-                self.show(message.body.priority(), id);
+                self.show(message.priority, id);
             }
             return;
         };
@@ -93,7 +95,7 @@ impl Shelves {
             self.groups.insert(name.clone(), Group::default());
         }
         let group = self.groups.get_mut(name).expect("it was put there if it was not");
-        group.line.insert(id);
+        group.line.insert(id, ());
         if message.state == State::InFlight {
             group.in_flight = Some(id);
         }
@@ -105,12 +107,12 @@ impl Shelves {
         if let Some(deadline) = message.deadline() {
             self.deadlines.remove(deadline, id);
         }
-        if let Some(origin) = message.body.origin() {
-            self.strangers.remove(&origin.topic, id);
+        if let Some(home) = message.body.home_topic() {
+            self.strangers.remove(home, id);
         }
         let Some(name) = message.body.group() else {
             if message.state == State::Ready {
-                self.hide(message.body.priority(), id);
+                self.hide(message.priority, id);
             }
             return;
         };
@@ -119,7 +121,7 @@ impl Shelves {
         group.in_flight = group.in_flight.filter(|&other| other != id);
         if group.shown == Some(id) {
             group.shown = None;
-            self.hide(message.body.priority(), id);
+            self.hide(message.priority, id);
         }
     }
 
@@ -139,10 +141,10 @@ impl Shelves {
         }
         self.groups.get_mut(name).expect("it was there a line ago").shown = next;
         if let Some(id) = shown {
-            self.hide(messages[&id].body.priority(), id);
+            self.hide(messages[&id].priority, id);
         }
         if let Some(id) = next {
-            self.show(messages[&id].body.priority(), id);
+            self.show(messages[&id].priority, id);
         }
     }
 
@@ -213,6 +215,11 @@ impl Shelves {
     pub(super) fn shared_name(&self, group: &str) -> Name {
         self.groups.get_key_value(group).map_or_else(|| Name::from(group), |(name, _)| name.clone())
     }
+
+    /// The name of another topic, shared with the messages that it gave up if there are any.
+    pub(super) fn shared_home(&self, topic: &str) -> Name {
+        self.strangers.shared_home(topic)
+    }
 }
 
 /// The message of a group that has its turn, though it may be held back.
@@ -220,7 +227,7 @@ fn turn(group: &Group) -> Option<MessageId> {
     if plant::is(Bug::QueueGroupParallel)
         && let Some(in_flight) = group.in_flight
     {
-        return group.line.get_next(&MessageId(in_flight.0 + 1)).copied();
+        return group.line.range((Bound::Excluded(in_flight), Bound::Unbounded)).next().map(|(&id, ())| id);
     }
-    if group.in_flight.is_some() { None } else { group.line.get_min().copied() }
+    if group.in_flight.is_some() { None } else { group.line.get_min().map(|&(id, ())| id) }
 }

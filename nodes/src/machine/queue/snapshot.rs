@@ -5,7 +5,7 @@ use bytes::Bytes;
 use imbl::OrdSet;
 use serde::{Deserialize, Serialize};
 
-use super::message::{Body, Message, Rare, Raw, State};
+use super::message::{Body, Home, Message, Rare, Raw, State};
 use super::producers::{Producer, Producers};
 use super::queues::Queues;
 use super::rates::{Mark, Rates};
@@ -191,14 +191,14 @@ impl Queues {
 
 impl Topic {
     fn head_of(&self, id: MessageId, message: &Message) -> MessageHead {
-        let (head, rare) = (message.body.head(), message.body.rare());
+        let body = &message.body;
         MessageHead {
-            enqueued_at: head.enqueued_at,
-            expires: head.expires,
-            priority: head.priority,
-            headers: rare.map_or_else(Vec::new, |rare| rare.headers.clone()),
-            group: rare.and_then(|rare| rare.group.as_deref()).map(str::to_owned),
-            origin: rare.and_then(|rare| rare.origin.clone()),
+            enqueued_at: body.enqueued_at(),
+            expires: body.expires(),
+            priority: message.priority,
+            headers: body.headers().to_vec(),
+            group: body.group().map(|group| group.to_string()),
+            origin: body.home().map(|home| home.origin()),
             state: message.state,
             until: message.until,
             deliveries: message.deliveries,
@@ -243,9 +243,12 @@ impl Topic {
             if let Some(death) = head.death {
                 self.dead.insert(id, death);
             }
-            let body = Body::new(enqueued_at, expires, priority, Rare { headers, group, origin }, &payload);
+            let home = origin.map(|Origin { topic, death, attempts }| {
+                Home::new(self.shelves.shared_home(&topic), death, attempts)
+            });
+            let body = Body::new(enqueued_at, expires, Rare { headers, group, home }, &payload);
             let MessageHead { state, until, deliveries, attempts, .. } = head;
-            self.admit(id, Message { body, until, deliveries, attempts, state });
+            self.admit(id, Message { body, until, deliveries, attempts, state, priority });
         }
         Ok(())
     }

@@ -24,32 +24,27 @@ pub(super) struct Strangers {
 
 impl Strangers {
     /// One more, from this home.
-    pub(super) fn add(&mut self, home: &str, id: MessageId) {
-        let Some((name, _)) = self.by_home.get_key_value(home) else {
-            let name = Name::from(home);
-            self.oldest.insert((id, name.clone()));
-            self.by_home.insert(name, OrdSet::unit(id));
+    pub(super) fn add(&mut self, home: &Name, id: MessageId) {
+        let Some(ids) = self.by_home.get_mut(home) else {
+            self.oldest.insert((id, home.clone()));
+            self.by_home.insert(home.clone(), OrdSet::unit(id));
             return;
         };
-        let name = name.clone();
-        let ids = self.by_home.get_mut(&name).expect("it was there a line ago");
         let before = *ids.get_min().expect("no home is without one");
         ids.insert(id);
-        self.relist(&name, before, Some(before.min(id)));
+        self.relist(home, before, Some(before.min(id)));
     }
 
     /// One less, if it was one.
-    pub(super) fn remove(&mut self, home: &str, id: MessageId) {
-        let Some((name, _)) = self.by_home.get_key_value(home) else { return };
-        let name = name.clone();
-        let ids = self.by_home.get_mut(&name).expect("it was there a line ago");
+    pub(super) fn remove(&mut self, home: &Name, id: MessageId) {
+        let Some(ids) = self.by_home.get_mut(home) else { return };
         let before = *ids.get_min().expect("no home is without one");
         ids.remove(&id);
         let oldest = ids.get_min().copied();
         if oldest.is_none() {
-            self.by_home.remove(&name);
+            self.by_home.remove(home);
         }
-        self.relist(&name, before, oldest);
+        self.relist(home, before, oldest);
     }
 
     fn relist(&mut self, name: &Name, before: MessageId, oldest: Option<MessageId>) {
@@ -60,6 +55,11 @@ impl Strangers {
         if let Some(oldest) = oldest {
             self.oldest.insert((oldest, name.clone()));
         }
+    }
+
+    /// The name of a home, shared with those that come from there if there are any.
+    pub(super) fn shared_home(&self, home: &str) -> Name {
+        self.by_home.get_key_value(home).map_or_else(|| Name::from(home), |(name, _)| name.clone())
     }
 
     /// A walk through them as they are now, whatever becomes of them meanwhile.

@@ -94,7 +94,7 @@ impl Topic {
         let expires = self.expires(time);
         self.alter(id, |message| {
             if message.body.expires() != expires {
-                message.body = message.body.renewed(expires, message.body.origin().cloned());
+                message.body = message.body.renewed(expires, message.body.home());
             }
             message.state = State::Ready;
             message.until = ClusterTime(0);
@@ -198,7 +198,7 @@ impl Topic {
     /// The topic as it is at `time`.
     pub(super) fn stats(&self, time: ClusterTime) -> TopicStats {
         let counts = self.shelves.counts();
-        let enqueued_at = |id: MessageId| self.messages[&id].body.head().enqueued_at;
+        let enqueued_at = |id: MessageId| self.messages[&id].body.enqueued_at();
         let oldest = self.shelves.oldest().map(enqueued_at).min();
         TopicStats {
             ready: counts.ready,
@@ -244,8 +244,8 @@ pub(super) fn check_room(settings: &TopicSettings, depth: u64, bytes: u64) -> Re
 }
 
 /// A message that begins its life in a topic.
-pub(super) fn fresh(body: Body, time: ClusterTime, delay_us: u64) -> Message {
+pub(super) fn fresh(body: Body, priority: u8, time: ClusterTime, delay_us: u64) -> Message {
     let (state, until) =
         if delay_us == 0 { (State::Ready, ClusterTime(0)) } else { (State::Delayed, time.plus_us(delay_us)) };
-    Message { body, until, deliveries: 0, attempts: 0, state }
+    Message { body, until, deliveries: 0, attempts: 0, state, priority }
 }

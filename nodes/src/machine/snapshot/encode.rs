@@ -147,7 +147,7 @@ impl Snapshotter {
             put(buffer, &0_usize);
             return Place::Sessions { after: Some(id) };
         }
-        put(buffer, &session.outcomes.len());
+        put(buffer, &session.remembered());
         Place::Outcomes { of: id, after: None }
     }
 
@@ -159,10 +159,10 @@ impl Snapshotter {
         bytes_max: usize,
     ) -> Place {
         let session = &self.frozen.sessions.open[&of];
-        for remembered in session.outcomes.range(beyond(after)) {
+        for remembered in session.outcomes_beyond(after) {
             put(buffer, &remembered);
             if buffer.len() >= bytes_max {
-                return Place::Outcomes { of, after: Some(*remembered.0) };
+                return Place::Outcomes { of, after: Some(remembered.0) };
             }
         }
         Place::Sessions { after: Some(of) }

@@ -4,6 +4,7 @@
 //! writes from there until the buffer holds as much as was asked for, and says where it stopped; the last key
 //! stands for the place, so that no iterator need live from one piece to the next.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use serde::Serialize;
@@ -13,9 +14,8 @@ use super::RestoreError;
 use crate::ids::{ClusterTime, LogIndex, SessionId};
 use crate::machine::Name;
 use crate::machine::limits::check_name;
-use crate::machine::remembered::Remembered;
 use crate::machine::service::{Asker, Service};
-use crate::machine::session::Sessions;
+use crate::machine::session::{Awaiting, Sessions};
 
 /// The keys that come after this one: all of them if there is none.
 pub(in crate::machine) fn beyond<K>(after: Option<K>) -> (Bound<K>, Bound<K>) {
@@ -82,6 +82,8 @@ pub(in crate::machine) struct Restoring<'a> {
     pub(in crate::machine) time: ClusterTime,
     /// The open sessions, which learn on the way which of their commands wait.
     pub(in crate::machine) sessions: &'a mut Sessions,
+    /// Commands that wait by their remembered outcomes, and behind how many, whose waits have not been read yet.
+    pub(super) awaiting: BTreeMap<Asker, u32>,
 }
 
 impl Restoring<'_> {
@@ -124,10 +126,10 @@ impl Restoring<'_> {
         let session = self.sessions.open.get_mut(&id);
         let session = session
             .ok_or_else(|| RestoreError::Inconsistent(format!("a wait is of {id}, which is not open")))?;
-        ensure(session.outcome(sequence).is_some_and(Remembered::is_waiting), || {
-            format!("{id} waits with {sequence}, and its table does not say so")
-        })?;
-        let earlier = session.waits.insert(sequence, service);
-        ensure(earlier.is_none(), || format!("{id} waits twice with {sequence}"))
+        ensure(!session.waits.contains_key(&sequence), || format!("{id} waits twice with {sequence}"))?;
+        let says_not = || format!("{id} waits with {sequence}, and its table does not say so");
+        let ahead = self.awaiting.remove(&by).ok_or_else(|| RestoreError::Inconsistent(says_not()))?;
+        session.waits.insert(sequence, Awaiting { ahead, service });
+        Ok(())
     }
 }

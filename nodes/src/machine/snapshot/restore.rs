@@ -1,20 +1,24 @@
 //! Reading: bytes of unknown origin to a machine, or to a reason why not.
 
+use std::collections::BTreeMap;
+
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     HEADER_BYTES, LastApplied, MAGIC, Reader, RestoreError, Restoring, SEAL_BYTES, SessionHead, VERSION,
     ensure, header, rises,
 };
-use crate::ids::{ClusterTime, FenceToken, LogIndex, Sequence};
+use crate::ids::{ClusterTime, FenceToken, LogIndex, Sequence, SessionId};
 use crate::machine::apply::NearAgreement;
 use crate::machine::limits::Limits;
 use crate::machine::queue::check_topic;
 use crate::machine::remembered::{Handed, Remembered};
+use crate::machine::service::Asker;
 use crate::machine::session::{Session, check_open_below};
+use crate::machine::short_table::ShortTable;
 use crate::machine::{
-    BATCH_MAX, LEASE_US_MAX, LEASE_US_MIN, Machine, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, QueueReply, Reply,
-    Table, VISIBILITY_US_MAX,
+    BATCH_MAX, CONSUMERS_WAITING_MAX, LEASE_US_MAX, LEASE_US_MIN, Machine, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX,
+    QueueReply, Reply, VISIBILITY_US_MAX, WAITERS_MAX,
 };
 
 impl Machine {
@@ -39,8 +43,10 @@ impl Machine {
             format!("the longest lease of lines was {}, less than that of now", near.longest_lease_us)
         })?;
         let mut machine = Self { index, time, near, ..Self::with_limits(limits) };
-        let mut restoring = Restoring { index, time, sessions: &mut machine.sessions };
-        let awaited = read_sessions(&mut reader, &mut restoring)?;
+        let mut restoring =
+            Restoring { index, time, sessions: &mut machine.sessions, awaiting: BTreeMap::new() };
+        read_sessions(&mut reader, &mut restoring)?;
+        let awaited = restoring.awaiting.len();
         machine.locks.read(&mut reader, &mut restoring)?;
         machine.queues.read(&mut reader, &mut restoring)?;
         machine.caches.read(&mut reader, &restoring)?;
@@ -53,28 +59,38 @@ impl Machine {
     }
 }
 
-/// Returns how many remembered outcomes say that their command waits.
-fn read_sessions(reader: &mut Reader<'_>, restoring: &mut Restoring<'_>) -> Result<usize, RestoreError> {
-    let mut awaited = 0;
+/// What waits by its remembered outcome is to be found among the services' waits.
+fn read_sessions(reader: &mut Reader<'_>, restoring: &mut Restoring<'_>) -> Result<(), RestoreError> {
     for _ in 0..reader.count("sessions", restoring.sessions.max())? {
         let head: SessionHead = reader.item()?;
         check_session(restoring, &head)?;
         let SessionHead { id, lease_us, deadline, opener, lowest_open, open_below } = head;
-        let (mut outcomes, waits) = (Table::new(), Table::new());
         let open_below = open_below.into_iter().collect();
-        let mut session =
-            Session { lease_us, deadline, opener, lowest_open, open_below, outcomes: Table::new(), waits };
+        let (outcomes, waits) = (ShortTable::default(), ShortTable::default());
+        let mut session = Session { lease_us, deadline, opener, lowest_open, open_below, outcomes, waits };
+        let mut last = None;
         for _ in 0..reader.count("outcomes of one session", OPEN_COMMANDS_MAX + OPEN_BELOW_MAX)? {
             let (sequence, outcome): (Sequence, Remembered) = reader.item()?;
-            check_remembered(&session, outcomes.get_max(), sequence)?;
+            check_remembered(&session, last.as_ref(), sequence)?;
             check_kept(restoring, &outcome)?;
-            awaited += usize::from(outcome.is_waiting());
-            outcomes.insert(sequence, outcome);
+            last = Some((sequence, ()));
+            if let Remembered::Said(Ok(Reply::Waiting { ahead })) = outcome {
+                restoring.awaiting.insert(Asker { session: id, sequence }, check_ahead(id, ahead)?);
+            } else {
+                session.outcomes.insert(sequence, outcome);
+            }
         }
-        session.outcomes = outcomes;
         restoring.sessions.insert(id, session);
     }
-    Ok(awaited)
+    Ok(())
+}
+
+/// As many as may have stood before a command in any line.
+fn check_ahead(session: SessionId, ahead: u64) -> Result<u32, RestoreError> {
+    ensure(ahead <= WAITERS_MAX.max(CONSUMERS_WAITING_MAX) as u64, || {
+        format!("{session} waits behind {ahead} others")
+    })?;
+    Ok(ahead as u32)
 }
 
 /// Tokens are made of indexes, which leaves room for a bounded number of them.

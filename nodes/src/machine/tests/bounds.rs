@@ -107,6 +107,40 @@ fn names_values_and_waits_are_bounded() {
 }
 
 #[test]
+fn who_breaks_a_bound_is_told_of_what_and_how_far_it_goes_and_what_was_asked() {
+    let mut fixture = Fixture::new();
+    let session = fixture.open();
+    let force = |reason: String| {
+        let (resource, token) = ("door".to_owned(), FenceToken(1));
+        Action::Lock(LockAction::ForceRelease { resource, token, reason })
+    };
+    let many = |count: usize| {
+        let name = |number: usize| LockRequest { resource: number.to_string(), mode: LockMode::Shared };
+        Action::Lock(LockAction::Acquire { requests: (0..count).map(name).collect(), wait_us: 0 })
+    };
+    let cases = [
+        (
+            acquire(&"n".repeat(1_025), LockMode::Shared, 0),
+            "the resource must have 1 to 1024 bytes, not 1025",
+        ),
+        (
+            acquire("door", LockMode::Shared, 3_600_000_001),
+            "the wait must be at most 3600000000 us, not 3600000001",
+        ),
+        (many(17), "there must be 1 to 16 resources, not 17"),
+        (force("r".repeat(257)), "the reason must have at most 256 bytes, not 257"),
+        (set("", b"v"), "the key must have 1 to 1024 bytes, not 0"),
+    ];
+    for (sequence, (action, told)) in (1..).zip(cases) {
+        let refused = Err(MachineError::InvalidArgument(told.to_owned()));
+        assert_eq!(fixture.once(session, sequence, 1, action), refused);
+    }
+    let refused =
+        Err(MachineError::InvalidArgument("the lease must be 100000 to 3600000000 us, not 1".to_owned()));
+    assert_eq!(fixture.apply(&Command::OpenSession { lease_us: 1 }).outcome, refused);
+}
+
+#[test]
 fn a_session_remembers_as_many_replies_as_are_open_and_no_more() {
     let mut fixture = Fixture::new();
     let session = fixture.open();

@@ -48,8 +48,9 @@ impl Watch {
             waits.extend(state.waiters.iter().map(|waiter| (waiter.session, waiter.sequence)));
         }
         let known = machine.sessions.open.iter();
-        let remembered: BTreeSet<_> =
-            known.flat_map(|(&id, session)| session.waits.keys().map(move |&number| (id, number))).collect();
+        let remembered: BTreeSet<_> = known
+            .flat_map(|(&id, session)| session.waits.iter().map(move |(&number, _)| (id, number)))
+            .collect();
         assert_eq!(waits, remembered, "who waits is known to wait");
         assert_eq!(machine.locks.counts(), (waits.len(), waits.len()), "one deadline for each wait");
         self.check_sessions(machine, limits);
@@ -112,7 +113,7 @@ impl Watch {
             assert!(!self.ended.contains(id));
             assert!(session.remembered() <= OPEN_COMMANDS_MAX + OPEN_BELOW_MAX);
             assert!(session.open_below.len() <= OPEN_BELOW_MAX);
-            for sequence in session.waits.keys() {
+            for (sequence, _) in session.waits.iter() {
                 assert!(matches!(machine.outcome_of(*id, *sequence), Some(Ok(Reply::Waiting { .. }))));
             }
         }

@@ -11,6 +11,7 @@ mod overdue;
 mod planted;
 mod properties;
 pub(super) mod script;
+mod short_table;
 mod snapshot;
 mod transcripts;
 mod transcripts_locks;
