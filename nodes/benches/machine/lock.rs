@@ -10,7 +10,7 @@
 //! sessions that will wait; what is counted is the wait with all that it makes others longer by: the line, the
 //! session's claims, its remembered commands, its ends. What a lock and its hold take is counted by itself.
 //!
-//! Before a session that holds or awaits something stands in line, a cycle is looked for: that takes as many steps
+//! Before a session for which somebody waits stands in line, a cycle is looked for: that takes as many steps
 //! as there are who wait for each other, but no more than `WAIT_GRAPH_STEPS_MAX`, beyond which it is refused. It is the
 //! one operation whose time is bounded by that and not by the size of the tables.
 //!
@@ -142,7 +142,7 @@ fn main() -> ExitCode {
         println!("  {:7.1}  lock held, with its name of 16 bytes (no bound)", bytes_per_hold());
         measure::print_times("places taken in lines", times);
         println!(
-            "  who holds something and stands in line is refused after {WAIT_GRAPH_STEPS_MAX} steps of a search"
+            "  who holds what somebody awaits and stands in line is refused after {WAIT_GRAPH_STEPS_MAX} steps of a search"
         );
         [place, wait, alone].iter().all(|&bytes| bytes <= BYTES_MAX)
     })
@@ -218,10 +218,10 @@ fn times(places: u64) -> Vec<(&'static str, f64)> {
         let mut took = one_of_each(&mut bench, &clients);
         took.extend(lock_operations::all(&mut bench, keeper, &clients));
         let last = waiters.last().expect("there are places").1;
-        took.push((
-            "stand in line, holding",
-            lock_operations::search(&mut bench, clients[0], group_names(last)),
-        ));
+        for (name, awaited_by) in [("stand in line, holding", None), ("the same, awaited", Some(clients[1]))]
+        {
+            took.push((name, lock_operations::search(&mut bench, clients[0], awaited_by, group_names(last))));
+        }
         runs.resize_with(took.len(), Default::default);
         for (run, (name, took)) in runs.iter_mut().zip(took) {
             run.0 = name;

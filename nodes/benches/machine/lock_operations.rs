@@ -157,10 +157,20 @@ fn questions(bench: &mut Bench, holders: &[SessionId]) -> Vec<(&'static str, f64
     vec![("state", state_ns), ("check a token", check_ns), ("locks of a session", of_session_ns)]
 }
 
-/// A session that holds something stands in the line of one of these locks, for which a cycle is looked for among all
-/// who stand there; it leaves again. Where so many do that the search is given up, the time is that of giving it up.
-pub(super) fn search(bench: &mut Bench, session: SessionId, lines: Vec<String>) -> f64 {
+/// A session that holds something stands in the line of one of these locks; it leaves again. If another awaits what it
+/// holds, a cycle is looked for among all who stand there; where so many do that the search is given up, the time is that
+/// of giving it up.
+pub(super) fn search(
+    bench: &mut Bench,
+    session: SessionId,
+    awaited_by: Option<SessionId>,
+    lines: Vec<String>,
+) -> f64 {
     let held = grants(&bench.act(session, acquire(names(0), 0)));
+    if let Some(other) = awaited_by {
+        let waiting = bench.act(other, acquire(names(0), HOUR_US));
+        assert!(matches!(waiting, Ok(Reply::Waiting { .. })), "{waiting:?}");
+    }
     let command = bench.command(session, acquire(vec![lines[0].clone()], HOUR_US));
     let (took, applied) = bench.timed(std::slice::from_ref(&command));
     match &applied[0].0 {
@@ -169,7 +179,11 @@ pub(super) fn search(bench: &mut Bench, session: SessionId, lines: Vec<String>) 
             assert_eq!(bench.act(session, LockAction::Cancel { sequence }), Ok(Reply::Done));
         }
         Err(MachineError::Lock(LockError::WaitGraphTooLarge)) => {}
-        other => panic!("it is held, and nobody waits for this session: {other:?}"),
+        other => panic!("it is held, and nobody there waits for this session: {other:?}"),
+    }
+    if let Some(other) = awaited_by {
+        let sequence = Sequence(bench.sequences[&other]);
+        assert_eq!(bench.act(other, LockAction::Cancel { sequence }), Ok(Reply::Done));
     }
     assert_eq!(bench.act(session, LockAction::Release { grants: held }), Ok(Reply::Done));
     took

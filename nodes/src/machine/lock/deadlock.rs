@@ -22,7 +22,8 @@
 //!
 //! *Lines alone cannot deadlock.* Tickets order all waiters, and in every line a waiter waits only for earlier
 //! ones: among sessions that hold nothing and wait with one command each there is no cycle. A cycle needs a
-//! session that holds or awaits something else already; only for such a session is the graph searched.
+//! session for which somebody waits already: by what it holds, or by standing before them. Only for such a session is
+//! the graph searched; an edge to any other would be new, and begin at it.
 //!
 //! *Edges appear only when a wait or an upgrade begins.* A newcomer stands at the end of its lines, so no edge
 //! leads to it but those that led to its session before; all that is new begins at its session, and so does a
@@ -34,7 +35,8 @@
 //!
 //! # Cost
 //!
-//! Each node is visited once. A waiter looks past the ones before it only until one who is not admitted and
+//! Whether anybody waits for a session is seen from its claims and the ends of their lines. In a search each node is
+//! visited once. A waiter looks past the ones before it only until one who is not admitted and
 //! asks for at least as much: what that one waits for it waits for as well. So all waiters of a mutex together
 //! look at each place in line and at each holder a few times at most. Permits of many sizes can cost more,
 //! whence the bound: beyond [`WAIT_GRAPH_STEPS_MAX`] the command is refused with
@@ -48,6 +50,7 @@ use super::resource::{Holding, ResourceId, weight};
 use super::types::{DEADLOCK_STEPS_NAMED_MAX, DeadlockStep, LockError, LockMode, WAIT_GRAPH_STEPS_MAX};
 use super::waits::{Want, Wanted};
 use crate::ids::{LogIndex, SessionId};
+use crate::machine::service::Asker;
 use crate::marks;
 use crate::plant::{self, Bug};
 
@@ -78,7 +81,7 @@ impl Locks {
         ticket: LogIndex,
         wants: &[Want],
     ) -> Result<(), LockError> {
-        if !self.parties.contains(session) {
+        if !self.is_waited_for(session) {
             return Ok(());
         }
         let mut search = Search::new(self, session);
@@ -90,6 +93,22 @@ impl Locks {
             }
         }
         search.run()
+    }
+
+    /// Whether anybody may wait for this session: somebody stands in line for what it holds, or behind it, or would
+    /// upgrade beside it.
+    fn is_waited_for(&self, session: SessionId) -> bool {
+        let holds = self.parties.claims_of(session).into_iter().filter(|(_, claim)| claim.token().is_some());
+        let by_holding = holds.map(|(id, _)| &self.resources[&id]).any(|resource| {
+            let upgrades_beside = |by: Asker| by.session != session;
+            !resource.line.is_empty() || resource.upgrader.is_some_and(upgrades_beside)
+        });
+        let mut waits = self.parties.waits_of(session);
+        by_holding
+            || waits.any(|(_, wait)| {
+                let mut lines = wait.wanted.places().iter().map(|want| &self.resources[&want.resource].line);
+                lines.any(|line| line.get_max().is_some_and(|&(last, _)| last > wait.ticket))
+            })
     }
 
     /// Refuses an upgrade that is at its resource as if it waited, and would close a cycle.

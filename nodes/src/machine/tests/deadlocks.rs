@@ -80,3 +80,29 @@ fn a_cycle_through_thousands_is_named_in_part_so_that_the_refusal_fits_a_frame()
     assert_eq!(cycle[0].session, SessionId(count));
     assert!(cycle.len() == DEADLOCK_STEPS_NAMED_MAX, "{} steps of {count} in {bytes} bytes", cycle.len());
 }
+
+#[test]
+fn a_cycle_is_found_by_what_is_held_and_by_places_in_line_beside_however_many() {
+    // Each session of a long line holds a lock of its own, and waits at the gate.
+    const LINE: u64 = 300;
+    let mut machine = Machine::new();
+    for _ in 0..LINE + 3 {
+        apply(&mut machine, &Command::OpenSession { lease_us: 60_000_000 });
+    }
+    for number in 1..=LINE {
+        acquire(&mut machine, number, 1, format!("own {number}")).outcome.expect("nobody has it");
+        acquire(&mut machine, number, 2, "gate".to_owned()).outcome.expect("it waits, or is the first");
+    }
+    // Somebody waits for what the last one holds, so that one is refused once it would close a cycle with it.
+    acquire(&mut machine, LINE + 1, 1, "key".to_owned()).outcome.expect("nobody has it");
+    acquire(&mut machine, LINE + 1, 2, format!("own {LINE}")).outcome.expect("it waits");
+    let closes = acquire(&mut machine, LINE, 3, "key".to_owned()).outcome;
+    let Err(MachineError::Lock(LockError::Deadlock { cycle })) = closes else { panic!("{closes:?}") };
+    assert_eq!(cycle.iter().map(|step| step.session.0).collect::<Vec<_>>(), [LINE, LINE + 1]);
+    // A session that stands in a line with another behind it is waited for as well, though it holds nothing.
+    acquire(&mut machine, LINE + 3, 1, "bolt".to_owned()).outcome.expect("nobody has it");
+    acquire(&mut machine, LINE + 2, 1, "gate".to_owned()).outcome.expect("it waits");
+    acquire(&mut machine, LINE + 3, 2, "gate".to_owned()).outcome.expect("it waits behind");
+    let before = acquire(&mut machine, LINE + 2, 2, "bolt".to_owned()).outcome;
+    assert!(matches!(before, Err(MachineError::Lock(LockError::Deadlock { .. }))), "{before:?}");
+}
