@@ -219,6 +219,9 @@ pub struct NearStatistics {
     pub evictions: u64,
     /// Writes that had to wait for a line or a recall.
     pub writes_held_back: u64,
+    /// Lines given up for writes from where they were held.
+    #[serde(default)]
+    pub surrenders: u64,
 }
 
 impl NearStatistics {

@@ -1,12 +1,16 @@
 //! A read that hits a near-cache costs no message between nodes and no entry of the log: by the counters of runs of
-//! `near-cache-hits` in which nobody writes and nothing fails, at two rates of reading.
+//! `near-cache-hits` in which nobody writes and nothing fails, at two rates of reading. And a write from where the line is
+//! held costs no invalidation, be that a follower.
+
+use std::collections::BTreeMap;
 
 use stormglass_sim::nemesis::Process;
-use stormglass_sim::plan::{Schedule, expand};
+use stormglass_sim::plan::{MsSpan, Schedule, expand};
 use stormglass_sim::run::{Options, execute};
 use stormglass_sim::world::{NearCounts, TraceKind};
 
 /// What a run cost.
+#[derive(Debug)]
 struct Cost {
     reads: u64,
     /// Reads that the clients were told had come from a near-cache.
@@ -15,6 +19,8 @@ struct Cost {
     /// Frames that one node sent another and that arrived.
     between_nodes: u64,
     entries: u64,
+    /// Frames that nodes got from clients, by node.
+    from_clients: BTreeMap<u64, u64>,
 }
 
 /// The scenario, with nothing in it but reads of one key, each `near` or not.
@@ -48,7 +54,14 @@ fn cost_of(schedule: &Schedule) -> Cost {
     });
     let (reads, local) = answers.fold((0, 0), |(all, local), one| (all + 1, local + u64::from(one)));
     let between_nodes = between.count() as u64;
-    Cost { reads, local, near: statistics.near, between_nodes, entries: statistics.entries_applied }
+    let mut from_clients = BTreeMap::new();
+    for one in trace.records.iter().filter(|one| one.kind == TraceKind::Delivered) {
+        if let (Some(Process::Client(_)), Some(Process::Node(node))) = (one.subject, one.object) {
+            *from_clients.entry(node).or_default() += 1;
+        }
+    }
+    let entries = statistics.entries_applied;
+    Cost { reads, local, near: statistics.near, between_nodes, entries, from_clients }
 }
 
 #[test]
@@ -84,4 +97,34 @@ fn the_same_reads_cost_messages_where_they_are_not_near() {
     let (more_reads, more_frames) = (fast.reads - slow.reads, fast.between_nodes - slow.between_nodes);
     println!("{more_reads} more reads, {more_frames} more frames between nodes");
     assert!(more_frames > more_reads, "each read takes a round: {more_frames} frames for {more_reads}");
+}
+
+/// One client, whose own node is the first, reads and writes one key as fast as it is answered; this node leads, or none
+/// of that client's does.
+fn one_writer(leader: usize) -> Schedule {
+    let mut schedule = reads_alone(20.0, 1.0);
+    schedule.cluster.clients = 1;
+    schedule.election.priorities = vec![0; 3];
+    schedule.election.priorities[leader - 1] = 1;
+    schedule.workload.think_ms = Some(MsSpan { min_ms: 1, max_ms: 10 });
+    (schedule.workload.cache.read, schedule.workload.cache.write) = (50, 50);
+    schedule
+}
+
+#[test]
+fn a_follower_that_writes_what_it_reads_is_told_of_no_invalidation() {
+    for (leader, other) in [(2, 3), (1, 2)] {
+        let cost = cost_of(&one_writer(leader));
+        println!("node {leader} leads: {cost:?}");
+        let NearCounts { hits, misses, surrenders, invalidations, writes_held_back, .. } = cost.near;
+        // The client's own node is told of writes where it does not lead, and all commands go to the leader.
+        let of = |node: usize| cost.from_clients.get(&(node as u64)).copied().unwrap_or(0);
+        assert!(of(leader) > 500 && of(1) > 1_000 && of(other) < 50, "{cost:?}");
+        assert!(surrenders > 500, "{surrenders}");
+        assert!(
+            hits > 500 && hits > 10 * misses,
+            "{hits} hits and {misses} misses: the line comes back with each write"
+        );
+        assert_eq!((invalidations, writes_held_back), (0, 0), "nobody is told, and nobody waited for");
+    }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::coherence::{DirectoryStats, HolderStats, LineState};
+use crate::coherence::{DirectoryStats, HolderStats, LineState, Surrender};
 use crate::ids::{LogIndex, NodeId, Term};
 use crate::machine::{CacheQuery, Command, Outcome, Query};
 use crate::raft::Role;
@@ -84,6 +84,33 @@ pub enum RequestBody {
         /// The key.
         key: String,
     },
+    /// A command that may change these keys is about to go to the leader: what of them you read from your near-cache, read
+    /// no more until it is done. Answered with [`ResponseBody::Surrendered`] by every node, at once, from what it knows.
+    BeginWrite {
+        /// The keys, at most [`SURRENDERS_MAX`](crate::coherence::SURRENDERS_MAX).
+        keys: Vec<String>,
+    },
+    /// As `Command`, of a client whose near node has given up its lines for it: the leader does not wait for them, and
+    /// grants them anew with the result.
+    CommandOfHolder {
+        /// The command.
+        command: Command,
+        /// The near node.
+        holder: NodeId,
+        /// What it has answered to `BeginWrite`; at most [`SURRENDERS_MAX`](crate::coherence::SURRENDERS_MAX).
+        surrenders: Vec<Surrender>,
+    },
+}
+
+impl RequestBody {
+    /// The same without what a near node has given up for it, as every version of a node understands it.
+    #[must_use]
+    pub fn without_surrenders(self) -> Self {
+        match self {
+            Self::CommandOfHolder { command, .. } => Self::Command(command),
+            other => other,
+        }
+    }
 }
 
 /// What a node answers.
@@ -119,6 +146,9 @@ pub enum ResponseBody {
     Known(Outcome),
     /// What the node knows of a key's lines.
     NearLines(Box<KeyLines>),
+    /// The lines that the node has given up for a write: none where it had none, or where it leads itself, for it does
+    /// the same with the command when that comes.
+    Surrendered(Vec<Surrender>),
 }
 
 /// What a node knows of the near-caches' lines of one key.

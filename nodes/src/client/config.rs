@@ -23,6 +23,11 @@ pub struct ClientConfig {
     pub drift_ppm_max: u64,
     /// Who is asked to answer reads. Default the leader.
     pub read_from: ReadFrom,
+    /// The member of [`ClientConfig::nodes`], by position, from whose near-cache keys are read that this client also
+    /// writes: it is told of each write beforehand, so that its own line is not in the way. Costs each write of the
+    /// cache a message there and back, and nothing if that member is the leader. Default the one of
+    /// [`ReadFrom::Near`], if reads go there.
+    pub writes_near: Option<usize>,
 }
 
 /// Who answers reads. They are linearizable in any case.
@@ -52,7 +57,16 @@ impl ClientConfig {
             lease_us: 3_000_000,
             drift_ppm_max: 1_000,
             read_from: ReadFrom::Leader,
+            writes_near: None,
         }
+    }
+
+    /// The member that is told of writes beforehand.
+    pub(super) fn told_of_writes(&self) -> Option<usize> {
+        self.writes_near.or(match self.read_from {
+            ReadFrom::Near(position) => Some(position),
+            ReadFrom::Leader | ReadFrom::Node(_) => None,
+        })
     }
 
     /// How long, by its own clock, a client may believe in a lease that the cluster counts by another.

@@ -40,6 +40,8 @@ mod inbox;
 #[cfg(test)]
 mod lock_tests;
 mod locks;
+#[cfg(test)]
+mod near_tests;
 mod queue;
 #[cfg(test)]
 mod queue_tests;
@@ -47,6 +49,7 @@ mod queue_tests;
 mod read_tests;
 mod rpc;
 mod session;
+mod surrenders;
 #[cfg(test)]
 mod tests;
 mod unclaimed;
@@ -108,6 +111,8 @@ struct State {
     /// Index into them of the one to ask next.
     target: usize,
     session: Option<Session>,
+    /// The near node was silent, and is not told of writes before this.
+    near_silent_until: LocalTime,
 }
 
 impl<E: Env> Client<E> {
@@ -120,7 +125,8 @@ impl<E: Env> Client<E> {
         assert!(!config.nodes.is_empty(), "a client needs at least one node to talk to");
         let inbox = Arc::new(Inbox::new(env.entropy()));
         env.spawn("client inbox", inbox::receive(env.clone(), Arc::clone(&inbox)));
-        let state = State { nodes: config.nodes.clone(), target: 0, session: None };
+        let state =
+            State { nodes: config.nodes.clone(), target: 0, session: None, near_silent_until: LocalTime(0) };
         let (state, beliefs, opening) = (Arc::new(Mutex::new(state)), Arc::default(), Arc::default());
         Self { env, config: Arc::new(config), inbox, state, beliefs, opening }
     }

@@ -81,7 +81,10 @@ impl<E: Env> Client<E> {
         attempt_timeout_us: u64,
         timeout_us: u64,
     ) -> Result<Completed, ClientError> {
-        match self.ask(body, attempt_timeout_us, timeout_us).await? {
+        let began = self.env.now();
+        let body = self.with_surrenders(body, attempt_timeout_us.min(timeout_us)).await;
+        let left_us = timeout_us.saturating_sub(self.env.now().since_us(began));
+        match self.ask(body, attempt_timeout_us, left_us).await? {
             (ResponseBody::Outcome(outcome), sent_at) => Ok(Completed { outcome, sent_at, is_entry: true }),
             (ResponseBody::Known(outcome), sent_at) => Ok(Completed { outcome, sent_at, is_entry: false }),
             _ => Err(ClientError::Unknown("answered another question")),
@@ -115,7 +118,17 @@ impl<E: Env> Client<E> {
 
     /// Asks this node, once; `None` if it refuses or does not answer in time.
     pub(super) async fn ask_node(&self, node: NodeId, body: RequestBody) -> Option<ResponseBody> {
-        let deadline = self.env.now().plus_us(self.config.attempt_timeout_us);
+        self.ask_node_within(node, body, self.config.attempt_timeout_us).await
+    }
+
+    /// The same, for so long.
+    pub(super) async fn ask_node_within(
+        &self,
+        node: NodeId,
+        body: RequestBody,
+        timeout_us: u64,
+    ) -> Option<ResponseBody> {
+        let deadline = self.env.now().plus_us(timeout_us);
         match self.attempt_at(node, body, deadline).await {
             Attempt::Answered(answer) => (*answer).ok(),
             Attempt::TimedOut => None,
@@ -157,7 +170,7 @@ impl<E: Env> Client<E> {
     /// [`ClientError::Unknown`] when the time is over.
     pub(super) async fn ask(
         &self,
-        body: RequestBody,
+        mut body: RequestBody,
         attempt_timeout_us: u64,
         timeout_us: u64,
     ) -> Result<(ResponseBody, LocalTime), ClientError> {
@@ -196,6 +209,9 @@ impl<E: Env> Client<E> {
                 }
                 Err(None) => {
                     marks::hit("client.attempt_timed_out");
+                    // By now the near node does not wait for its lines any more; and who is silent may be of a version
+                    // that does not know of surrenders.
+                    body = body.without_surrenders();
                     self.try_another_than(tried);
                 }
             }

@@ -47,6 +47,6 @@ pub use holder::{Holder, HolderEffects, HolderStats, NearRead, Reading};
 pub use settings::Settings;
 pub use types::{
     AskNumber, Claim, CoherenceBody, CoherenceMessage, Content, HolderId, KEY_BYTES_MAX, Key, Life,
-    LineState, ReaderId, RoundId, Surrender, Withheld, WriteId,
+    LineState, ReaderId, RoundId, SURRENDERS_MAX, Surrender, Withheld, WriteId,
 };
 pub use watch::LineEvent;

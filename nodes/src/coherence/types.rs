@@ -182,8 +182,14 @@ pub enum Withheld {
     Unconfirmed,
 }
 
+/// Surrenders that go with one write, at most.
+pub const SURRENDERS_MAX: usize = 64;
+
 /// A node says that it does not read its line any more because it sends a write, and asks for the line with
 /// the write's result.
+///
+/// What it says is true for ever, so a copy that is lost, late, doubled or goes with another write does no harm. Nobody
+/// can check it: who makes one up is believed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Surrender {
     /// The key.

@@ -74,6 +74,7 @@ impl Gateway {
             let mut config = ClientConfig::new(client, nodes.clone());
             config.lease_us = LEASE_US;
             config.read_from = ReadFrom::Node(OWN);
+            config.writes_near = Some(OWN);
             let own = env.neighbour(client).await?;
             clients.push(Client::start(own, config));
         }

@@ -75,6 +75,32 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The keys of the cache that it may change, whether or not it will: perhaps one of them twice.
+    #[must_use]
+    pub fn cache_keys(&self) -> Vec<&str> {
+        match self {
+            Self::Once { action: Action::Cache(action), .. } => match action {
+                CacheAction::Set { key, .. }
+                | CacheAction::CompareAndSet { key, .. }
+                | CacheAction::Delete { key }
+                | CacheAction::CompareAndDelete { key, .. }
+                | CacheAction::Add { key, .. }
+                | CacheAction::Touch { key, .. } => vec![key],
+                CacheAction::Configure(_) => Vec::new(),
+            },
+            Self::Evict { victims } => victims.iter().map(|victim| victim.key.as_str()).collect(),
+            Self::Once { .. }
+            | Self::Tick
+            | Self::OpenSession { .. }
+            | Self::OpenSessionOnce { .. }
+            | Self::KeepAlive { .. }
+            | Self::CloseSession { .. }
+            | Self::AgreeOnNear { .. } => Vec::new(),
+        }
+    }
+}
+
 /// The name of one opening of a session: whoever opens by the same name gets the same session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Opener {

@@ -1,5 +1,6 @@
 //! What clients ask, and what they are answered.
 
+use super::near::Origin;
 use super::pending::{Asker, NOBODY};
 use super::probe::Probe;
 use super::replica::Replica;
@@ -35,24 +36,14 @@ impl<E: Env, P: Probe> Replica<E, P> {
             return self.answer(asker, Err(ApiError::Overloaded));
         }
         match request.body {
-            RequestBody::Command(command) if self.is_known(asker, &command) => {}
-            RequestBody::Command(command) => {
-                let encoded = self.encode(&command);
-                if encoded.len() > COMMAND_BYTES_MAX {
-                    marks::hit("server.command_too_long");
-                    let why =
-                        format!("a command has at most {COMMAND_BYTES_MAX} bytes, not {}", encoded.len());
-                    let refused = Err(MachineError::InvalidArgument(why));
-                    return self.answer(asker, Ok(ResponseBody::Outcome(refused)));
+            RequestBody::Command(command) => self.take_command(asker, &command, None),
+            RequestBody::CommandOfHolder { command, holder, surrenders } => {
+                match self.origin_of(holder, surrenders) {
+                    Ok(origin) => self.take_command(asker, &command, origin),
+                    Err(refused) => self.answer(asker, Ok(ResponseBody::Outcome(Err(refused)))),
                 }
-                let id = self.pending.propose(asker);
-                if let Some(name) = CommandName::of(&command)
-                    && !plant::is(Bug::RetryAppliedTwice)
-                {
-                    self.pending.under_way.begin(id, name);
-                }
-                self.propose_gated(id, &command, encoded);
             }
+            RequestBody::BeginWrite { keys } => self.begin_write(asker, &keys),
             RequestBody::QueryNear(query) => self.query_near(asker, query),
             // The same from every state, so there is no need to keep it until the state is known to be fresh.
             RequestBody::Query(query)
@@ -98,6 +89,26 @@ impl<E: Env, P: Probe> Replica<E, P> {
             }
             RequestBody::Status => self.answer(asker, Ok(ResponseBody::Status(Box::new(self.status())))),
         }
+    }
+
+    fn take_command(&mut self, asker: Asker, command: &Command, origin: Option<Origin>) {
+        if self.is_known(asker, command) {
+            return;
+        }
+        let encoded = self.encode(command);
+        if encoded.len() > COMMAND_BYTES_MAX {
+            marks::hit("server.command_too_long");
+            let why = format!("a command has at most {COMMAND_BYTES_MAX} bytes, not {}", encoded.len());
+            let refused = Err(MachineError::InvalidArgument(why));
+            return self.answer(asker, Ok(ResponseBody::Outcome(refused)));
+        }
+        let id = self.pending.propose(asker);
+        if let Some(name) = CommandName::of(command)
+            && !plant::is(Bug::RetryAppliedTwice)
+        {
+            self.pending.under_way.begin(id, name);
+        }
+        self.propose_gated(id, command, encoded, origin);
     }
 
     /// Answers a retry of a command that has been applied here, or lets it wait in the place of the attempt
@@ -309,6 +320,8 @@ fn makes_room(body: &RequestBody) -> bool {
         // What an operator asks for mends things.
         RequestBody::ChangeMembers(_) | RequestBody::Transfer { .. } => true,
         RequestBody::Command(_)
+        | RequestBody::CommandOfHolder { .. }
+        | RequestBody::BeginWrite { .. }
         | RequestBody::Query(_)
         | RequestBody::QueryAnywhere(_)
         | RequestBody::QueryNear(_)

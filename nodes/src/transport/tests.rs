@@ -10,7 +10,7 @@ use crate::api::{
 };
 use crate::coherence::{
     AskNumber, Claim, CoherenceBody, CoherenceMessage, Content, DirectoryStats, HolderStats, Key, Life,
-    Withheld,
+    Surrender, Withheld,
 };
 use crate::env::FRAME_BYTES_MAX;
 use crate::ids::{ClientId, ClusterTime, FenceToken, LogIndex, NodeId, Sequence, SessionId, Term};
@@ -346,12 +346,19 @@ fn status() -> impl Strategy<Value = NodeStatus> {
     )
 }
 
+fn surrenders() -> impl Strategy<Value = Vec<Surrender>> {
+    let claim = (any::<u64>(), any::<u64>())
+        .prop_map(|(life, number)| Claim { life: Life(life), number: AskNumber(number) });
+    vec((any::<String>(), claim).prop_map(|(key, claim)| Surrender { key: Key::from(key), claim }), 0..3)
+}
+
 fn result() -> impl Strategy<Value = Result<ResponseBody, ApiError>> {
     prop_oneof![
         outcome().prop_map(|outcome| Ok(ResponseBody::Outcome(outcome))),
         status().prop_map(|status| Ok(ResponseBody::Status(Box::new(status)))),
         members().prop_map(|members| Ok(ResponseBody::Members(members))),
         Just(Ok(ResponseBody::Transferred)),
+        surrenders().prop_map(|surrenders| Ok(ResponseBody::Surrendered(surrenders))),
         (outcome(), any::<u64>())
             .prop_map(|(outcome, age_us)| Ok(ResponseBody::AgedOutcome { outcome, age_us })),
         node().prop_map(|to| Err(ApiError::Transferring { to })),
@@ -414,6 +421,10 @@ fn frame() -> impl Strategy<Value = Frame> {
             (any::<String>(), any::<u64>()).prop_map(|(key, age_us_max)| RequestBody::QueryWithin {
                 query: Query::Cache(CacheQuery::Get { key }),
                 age_us_max
+            }),
+            vec(any::<String>(), 0..3).prop_map(|keys| RequestBody::BeginWrite { keys }),
+            (command(), node(), surrenders()).prop_map(|(command, holder, surrenders)| {
+                RequestBody::CommandOfHolder { command, holder, surrenders }
             }),
         ];
     prop_oneof![

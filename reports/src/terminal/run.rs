@@ -114,6 +114,8 @@ fn statistics(report: &Report, options: Options) -> Vec<String> {
             counted(near.evictions, "eviction"),
             counted(near.writes_held_back, "write"),
         ));
+        let surrenders = counted(near.surrenders, "surrender");
+        lines.push(format!("    {surrenders}: lines given up for writes from where they were held"));
     }
     if !report.live {
         lines.push(format!("  {} passed", counted(report.marks.len() as u64, "coverage mark")));

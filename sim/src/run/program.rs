@@ -238,6 +238,7 @@ fn counts_of(held: &HolderStats, directed: &DirectoryStats) -> NearCounts {
         recalls: held.recalls,
         evictions: held.evicted,
         writes_held_back: directed.writes_held_back,
+        surrenders: held.surrenders,
     }
 }
 

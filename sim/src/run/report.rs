@@ -135,5 +135,6 @@ fn near(counts: NearCounts) -> reports::NearStatistics {
         recalls: counts.recalls,
         evictions: counts.evictions,
         writes_held_back: counts.writes_held_back,
+        surrenders: counts.surrenders,
     }
 }

@@ -56,6 +56,8 @@ pub struct NearCounts {
     pub evictions: u64,
     /// Writes that had to wait for a line or a recall.
     pub writes_held_back: u64,
+    /// Lines given up for writes from where they were held.
+    pub surrenders: u64,
 }
 
 impl NearCounts {
@@ -74,6 +76,7 @@ impl NearCounts {
             recalls: self.recalls + other.recalls,
             evictions: self.evictions + other.evictions,
             writes_held_back: self.writes_held_back + other.writes_held_back,
+            surrenders: self.surrenders + other.surrenders,
         }
     }
 }

@@ -157,6 +157,11 @@ fn what_a_node_said_of_its_lines_stays_true() {
     rejects(rule, "a late grant of the question that it disowned", &then(taken(9, 2, 7, 5, Shared)));
     rejects(rule, "it has the line still", &[taken(1, 2, 7, 5, Shared), disowned(3, 2, 7)]);
     accepts("it has a later line", &[taken(1, 2, 7, 5, Shared), disowned(3, 2, 6)]);
+    let writes =
+        [taken(1, 2, 7, 5, Shared), asked(2, 2, 8), turned(3, 2, Modified), closed(3, 2, 8), asked(3, 2, 9)];
+    let then_granted = |number| [writes.to_vec(), vec![taken(9, 2, number, 6, Exclusive)]].concat();
+    accepts("the result of its own write", &then_granted(9));
+    rejects(rule, "a question that it closed as it wrote", &then_granted(8));
     let recall = recalled(1, 2, 3);
     rejects(rule, "a grant of a term before the recall", &[recall.clone(), taken(9, 2, 7, 5, Shared)]);
     accepts("of its term", &[recall, of_term(3, taken(9, 2, 7, 5, Shared))]);

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use stormglass_nodes::api::{ApiError, Request, RequestBody, RequestId, Response, ResponseBody};
+use stormglass_nodes::coherence::{AskNumber, Claim, Life, Surrender};
 use stormglass_nodes::ids::{ClusterTime, LogIndex, NodeId, SessionId, Term};
 use stormglass_nodes::machine::{MachineError, Reply};
 use stormglass_nodes::raft::{Body, Entry, Message, Payload};
@@ -17,6 +18,10 @@ const CHECKSUM_AT: usize = 10;
 
 /// Frames.
 pub(crate) struct Frames;
+
+fn surrenders() -> Vec<Surrender> {
+    vec![Surrender { key: "key".into(), claim: Claim { life: Life(5), number: AskNumber(300) } }]
+}
 
 fn frames() -> Vec<Frame> {
     let request = |body| Frame::Request(Request { id: RequestId(300), body });
@@ -35,6 +40,13 @@ fn frames() -> Vec<Frame> {
         request(RequestBody::Status),
         request(RequestBody::Transfer { to: Some(NodeId(3)) }),
         request(RequestBody::Watch { resource: "lock".to_owned(), seen: LogIndex(9), wait_us: 1_000 }),
+        request(RequestBody::BeginWrite { keys: vec!["key".to_owned()] }),
+        request(RequestBody::CommandOfHolder {
+            command: commands().swap_remove(0),
+            holder: NodeId(2),
+            surrenders: surrenders(),
+        }),
+        response(Ok(ResponseBody::Surrendered(surrenders()))),
         response(Ok(ResponseBody::Outcome(Ok(Reply::SessionOpened { session: SessionId(7) })))),
         response(Ok(ResponseBody::Outcome(Err(MachineError::SessionExpired)))),
         response(Err(ApiError::NotLeader { leader: Some(NodeId(2)) })),

@@ -154,7 +154,7 @@ impl Model {
         }
         match event {
             Event::Deliver { from, to, message } => self.deliver(from, to, message),
-            Event::Write { from, to, term, request } => self.take(from, to, term, request),
+            Event::Write { from, to, request } => self.take(from, to, request),
             Event::Wake { node } => self.wake(node),
             Event::Client => self.client(),
             Event::Commit { term } => self.commit(term),
@@ -448,10 +448,11 @@ impl Model {
         self.agenda.add(at, Event::HearsOfTerm { node: id, term });
     }
 
-    fn take(&mut self, from: NodeId, to: NodeId, term: Term, request: WriteRequest) {
+    /// A client brings its write to whoever leads, be it in another term than the one in which its node gave up its lines.
+    fn take(&mut self, from: NodeId, to: NodeId, request: WriteRequest) {
         let local = self.local(to);
         let node = self.node(to);
-        if node.leading.is_none() || node.term != term {
+        if node.leading.is_none() {
             return;
         }
         let origin = Some((from, request.surrenders.clone()));
@@ -517,9 +518,11 @@ impl Model {
             .filter_map(|key| node.holder.begin_write(key, local))
             .collect();
         let request = WriteRequest { change, keys, ttl_us, surrenders };
+        // A client may know better than its node who leads.
+        let term = if self.dice.one_in(2) { term } else { self.consensus.term() };
         let Some(leader) = self.consensus.reigns.get(&term).map(|reign| reign.leader) else { return };
         for at in self.fate(id, leader) {
-            let event = Event::Write { from: id, to: leader, term, request: request.clone() };
+            let event = Event::Write { from: id, to: leader, request: request.clone() };
             self.agenda.add(at, event);
         }
     }

@@ -78,7 +78,7 @@ pub(super) struct WriteRequest {
 #[derive(Clone, Debug)]
 pub(super) enum Event {
     Deliver { from: NodeId, to: NodeId, message: CoherenceMessage },
-    Write { from: NodeId, to: NodeId, term: Term, request: WriteRequest },
+    Write { from: NodeId, to: NodeId, request: WriteRequest },
     Wake { node: NodeId },
     Client,
     Commit { term: Term },

@@ -7,42 +7,26 @@ use bytes::Bytes;
 use super::super::probe::{Observed, Probe};
 use super::super::replica::Replica;
 use super::room::room_of;
-use super::{Gated, keys};
+use super::{Gated, Origin, keys};
 use crate::api::ApiError;
-use crate::coherence::{Key, NotTaken, WriteId};
+use crate::coherence::{NotTaken, WriteId};
 use crate::env::Env;
 use crate::ids::{LogIndex, Term};
-use crate::machine::{Action, CacheAction, Command};
+use crate::machine::{Action, Command};
 use crate::marks;
 use crate::raft::Input;
 
-/// The keys of the cache that a command may change.
-fn keys_of(command: &Command) -> BTreeSet<Key> {
-    match command {
-        Command::Once { action: Action::Cache(action), .. } => match action {
-            CacheAction::Set { key, .. }
-            | CacheAction::CompareAndSet { key, .. }
-            | CacheAction::Delete { key }
-            | CacheAction::CompareAndDelete { key, .. }
-            | CacheAction::Add { key, .. }
-            | CacheAction::Touch { key, .. } => keys([key]),
-            CacheAction::Configure(_) => BTreeSet::new(),
-        },
-        Command::Evict { victims } => keys(victims.iter().map(|victim| &victim.key)),
-        Command::Once { .. }
-        | Command::Tick
-        | Command::OpenSession { .. }
-        | Command::OpenSessionOnce { .. }
-        | Command::KeepAlive { .. }
-        | Command::CloseSession { .. }
-        | Command::AgreeOnNear { .. } => BTreeSet::new(),
-    }
-}
-
 impl<E: Env, P: Probe> Replica<E, P> {
-    /// Proposes a client's command, at once or when nobody reads what it may change.
-    pub(in crate::server) fn propose_gated(&mut self, id: u64, command: &Command, encoded: Bytes) {
-        let changed = keys_of(command);
+    /// Proposes a client's command, at once or when nobody reads what it may change. Without an `origin` it counts as one
+    /// from this node.
+    pub(in crate::server) fn propose_gated(
+        &mut self,
+        id: u64,
+        command: &Command,
+        encoded: Bytes,
+        origin: Option<Origin>,
+    ) {
+        let changed = keys(command.cache_keys());
         self.sync_near();
         // Whoever does not lead is refused by the core, which knows the reason best.
         if changed.is_empty() || !self.leads() {
@@ -57,11 +41,13 @@ impl<E: Env, P: Probe> Replica<E, P> {
         };
         let after = self.make_room(room, &changed);
         let near = &mut self.near;
-        let surrenders = changed.iter().filter_map(|key| near.holder.begin_write(key, now)).collect();
+        let origin = origin.unwrap_or_else(|| {
+            (near.node, changed.iter().filter_map(|key| near.holder.begin_write(key, now)).collect())
+        });
         let keys = if P::WATCHING { changed.clone() } else { BTreeSet::new() };
         self.tell_of_lines();
         let near = &mut self.near;
-        match near.directory.take_write(changed.clone(), Some((near.node, surrenders)), now) {
+        match near.directory.take_write(changed.clone(), Some(origin), now) {
             Ok(write) => {
                 near.claims.want(write, changed, room);
                 if let Some(eviction) = after {

@@ -3,6 +3,7 @@
 //! * `gate`: commands that may change keys of the cache wait until the directory lets them go.
 //! * `room`: the leader evicts ahead of the writes that need room.
 //! * `reading`: clients read near; who cannot be served so reads as at any node.
+//! * `writing`: clients whose near node this is are about to write, and commands of clients that were.
 //! * `pump`: messages, rounds, elections, members, applied entries.
 //!
 //! The replica calls [`Replica::pump_near`] until it finds nothing to do; whatever the core learns in the same
@@ -15,7 +16,10 @@ mod pump;
 mod reading;
 mod room;
 #[cfg(test)]
+mod surrender_tests;
+#[cfg(test)]
 mod tests;
+mod writing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +37,7 @@ use crate::raft::membership::Membership;
 use crate::server::NodeError;
 
 use room::Claims;
+pub(in crate::server) use writing::Origin;
 
 /// A command on its way through the gate.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use crate::api::{ApiError, Request, RequestBody, RequestId, ResponseBody};
 use crate::coherence::Settings;
 use crate::env::Env;
 use crate::fake_env::FakeEnv;
-use crate::ids::{Address, ClientId, NodeId, Sequence, SessionId};
+use crate::ids::{Address, ClientId, LocalTime, NodeId, Sequence, SessionId};
 use crate::machine::{
     Action, CacheAction, CacheQuery, CacheReply, CacheSettings, Command, EvictionPolicy, MachineError, Query,
     Reply, Versioned,
@@ -28,12 +28,18 @@ pub(super) struct Node {
     pub(super) replica: Replica<FakeEnv, Silent>,
 }
 
+impl Node {
+    pub(super) fn now(&self) -> LocalTime {
+        self.env.now()
+    }
+}
+
 /// A cluster of three, of which the first leads.
 pub(super) struct Cluster {
     nodes: BTreeMap<NodeId, Node>,
     /// Nodes that nothing reaches and that reach nobody.
-    cut_off: Vec<NodeId>,
-    answers: BTreeMap<u64, Result<ResponseBody, ApiError>>,
+    pub(super) cut_off: Vec<NodeId>,
+    pub(super) answers: BTreeMap<u64, Result<ResponseBody, ApiError>>,
     session: SessionId,
     last: u64,
     frames: u64,
@@ -73,7 +79,7 @@ impl Cluster {
     }
 
     /// Whoever leads hands over to this node; if nobody does, it runs.
-    fn elect(&mut self, id: NodeId) {
+    pub(super) fn elect(&mut self, id: NodeId) {
         let leads = |node: &Node| node.replica.core.status().role == Role::Leader;
         let leader = self.nodes.iter().find(|(_, node)| leads(node)).map(|(&leader, _)| leader);
         let input = leader.map_or(Input::Campaign, |_| Input::Transfer { to: Some(id) });
@@ -119,7 +125,7 @@ impl Cluster {
         }
     }
 
-    fn pass_ms(&mut self, ms: u64) {
+    pub(super) fn pass_ms(&mut self, ms: u64) {
         for _ in 0..ms {
             self.nodes.values().for_each(|node| node.env.advance_us(1_000));
             self.settle();
@@ -127,7 +133,7 @@ impl Cluster {
     }
 
     /// Asks, and lets all happen that needs no time. Returns the name of the request.
-    fn ask(&mut self, id: NodeId, body: RequestBody) -> u64 {
+    pub(super) fn ask(&mut self, id: NodeId, body: RequestBody) -> u64 {
         self.last += 1;
         let request = Request { id: RequestId(self.last), body };
         self.node(id).replica.on_frame(CLIENT, &Frame::Request(request).encode());
@@ -152,9 +158,13 @@ impl Cluster {
         }
     }
 
-    fn begin_set(&mut self, id: NodeId, key: &str, value: &'static str) -> u64 {
+    pub(super) fn setting(&mut self, key: &str, value: &'static str) -> Command {
         let (key, value) = (key.to_owned(), Bytes::from(value));
-        let command = self.action(CacheAction::Set { key, value, ttl_us: None });
+        self.action(CacheAction::Set { key, value, ttl_us: None })
+    }
+
+    fn begin_set(&mut self, id: NodeId, key: &str, value: &'static str) -> u64 {
+        let command = self.setting(key, value);
         self.ask(id, RequestBody::Command(command))
     }
 
@@ -163,7 +173,7 @@ impl Cluster {
         self.is_written(asked);
     }
 
-    fn is_written(&mut self, asked: u64) {
+    pub(super) fn is_written(&mut self, asked: u64) {
         let answer = self.answers.remove(&asked);
         let is_written =
             matches!(answer, Some(Ok(ResponseBody::Outcome(Ok(Reply::Cache(CacheReply::Written { .. }))))));
@@ -181,7 +191,7 @@ impl Cluster {
         }
     }
 
-    fn hits(&mut self, id: NodeId) -> u64 {
+    pub(super) fn hits(&mut self, id: NodeId) -> u64 {
         self.node(id).replica.near.holder.stats().hits
     }
 }

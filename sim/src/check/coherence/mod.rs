@@ -14,7 +14,8 @@
 //! * *lines are current*: from the moment at which some node applies a change of a key (a write, a delete, an
 //!   expiry, an eviction), no line that does not show it can be read, is taken, or is read.
 //! * *words are kept*: a node that said that it reads nothing any more of what it got by questions up to some
-//!   number takes nothing that answers one of them, and holds nothing; the same of lines of earlier terms.
+//!   number takes nothing that answers one of them, and holds nothing; the same of lines of earlier terms. A write that
+//!   leaves from a line says so of all questions before the one that goes with it.
 //! * *one question a key*: while a question for a key is open, no other one goes to the leader, however many
 //!   clients wait. So a key that is missing costs one question a node.
 //!

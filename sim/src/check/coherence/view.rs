@@ -38,6 +38,14 @@ pub(super) struct Key {
     pub(super) has_been_held: bool,
 }
 
+impl Key {
+    /// This node gave its word up to this number.
+    fn disown(&mut self, node: u64, number: u64) {
+        let given = self.disowned.entry(node).or_default();
+        *given = (*given).max(number);
+    }
+}
+
 /// All of them.
 #[derive(Clone, Debug)]
 pub(super) struct View {
@@ -88,7 +96,12 @@ impl View {
         let drift = self.drift;
         match event {
             LineSeen::Asked { key, number } => {
-                self.of(key).questions.insert(node, *number);
+                let key = self.of(key);
+                key.questions.insert(node, *number);
+                // With this question its write goes out, and with it the word that nothing of an earlier one is read.
+                if key.lines.get(&node).is_some_and(|line| line.mode == LineMode::Modified) {
+                    key.disown(node, number.saturating_sub(1));
+                }
             }
             LineSeen::Closed { key, .. } => {
                 self.of(key).questions.remove(&node);
@@ -110,8 +123,7 @@ impl View {
                 self.of(key).lines.remove(&node);
             }
             LineSeen::Disowned { key, number } => {
-                let given = self.of(key).disowned.entry(node).or_default();
-                *given = (*given).max(*number);
+                self.of(key).disown(node, *number);
             }
             LineSeen::Recalled { term } => {
                 let given = self.recalled.entry(node).or_default();

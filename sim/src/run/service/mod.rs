@@ -54,6 +54,8 @@ impl<E: Env, T: TrueTime> NodesService<E, T> {
             ReadsAt::Any => ReadFrom::Node(own),
             ReadsAt::Near => ReadFrom::Near(own),
         };
+        // Whoever reads some keys near has its writes go by there as well.
+        config.writes_near = (schedule.workload.cache.near > 0.0).then_some(own);
         let client = Client::start(env.clone(), config);
         Self { time, env, client, near: own, memory: Mutex::default() }
     }
