@@ -346,6 +346,11 @@ async fn a_password_and_a_database_of_ones_own_are_used() {
         let error = open(&home, config).await.err().expect("nobody gets in without the password");
         assert!(matches!(error, StorageError::Unreachable { .. }), "{error}");
     }
+    // A missing password shows in the choice of a database, and is no passing trouble either.
+    let (status, config) = (StorageStatus::default(), RedisConfig { database: 3, ..server.config() });
+    let refused = RedisStore::open(home.env.clone(), IDENTITY, config, status.clone()).await;
+    assert!(matches!(refused.err(), Some(StorageError::Unreachable { .. })));
+    assert_eq!(status.report().last_trouble, None, "it tried again");
     let socket = server.socket();
     let url = |database: u32| format!("unix://{}?db={database}&pass=secret", socket.display());
     let config = RedisConfig::from_url(&url(3)).unwrap();

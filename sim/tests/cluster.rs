@@ -1,9 +1,16 @@
 //! `stormglass cluster`: real nodes out of the one program, and none left behind.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it looks at real processes and folders"
+)]
+
 #[path = "../../nodes/tests/skip/mod.rs"]
 mod skip;
 
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Output, Stdio};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::{TcpStream, UnixStream};
@@ -165,6 +172,10 @@ async fn a_private_redis_keeps_the_logs_and_ends_with_the_program() {
     let mut started = start_with(folder.path(), &["--redis", "spawn"]).await;
     let said = until_it_says(&started.http, "\"role\":\"leader\"").await;
     assert!(said.contains("\"redis at ") && said.contains("\"durability\":\"synced\""), "{said}");
+    // An argument, and a password in it, could be read by everyone on the machine.
+    let arguments = std::fs::read(format!("/proc/{}/cmdline", started.process)).expect("the node runs");
+    let arguments = String::from_utf8_lossy(&arguments).replace('\0', " ");
+    assert!(arguments.contains("--cluster-name") && !arguments.contains("redis"), "{arguments}");
     let socket = folder.path().join("redis").join("redis.sock");
     let connection = UnixStream::connect(&socket).await.expect("the Redis serves");
     started.child.kill().await.expect("it can be killed");
@@ -187,4 +198,83 @@ async fn a_private_redis_keeps_the_logs_and_ends_with_the_program() {
         rest.split('"').next().map(str::to_owned)
     });
     assert!(names[0].is_some() && names[0] != names[1], "{names:?}");
+}
+
+/// The program, with this folder as the system's for temporary files.
+fn program_in(temporary: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stormglass"));
+    command.args(arguments).env("TMPDIR", temporary).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+fn left_in(folder: &Path) -> Vec<std::ffi::OsString> {
+    std::fs::read_dir(folder).expect("it is there").flatten().map(|entry| entry.file_name()).collect()
+}
+
+/// What it said, and how it ended.
+fn told(output: &Output) -> (Option<i32>, String) {
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[tokio::test]
+async fn a_start_that_is_broken_off_leaves_nothing_behind() {
+    let temporary = tempfile::TempDir::new().expect("there is room for a folder");
+    let child = program_in(temporary.path(), &["cluster", "3"]).spawn().expect("it can be started");
+    // From here on it takes signals, and has a folder.
+    while left_in(temporary.path()).is_empty() {
+        tokio::task::yield_now().await;
+    }
+    kill("-TERM", &child.id().expect("it runs").to_string()).await;
+    let output = child.wait_with_output().await.expect("it ends");
+    assert_eq!(told(&output).0, Some(0), "{output:?}");
+    assert_eq!(left_in(temporary.path()), Vec::<std::ffi::OsString>::new());
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_start_is_told_of_in_one_line_and_leaves_nothing_behind() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let taken = taken.local_addr().map(|address| (taken, address.to_string()));
+    let (_taken, address) = taken.expect("it has an address");
+    for (option, value, code, why) in [
+        ("--near-lines-max", "0", 64, "--near-lines-max 0: it must be"),
+        ("--listen", &address, 1, "cannot listen on"),
+    ] {
+        let temporary = tempfile::TempDir::new().expect("there is room for a folder");
+        let arguments = ["cluster", "1", "--", option, value];
+        let output = program_in(temporary.path(), &arguments).output().await.expect("it can be started");
+        let (ended, said) = told(&output);
+        assert_eq!(ended, Some(code), "{said}");
+        let mut lines = said.lines().filter(|line| !line.starts_with("not all nodes are ready yet"));
+        let (error, hint) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+        assert!(error.starts_with("error: node 1 does not start: ") && error.contains(why), "{said}");
+        assert!(hint.starts_with("hint: ") && lines.next().is_none(), "{said}");
+        assert_eq!(left_in(temporary.path()), Vec::<std::ffi::OsString>::new(), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_bench_measures_something_of_everything_and_leaves_nothing_behind() {
+    let temporary = tempfile::TempDir::new().expect("there is room for a folder");
+    let arguments = ["bench", "--operations", "256", "--clients", "8"];
+    let output = program_in(temporary.path(), &arguments).output().await.expect("it can be started");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(told(&output), (Some(0), String::new()), "{shown}");
+    for measured in [
+        "a lock, acquired",
+        "a message, enqueued",
+        "a message, dequeued at another node",
+        "messages of 8 producers",
+        "a key, read at each node in turn",
+        "found 100.0 %",
+        "1 node ",
+        "2 nodes ",
+        "3 nodes ",
+    ] {
+        let line = shown.lines().rfind(|line| line.trim_start().starts_with(measured));
+        let line = line.unwrap_or_else(|| panic!("{measured} is missing in\n{shown}"));
+        let numbers: Vec<f64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        assert!(!numbers.is_empty() && numbers.iter().all(|number| *number > 0.0), "{line}");
+    }
+    assert_eq!(left_in(temporary.path()), Vec::<std::ffi::OsString>::new());
 }

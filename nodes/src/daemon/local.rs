@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use super::USAGE;
 use super::run::READY;
 
 /// How long a daemon has to stop by itself.
@@ -46,6 +47,8 @@ pub struct LocalConfig {
     pub arguments: Vec<String>,
     /// More arguments, for some.
     pub own_arguments: BTreeMap<u64, Vec<String>>,
+    /// Environment variables, for all: for what not everyone on this machine is to read, as arguments can be.
+    pub environment: BTreeMap<String, String>,
 }
 
 /// Daemons that run, or did.
@@ -122,7 +125,8 @@ impl LocalCluster {
     /// Starts all daemons, and returns when they listen.
     ///
     /// # Errors
-    /// If one cannot be started, or ends at once: the error holds what it said.
+    /// If one cannot be started, or ends at once: the error holds what it said last, and is
+    /// [`io::ErrorKind::InvalidInput`] if it is the options that it refuses.
     pub async fn start(config: LocalConfig) -> io::Result<Self> {
         // All at once, so that they are different.
         let reserved = (0..config.count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
@@ -295,6 +299,7 @@ impl LocalCluster {
         command.args(before).args(["--id", &id.to_string(), "--cluster", &addresses.join(",")]);
         command.arg("--data").arg(&data).args(["--http", &http.to_string(), "--stop-with-stdin"]);
         command.args(&self.config.arguments).args(self.config.own_arguments.get(&id).into_iter().flatten());
+        command.envs(&self.config.environment);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         let child = command.kill_on_drop(true).spawn()?;
         self.node_mut(id)?.child = Some(child);
@@ -310,13 +315,29 @@ impl LocalCluster {
         BufReader::new(stdout).read_line(&mut line).await?;
         let Some(said) = line.strip_prefix(READY) else {
             let said = tokio::fs::read_to_string(&log).await.unwrap_or_default();
-            return Err(io::Error::other(format!("node {id} does not start: {}", said.trim())));
+            let why = format!("node {id} does not start: {}", last_words(&said));
+            // It has closed its standard output, which it does by ending.
+            let ended = match node.child.take() {
+                Some(mut child) => timeout(GOODBYE, child.wait()).await.ok().and_then(Result::ok),
+                None => None,
+            };
+            let is_usage = ended.and_then(|status| status.code()) == Some(i32::from(USAGE));
+            let kind = if is_usage { io::ErrorKind::InvalidInput } else { io::ErrorKind::Other };
+            return Err(io::Error::new(kind, why));
         };
         let http = said.split_whitespace().find_map(|word| word.strip_prefix("http="));
         node.http = http.and_then(|address| address.parse().ok());
         node.http_last = node.http.or(node.http_last);
         Ok(())
     }
+}
+
+/// The error, and its hint, with which a log ends; its last line if it ends otherwise.
+fn last_words(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    let ending = lines.iter().rposition(|line| line.starts_with("error: "));
+    let from = ending.filter(|at| lines[at + 1..].iter().all(|line| line.starts_with("hint: ")));
+    lines[from.unwrap_or(lines.len().saturating_sub(1))..].join("\n")
 }
 
 /// Closes the daemon's standard input and waits; kills it if that takes too long.
@@ -352,4 +373,18 @@ async fn exchange(
     let head = String::from_utf8_lossy(&answer[..end]).into_owned();
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(cut_short)?;
     Ok(Answer { status, head, body: answer[end + 4..].to_vec() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_words;
+
+    #[test]
+    fn of_a_log_only_the_error_at_its_end_is_repeated() {
+        let refused = "INFO starts\nWARN waits\nerror: no login: it is refused\nhint: look at the password\n";
+        assert_eq!(last_words(refused), "error: no login: it is refused\nhint: look at the password");
+        // An earlier start's is not.
+        assert_eq!(last_words(&format!("{refused}INFO starts\nthread panicked\n")), "thread panicked");
+        assert_eq!(last_words(""), "");
+    }
 }

@@ -55,7 +55,6 @@ impl Probe for Counting {
                     self.metrics.wrote(Duration::from_micros(self.env.now().since_us(since)));
                 }
             }
-            Observed::Applied { .. } => self.metrics.applied(),
             _ => {}
         }
     }

@@ -28,6 +28,10 @@ use crate::tokio_env::{NetLimits, Security, TokioConfig, TokioEnv};
 /// Threads that run tasks, at most: the node itself is one task, and HTTP has the others.
 const THREADS_MAX: usize = 4;
 
+/// Election timeouts without a word from the leader after which a node is not ready: twice what the slowest voter takes
+/// to see that it is gone, so that a failover by itself takes nobody out of a balancer's list.
+const ELECTION_TIMEOUTS_SILENT_MAX: u32 = 4;
+
 /// How the line begins that says where the daemon listens.
 pub(super) const READY: &str = "ready ";
 
@@ -195,6 +199,7 @@ async fn start_http(
         addresses,
         storage,
         events: settings.redis.as_ref().map(|_| server::channels(settings.cluster)),
+        leader_silent_max: settings.election_timeout.saturating_mul(ELECTION_TIMEOUTS_SILENT_MAX),
         requests_max: settings.http_requests_max,
         waits_max: settings.http_waits_max,
         connections_max: settings.http_connections_max,

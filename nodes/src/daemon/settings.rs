@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::error::DaemonError;
@@ -137,6 +138,14 @@ impl Settings {
         let read_lease_drift_ppm_max = options.read_lease_drift_ppm_max;
         if let Some(ppm) = read_lease_drift_ppm_max {
             within("read-lease-drift-ppm-max", ppm, DRIFT_PPM, drift)?;
+        }
+        let counts = [
+            ("http-requests-max", options.http_requests_max),
+            ("http-waits-max", options.http_waits_max),
+            ("http-connections-max", options.http_connections_max),
+        ];
+        for (name, count) in counts.into_iter().filter_map(|(name, count)| Some((name, count?))) {
+            within(name, count, 1..=Semaphore::MAX_PERMITS, "with none, nobody would be served")?;
         }
         let near = near_of(options.near_lease_us, options.near_drift_ppm_max, options.near_lines_max);
         within("near-lease-us", near.lease_us, NEAR_LEASE_US, "150000 suits the default election timeout")?;
@@ -317,6 +326,9 @@ mod tests {
             ("--id 1 --cluster 1=a:1 --data d --near-lease-us 60000001", "0..=60000000"),
             ("--id 1 --cluster 1=a:1 --data d --near-drift-ppm-max 500001", "0..=500000"),
             ("--id 1 --cluster 1=a:1 --data d --near-lines-max 0", "switches it off"),
+            ("--id 1 --cluster 1=a:1 --data d --http-requests-max 0", "1..="),
+            ("--id 1 --cluster 1=a:1 --data d --http-waits-max 0", "nobody would be served"),
+            ("--id 1 --cluster 1=a:1 --data d --http-connections-max 0", "--http-connections-max 0"),
             ("--id 1 --cluster 1=a:1 --data d --read-lease-drift-ppm-max 500001", "0..=500000"),
         ] {
             let refused = judge(arguments).expect_err(arguments);

@@ -9,8 +9,8 @@
 //! arrived in time. Waits of people with sessions of their own go on at other nodes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -23,7 +23,7 @@ use super::problem::{Conclusion, Problem};
 use crate::api::{KeyLines, NodeStatus};
 use crate::client::{Client, ClientConfig, ClientError, ReadFrom};
 use crate::env::Env;
-use crate::ids::{ClientId, LogIndex, NodeId};
+use crate::ids::{ClientId, LogIndex, NodeId, Sequence, SessionId};
 use crate::machine::{Action, CacheAction, LockAction, LockState, Query, QueueAction, QueueReply, Reply};
 use crate::tokio_env::{LocalEnv, TokioEnv};
 
@@ -38,6 +38,9 @@ const SESSIONS: usize = 4;
 
 /// Their lease. They are opened when they are first needed.
 const LEASE_US: u64 = 15_000_000;
+
+/// Sessions that a gateway remembers to have been its own: all that are open, and then some.
+const OWN_KEPT: usize = 64;
 
 /// How long waits may take to end when the node stops.
 const WAITS_END: Duration = Duration::from_secs(2);
@@ -56,6 +59,8 @@ pub(crate) struct Gateway {
     stopping: watch::Receiver<bool>,
     /// Whether somebody was given a key by which to ask later.
     owes_answers: AtomicBool,
+    /// The gateway's own sessions, and the greatest number used in each.
+    own: Mutex<BTreeMap<SessionId, Sequence>>,
 }
 
 impl Gateway {
@@ -79,8 +84,8 @@ impl Gateway {
             clients.push(Client::start(own, config));
         }
         let waits = clients.split_off(SESSIONS);
-        let (commands, owes_answers) = (clients, AtomicBool::new(false));
-        Ok(Self { env, id, addresses, commands, waits, metrics, stopping, owes_answers })
+        let (commands, owes_answers, own) = (clients, AtomicBool::new(false), Mutex::default());
+        Ok(Self { env, id, addresses, commands, waits, metrics, stopping, owes_answers, own })
     }
 
     /// Goes by the addresses as they change, for as long as somebody may change them.
@@ -115,6 +120,9 @@ impl Gateway {
     }
 
     async fn act_as(&self, name: CommandName, action: Action, wait_us: u64) -> Result<Reply, Problem> {
+        if self.last_of_own(name.session).is_some_and(|last| name.sequence > last) {
+            return Err(Problem::reserved_session(name.session));
+        }
         // The same request at another node finds its place in line: to give that up is not for this node to decide.
         let numbers = name.numbers();
         let acts = self.a_client(wait_us).act_as(&numbers, action, wait_us);
@@ -128,6 +136,7 @@ impl Gateway {
         let begun = self.a_client(wait_us).begin().await;
         let begun = begun.map_err(|error| Problem::of_client(error, None))?;
         let name = CommandName::from(begun.numbers().clone());
+        self.note_own(name);
         let problem = |error| Problem::of_client(error, Some(name));
         if wait_us == 0 {
             return begun.act(action, wait_us).await.map_err(problem);
@@ -169,6 +178,24 @@ impl Gateway {
             done = done => Ok(done),
             () = self.stops() => Err(Problem::stopping(Conclusion::Indefinite)),
         }
+    }
+
+    /// A command goes out under this name in a session of the gateway's own.
+    fn note_own(&self, name: CommandName) {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = own.entry(name.session).or_insert(name.sequence);
+        *last = name.sequence.max(*last);
+        if own.len() > OWN_KEPT {
+            // Later sessions have greater numbers.
+            own.pop_first();
+        }
+    }
+
+    /// The greatest number that the gateway has used in this session, if it is one of its own. Callers were given the
+    /// names of such commands to ask what came of them, and have no other business there: under the next number goes
+    /// somebody else's command.
+    pub(crate) fn last_of_own(&self, session: SessionId) -> Option<Sequence> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).get(&session).copied()
     }
 
     /// Returns when the node is to stop.

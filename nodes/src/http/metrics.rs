@@ -77,7 +77,6 @@ pub struct Metrics {
     pub(super) connections: Gauge,
     elections_won: Counter,
     role_changes: Counter,
-    entries_applied: Counter,
     log_writes: Counter,
     log_write_seconds: Histogram,
     numbers: Vec<(&'static str, Gauge)>,
@@ -102,6 +101,8 @@ const NUMBERS: &[(&str, &str)] = &[
     ("near_writes_under_way", "Writes taken and not applied, at the leader"),
     ("cache_entries", "Keys of the cache"),
     ("cache_bytes", "Bytes of the cache's keys and values"),
+    ("queue_topics", "Topics that there are"),
+    ("queue_messages", "Messages in all of them together"),
 ];
 
 /// What is asked for when somebody looks: a number that only rises.
@@ -154,8 +155,7 @@ impl Metrics {
         let connections_refused = Family::default();
         let (under_way, waiting, connections) = (Gauge::default(), Gauge::default(), Gauge::default());
         let (elections_won, role_changes) = (Counter::default(), Counter::default());
-        let (entries_applied, log_writes) = (Counter::default(), Counter::default());
-        let log_write_seconds = seconds();
+        let (log_writes, log_write_seconds) = (Counter::default(), seconds());
         registry.register(
             "operations",
             "Operations of the services through this node's gateway",
@@ -182,7 +182,6 @@ impl Metrics {
         registry.register("http_connections", "HTTP connections open", connections.clone());
         registry.register("raft_elections_won", "Elections that this node won", elections_won.clone());
         registry.register("raft_role_changes", "Changes of role or term", role_changes.clone());
-        registry.register("raft_entries_applied", "Entries applied to the machine", entries_applied.clone());
         registry.register("storage_writes", "Writes to the log, each with a sync", log_writes.clone());
         registry.register("storage_write_seconds", "How long they took", log_write_seconds.clone());
         let mut numbers = Vec::new();
@@ -209,7 +208,6 @@ impl Metrics {
             connections,
             elections_won,
             role_changes,
-            entries_applied,
             log_writes,
             log_write_seconds,
             numbers,
@@ -253,11 +251,6 @@ impl Metrics {
         if role == Role::Leader {
             self.elections_won.inc();
         }
-    }
-
-    /// An entry was applied.
-    pub fn applied(&self) {
-        self.entries_applied.inc();
     }
 
     /// A write to the log is durable.
@@ -318,6 +311,11 @@ impl Metrics {
         self.raise("cache_deleted", stats.totals.deleted);
         self.raise("cache_expired", stats.totals.expired);
         self.raise("cache_evicted", stats.totals.evicted);
+    }
+
+    pub(super) fn take_topics(&self, topics: u64, messages: u64) {
+        self.set("queue_topics", topics);
+        self.set("queue_messages", messages);
     }
 
     pub(super) fn take_net(&self, counts: NetCounts) {

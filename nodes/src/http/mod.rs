@@ -68,6 +68,8 @@ pub struct HttpConfig {
     pub storage: StorageStatus,
     /// The channels on which it publishes events, if it does.
     pub events: Option<String>,
+    /// A node that has not heard from its leader for longer is not ready.
+    pub leader_silent_max: Duration,
     /// Requests under way that do not wait, at most.
     pub requests_max: usize,
     /// Requests that wait for something, at most.
@@ -93,6 +95,8 @@ pub(crate) struct App {
     addresses: Addresses,
     storage: StorageStatus,
     events: Option<String>,
+    /// A node that has not heard from its leader for longer than so many microseconds is not ready.
+    leader_silent_us_max: u64,
     tokens: Tokens,
 }
 
@@ -130,6 +134,7 @@ impl Http {
             addresses: config.addresses,
             storage: config.storage,
             events: config.events,
+            leader_silent_us_max: u64::try_from(config.leader_silent_max.as_micros()).unwrap_or(u64::MAX),
             tokens: config.tokens,
         });
         let (keep_open, open) = mpsc::channel(1);

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::keys::CommandName;
 use crate::client::ClientError;
+use crate::ids::SessionId;
 use crate::machine::{CacheError, LockError, MachineError, QueueError};
 
 /// What the caller may conclude.
@@ -94,6 +95,12 @@ impl Problem {
     pub(crate) fn too_many(detail: impl Into<String>) -> Self {
         let title = "Too many requests are under way";
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", title, detail).retry_after(1)
+    }
+
+    /// The session is one in which the node does what callers without a session ask for.
+    pub(crate) fn reserved_session(session: SessionId) -> Self {
+        let detail = format!("{} is not for others to use or to end: POST /v1/sessions opens one", session.0);
+        Self::conflict("reserved-session", "The session is a node's own", detail)
     }
 
     /// The node is about to stop.

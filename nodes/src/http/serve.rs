@@ -46,14 +46,23 @@ pub(crate) struct Serving {
     pub(crate) open: mpsc::Sender<()>,
 }
 
-/// Serves until the daemon stops.
+/// Serves until the process ends. Once the daemon is to stop, a new connection is answered one request, which says so,
+/// and does not hold the stop up: a balancer learns of it by asking, rather than by being refused.
 pub(crate) async fn run(serving: Serving, listener: TcpListener) {
-    let room = Arc::new(Semaphore::new(serving.connections_max));
-    let mut stopping = serving.stopping.clone();
+    let Serving { env, app, metrics, connections_max, tls, mut stopping, open } = serving;
+    let room = Arc::new(Semaphore::new(connections_max));
+    let mut open = Some(open);
     loop {
         let accepted = tokio::select! {
             biased;
-            () = stops(&mut stopping) => return,
+            told = stopping.wait_for(|is_stopping| *is_stopping), if open.is_some() => {
+                if told.is_err() {
+                    // Whoever could tell is gone, and with it the reason to serve.
+                    return;
+                }
+                open = None;
+                continue;
+            }
             accepted = listener.accept() => accepted,
         };
         let (stream, remote) = match accepted {
@@ -65,12 +74,13 @@ pub(crate) async fn run(serving: Serving, listener: TcpListener) {
             }
         };
         let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
-            serving.metrics.refused("crowded");
+            metrics.refused("crowded");
             continue;
         };
-        let (app, metrics) = (serving.app.clone(), Arc::clone(&serving.metrics));
-        let (stopping, open, tls) = (serving.stopping.clone(), serving.open.clone(), serving.tls.clone());
-        serving.env.spawn("http connection", async move {
+        let (app, metrics) = (app.clone(), Arc::clone(&metrics));
+        let (open, tls) = (open.clone(), tls.clone());
+        let stopping = open.is_some().then(|| stopping.clone());
+        env.spawn("http connection", async move {
             metrics.connections.inc();
             converse(stream, remote, app, &metrics, stopping, tls).await;
             metrics.connections.dec();
@@ -79,9 +89,13 @@ pub(crate) async fn run(serving: Serving, listener: TcpListener) {
     }
 }
 
-async fn stops(stopping: &mut watch::Receiver<bool>) {
-    // An error says that whoever could tell is gone, and with it the reason to serve.
-    drop(stopping.wait_for(|is_stopping| *is_stopping).await);
+/// Returns once the daemon is to stop; never for a connection that began after that.
+async fn stops(stopping: Option<watch::Receiver<bool>>) {
+    match stopping {
+        // An error says that whoever could tell is gone, and with it the reason to serve.
+        Some(mut stopping) => drop(stopping.wait_for(|is_stopping| *is_stopping).await),
+        None => std::future::pending().await,
+    }
 }
 
 async fn converse(
@@ -89,7 +103,7 @@ async fn converse(
     remote: SocketAddr,
     app: Router,
     metrics: &Metrics,
-    stopping: watch::Receiver<bool>,
+    stopping: Option<watch::Receiver<bool>>,
     tls: Option<TlsAcceptor>,
 ) {
     // Answers are written whole: there is nothing to wait for.
@@ -109,22 +123,24 @@ async fn converse(
     }
 }
 
-/// Requests and answers over a stream, until it ends or the daemon stops; then the one under way is answered still.
+/// Requests and answers over a stream, until it ends or the daemon stops; then the one under way is answered still. A
+/// stream that began after that, and so is not told of it, is for one request.
 async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     remote: SocketAddr,
     app: Router,
     metrics: &Metrics,
-    mut stopping: watch::Receiver<bool>,
+    stopping: Option<watch::Receiver<bool>>,
 ) {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES_MAX);
+    builder.keep_alive(stopping.is_some());
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,
-        () = stops(&mut stopping) => {
+        () = stops(stopping) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

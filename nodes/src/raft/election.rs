@@ -35,6 +35,7 @@ impl Core {
             self.call_for_leader();
         } else if self.is_disk_stalled() || !self.may_campaign() {
             marks::hit("raft.campaign_put_off");
+            self.give_leader_up();
             self.draw_election_timeout();
         } else {
             self.run_for_leader();
@@ -151,6 +152,17 @@ impl Core {
             self.promise = (self.now.plus_us(self.config.election_timeout_us), Some(leader));
         }
         true
+    }
+
+    /// The leader has been silent for an election timeout, and it is not for this node to do something about it. It
+    /// no longer says that it knows one, as a node that campaigns would not: whoever asks it to serve is told so.
+    fn give_leader_up(&mut self) {
+        if self.leader.take().is_none() {
+            return;
+        }
+        self.leader_contact = None;
+        self.refuse_forwarded_reads();
+        self.report_role();
     }
 
     /// Asks everybody whether it would be elected in the next term.

@@ -13,9 +13,10 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::NodeConfig;
+use crate::api::RESERVED_LOCKS;
 use crate::env::Env;
 use crate::ids::LogIndex;
-use crate::machine::MachineEvent;
+use crate::machine::{ForcedRelease, LockEvent, MachineEvent};
 use crate::marks;
 use crate::storage::redis::{Announcement, publish};
 
@@ -62,6 +63,7 @@ impl Events {
     pub(super) fn announce(&self, index: LogIndex, events: &[MachineEvent]) {
         for event in events {
             match event {
+                MachineEvent::Lock(event) if is_a_gateways(event) => {}
                 MachineEvent::Lock(event) => self.tell("lock", index, event),
                 MachineEvent::Queue(event) => self.tell("queue", index, event),
                 MachineEvent::Cache(event) => self.tell("cache", index, event),
@@ -79,4 +81,13 @@ impl Events {
             marks::hit("server.event_dropped");
         }
     }
+}
+
+/// Whether the lock is one by which gateways find sessions again: its name is no business of anybody else.
+fn is_a_gateways(event: &LockEvent) -> bool {
+    let (LockEvent::Granted { resource, .. }
+    | LockEvent::Released { resource, .. }
+    | LockEvent::Semaphore { resource, .. }
+    | LockEvent::Forced(ForcedRelease { resource, .. })) = event;
+    resource.starts_with(RESERVED_LOCKS)
 }

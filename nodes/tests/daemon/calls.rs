@@ -1,5 +1,7 @@
 //! The older system's transcripts, in order, each answering as that system's report shows.
 
+use serde_json::json;
+
 use crate::support::{Daemons, Transcript};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -56,4 +58,32 @@ async fn the_older_systems_transcripts_replay() {
     said.note("Every field of the older system's status is there.");
     said.ask(&daemons, 1, "GET", "/status", "").await;
     insta::assert_snapshot!(said.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_shares_a_lock_is_not_told_that_it_has_it_alone() {
+    let daemons = Daemons::start(1, &[]).await;
+    let wish = |client: &str, kind: &str| json!({"resource": "a", "client_id": client, "lock_type": kind});
+    let said = async |client: &str, kind: &str| {
+        let answer = daemons.post(1, "/lock", "", &wish(client, kind)).await;
+        (answer.status, answer.json()["message"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(said("x", "shared").await, (200, "Success: x acquired shared lock on a".to_owned()));
+    let (status, message) = said("x", "exclusive").await;
+    assert_eq!(status, 409, "{message}");
+    assert!(message.starts_with("Error: x holds shared lock on a; POST /unlock first"), "{message}");
+    // It has it still, and the one that waits to share it is told the same.
+    assert_eq!(said("x", "shared").await.0, 200);
+    assert!(said("y", "exclusive").await.1.starts_with("Waiting: y waiting for exclusive lock on a"));
+    assert!(said("z", "shared").await.1.starts_with("Waiting: z waiting for shared lock on a"));
+    let (status, message) = said("z", "exclusive").await;
+    assert_eq!(status, 409, "{message}");
+    assert!(message.starts_with("Error: z waits for shared lock on a"), "{message}");
+    for client in ["z", "x"] {
+        assert_eq!(daemons.post(1, "/unlock", "", &wish(client, "shared")).await.status, 200);
+    }
+    // Who has it alone may share it as well.
+    let held = (200, "Success: y acquired exclusive lock on a".to_owned());
+    while said("y", "exclusive").await != held {}
+    assert_eq!(said("y", "shared").await, (200, "Success: y holds exclusive lock on a".to_owned()));
 }

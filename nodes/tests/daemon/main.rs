@@ -2,8 +2,10 @@
 
 mod bad_input;
 mod calls;
+mod crowds;
 mod deploy;
 mod failover;
+mod majority;
 mod near;
 mod on_redis;
 mod options;

@@ -19,6 +19,32 @@ async fn storage_of(daemons: &Daemons, id: u64) -> serde_json::Value {
     daemons.get(id, "/status").await.json()["storage"].clone()
 }
 
+/// Looks until every node gives this reason for being ready, or for not being.
+async fn until_ready(daemons: &Daemons, reason: &str) {
+    for id in 1..=3 {
+        for look in 0.. {
+            let said = daemons.get(id, "/readyz").await.text();
+            if said.contains(reason) {
+                break;
+            }
+            assert!(look < LOOKS_MAX, "node {id} never says {reason}, but {said}");
+        }
+    }
+}
+
+/// Looks until no node says that it knows of a leader.
+async fn until_no_leader(daemons: &Daemons) {
+    for id in 1..=3 {
+        for look in 0.. {
+            let status = daemons.get(id, "/status").await.json();
+            if status["leader_id"].is_null() {
+                break;
+            }
+            assert!(look < LOOKS_MAX, "node {id} goes on to know a leader: {status}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_daemons_acknowledged_outlives_them_and_their_redis() {
     let Some(mut redis) = server(SYNCED).await else { return };
@@ -31,11 +57,15 @@ async fn what_daemons_acknowledged_outlives_them_and_their_redis() {
     let listener = redis::Client::open(url.clone()).expect("it is a URL");
     let mut listener = listener.get_async_pubsub().await.expect("the Redis serves");
     listener.psubscribe(&channels).await.expect("the Redis serves");
+    let lock = serde_json::json!({"resource": "printer", "client_id": "client-A"});
+    assert_eq!(daemons.post(1, "/lock", "", &lock).await.status, 200);
     assert_eq!(daemons.put(1, "colour", b"blue").await.expect("it answers").status, 204);
     let mut heard = listener.on_message();
+    let mut granted = Vec::new();
     loop {
         let message = heard.next().await.expect("the Redis goes on");
         let told: serde_json::Value = serde_json::from_slice(message.get_payload_bytes()).expect("JSON");
+        granted.extend(told["event"]["Granted"]["resource"].as_str().map(str::to_owned));
         if message.get_channel_name().ends_with(":events:cache")
             && told["event"]["Written"]["key"] == "colour"
         {
@@ -43,6 +73,9 @@ async fn what_daemons_acknowledged_outlives_them_and_their_redis() {
         }
     }
     drop(heard);
+    // That call takes two locks, and the other is the gateways' own.
+    assert_eq!(granted, ["printer"]);
+    until_ready(&daemons, "the node knows of a leader").await;
     redis.kill();
     let leader = daemons.leader().await;
     // Whether it notices is known once it has something to write: nobody is told that this one was done.
@@ -50,8 +83,15 @@ async fn what_daemons_acknowledged_outlives_them_and_their_redis() {
     assert_ne!(put.status, 204, "{}", put.text());
     let storage = storage_of(&daemons, leader).await;
     assert_eq!(storage["available"], false, "{storage}");
+    // None of them can serve, and none says that it can.
+    until_ready(&daemons, "the node's storage is not available").await;
+    for id in 1..=3 {
+        assert_eq!(daemons.get(id, "/readyz").await.status, 503);
+    }
+    until_no_leader(&daemons).await;
     redis.start().await.expect("it starts again");
     daemons.until_served(leader).await;
+    until_ready(&daemons, "the node knows of a leader").await;
     assert!(storage_of(&daemons, leader).await["reconnects"].as_u64() >= Some(1));
     assert!(daemons.metric(leader, "stormglass_storage_reconnects_total").await >= 1.0);
     // All of them killed at once, the log is in the Redis alone.
@@ -135,4 +175,19 @@ async fn while_its_redis_is_away_at_the_start_a_daemon_says_so() {
     redis.start().await.expect("it starts again");
     // It is ready now, and was not before.
     assert_eq!(daemon.ready().await.1, address);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_lets_nobody_in_is_told_of_at_once_and_in_one_line() {
+    let arguments = [SYNCED, &["--requirepass", "secret"]].concat();
+    let Some(redis) = server(&arguments).await else { return };
+    // Of a login that asks for a database the library tells only that it could not be chosen.
+    let refusals = ["Authentication required", "Password authentication failed", "out of range"];
+    for wrong in ["", "?db=3", "?db=3&pass=wrong", "?db=99&pass=secret"] {
+        let said = Daemons::refused(&["--redis", &format!("{}{wrong}", url(&redis))]).await;
+        assert!(said.contains("cannot be used"), "{wrong}: {said}");
+        assert!(refusals.iter().any(|refusal| said.contains(refusal)), "{wrong}: {said}");
+        assert_eq!(said.lines().count(), 2, "an error and a hint: {said}");
+        assert!(said.lines().last().is_some_and(|line| line.starts_with("hint: ")), "{said}");
+    }
 }

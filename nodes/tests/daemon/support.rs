@@ -29,6 +29,7 @@ fn config(
         folder: folder.path().to_owned(),
         arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
         own_arguments,
+        environment: BTreeMap::new(),
     }
 }
 

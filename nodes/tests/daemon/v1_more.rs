@@ -153,3 +153,36 @@ async fn a_producer_that_numbers_its_messages_may_repeat_itself() {
         (&json!(1), &json!(1), &json!(0))
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_ends_or_uses_the_sessions_in_which_a_node_serves_callers_without_one() {
+    let daemons = Daemons::start(1, &[]).await;
+    let (path, message) = ("/v1/topics/jobs/messages", json!({"messages": [{"text": "x"}]}));
+    assert_eq!(daemons.post(1, path, "", &message).await.status, 201);
+    // Sessions are numbered by the log, which is short.
+    let mut own = Vec::new();
+    for session in 1..20 {
+        if daemons.get(1, &format!("/v1/sessions/{session}")).await.status == 200 {
+            own.push(session);
+        }
+    }
+    assert!(!own.is_empty(), "it serves in some session");
+    for session in own {
+        let ended = daemons.cluster.request(1, "DELETE", &format!("/v1/sessions/{session}"), "", b"").await;
+        let ended = ended.expect("the daemon answers");
+        assert_eq!(ended.status, 409, "{}", ended.text());
+        assert_eq!(ended.json()["type"], "urn:stormglass:problem:reserved-session");
+        // A number that has not come yet would be taken from whoever comes next, or leave nobody a number.
+        for ahead in [100, 1_000_000] {
+            let used = daemons.keyed(1, path, &format!("{session}-{ahead}"), &message).await;
+            assert_eq!(used.status, 409, "{}", used.text());
+        }
+        // One that has been is answered with what came of it: that is what indefinite answers give keys for.
+        let again = daemons.keyed(1, path, &format!("{session}-1"), &message).await;
+        assert_ne!(again.json()["type"], "urn:stormglass:problem:reserved-session", "{}", again.text());
+    }
+    assert_eq!(daemons.post(1, path, "", &message).await.status, 201);
+    let own = daemons.session(1).await;
+    let ended = daemons.cluster.request(1, "DELETE", &format!("/v1/sessions/{own}"), "", b"").await;
+    assert_eq!(ended.expect("the daemon answers").status, 204);
+}

@@ -376,3 +376,18 @@ state
     let n1 = ending.lines().find(|line| line.contains("n1")).expect("n1 is up");
     assert!(!n1.contains("silent"), "n1 fell silent though n2 is gone:\n{ending}");
 }
+
+#[test]
+fn a_follower_whose_disk_hangs_forgets_a_leader_that_is_gone() {
+    let ending = ending(
+        "cluster 3 store_stall_us_max=200000
+elect 1
+propose 1 a
+deliver 1->2                # n2's disk does not answer from here on
+crash 1
+tick 2
+",
+    );
+    assert!(ending.contains("n2 is follower in t1, leader nobody"), "it does not campaign either:\n{ending}");
+    assert!(!ending.contains("vote"), "{ending}");
+}

@@ -66,7 +66,8 @@ pub(super) struct Cluster {
     /// Where their data is kept; without it, in a folder that goes when they stop
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
-    /// Keep their logs in a Redis: its URL, or `spawn` to start a private redis-server from the PATH
+    /// Keep their logs in a Redis: its URL, or `spawn` to start a private redis-server from the PATH. A URL with a
+    /// password is better put into the variable STORMGLASS_REDIS, which the nodes read
     #[arg(long, value_name = "URL|spawn")]
     pub(super) redis: Option<String>,
     /// Options for every node, after `--`: `stormglass daemon --help` explains them
@@ -102,7 +103,7 @@ pub(super) struct List {
 pub(super) enum Format {
     /// For people
     Terminal,
-    /// For programs: the same bytes for the same seed
+    /// For programs: the same bytes for the same seed, but in a live run
     Json,
 }
 

@@ -230,6 +230,7 @@ async fn start(nodes: u64) -> Result<LocalCluster, String> {
         folder,
         arguments: Vec::new(),
         own_arguments: BTreeMap::new(),
+        environment: BTreeMap::new(),
     };
     let cluster = LocalCluster::start(config).await.map_err(|error| format!("no cluster: {error}"))?;
     for _ in 0..LOOKS_MAX {

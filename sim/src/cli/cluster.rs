@@ -6,18 +6,20 @@
 #![expect(clippy::disallowed_methods, reason = "it lives in the real world: folders, signals, seconds")]
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::io::{IsTerminal, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use stormglass_nodes::daemon::local::{LocalCluster, LocalConfig, fresh_name};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::UsageError;
 use super::args;
-use super::output::{print, say};
+use super::output::{print, say, tell};
 use crate::live::{RedisHome, RedisProcess, redis_version};
 use crate::plan::Appendfsync;
 
@@ -31,6 +33,16 @@ const SPAWN: &str = "spawn";
 const NAME: &str = "--cluster-name";
 const NAME_VARIABLE: &str = "STORMGLASS_CLUSTER_NAME";
 
+/// The daemon's variable that names the Redis: an argument could be read, and a password in it, by everyone on this
+/// machine.
+const REDIS_VARIABLE: &str = "STORMGLASS_REDIS";
+
+/// Nodes that have not started after this time are told of, and again after as long.
+const SLOW_START: Duration = Duration::from_secs(3);
+
+/// Attempts to remove a folder into which nodes that were killed this moment may be writing.
+const REMOVALS_MAX: usize = 1_000;
+
 /// How often the nodes are asked how they are.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -42,51 +54,133 @@ pub(super) fn cluster(arguments: &args::Cluster) -> Result<ExitCode, UsageError>
     let runtime = runtime.map_err(|error| {
         UsageError::new(format!("no cluster: {error}"), "look at the limits of this process")
     })?;
-    runtime.block_on(run(arguments))
+    let mut folder = Folder::of(arguments.data.as_deref());
+    let result = runtime.block_on(run(arguments, &mut folder));
+    // It goes after all that was begun: a thread may still be making folders in it.
+    drop(runtime);
+    drop(folder);
+    result
 }
 
-async fn run(arguments: &args::Cluster) -> Result<ExitCode, UsageError> {
+async fn run(arguments: &args::Cluster, folder: &mut Folder) -> Result<ExitCode, UsageError> {
+    // Before anything is there that has to be removed.
+    let mut signals = Signals::take()?;
     let program = std::env::current_exe().map_err(|error| {
         UsageError::new(format!("this program does not find itself: {error}"), "start it by its path")
     })?;
-    let (folder, is_ours) = match &arguments.data {
-        Some(folder) => (folder.clone(), false),
-        None => (std::env::temp_dir().join(format!("stormglass-cluster-{}", std::process::id())), true),
-    };
     // It is let go of last: nodes that stop hand over and write until then.
-    let mut redis = start_redis(arguments, &program, &folder)?;
-    let name = name_for(&arguments.daemon, &folder)?;
+    let mut redis = start_redis(arguments, &program, &folder.path)?;
+    let name = name_for(&arguments.daemon, &folder.path)?;
     let mut options = arguments.daemon.clone();
     options.extend(name.iter().flat_map(|name| ["--cluster-name".to_owned(), name.clone()]));
-    options.extend(redis.iter().flat_map(|redis| ["--redis".to_owned(), redis.url.clone()]));
     let config = LocalConfig {
         program: vec![program.into(), DAEMON.into()],
         count: arguments.nodes,
-        folder: folder.clone(),
+        folder: folder.path.clone(),
         arguments: options,
         own_arguments: BTreeMap::new(),
+        environment: redis.iter().map(|redis| (REDIS_VARIABLE.to_owned(), redis.url.clone())).collect(),
     };
     let started = tokio::select! {
         biased;
         started = LocalCluster::start(config) => started,
-        () = interrupted() => return Ok(ExitCode::SUCCESS),
+        () = signals.next() => return Ok(ExitCode::SUCCESS),
+        never = tell_of_slow_start(&folder.path) => match never {},
     };
-    let mut cluster = started.map_err(|error| not_started(&error.to_string()))?;
-    introduce(&cluster, &folder, is_ours, redis.as_ref());
+    let mut cluster = match started {
+        Ok(cluster) => cluster,
+        Err(error) => {
+            let refused = not_started(&error.to_string());
+            if error.kind() == std::io::ErrorKind::InvalidInput {
+                return Err(refused);
+            }
+            tell!("error: {refused}\nhint: {}", refused.hint());
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    introduce(&cluster, folder, redis.as_ref());
     let is_well = tokio::select! {
         biased;
-        () = interrupted() => true,
+        () = signals.next() => true,
         () = watch(&mut cluster, redis.as_mut()) => false,
     };
     say!("\nstopping");
     let in_order = cluster.stop_all().await.unwrap_or(false);
     drop(redis);
-    if is_ours && in_order && is_well {
-        drop(std::fs::remove_dir_all(&folder));
-    } else if is_ours {
-        say!("logs and data are left in {}", folder.display());
+    if folder.is_ours && !(in_order && is_well) {
+        folder.is_ours = false;
+        say!("logs and data are left in {}", folder.path.display());
     }
     Ok(if in_order && is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Where the nodes keep their data.
+struct Folder {
+    path: PathBuf,
+    /// Whether it goes when this does.
+    is_ours: bool,
+}
+
+impl Folder {
+    /// The one that was asked for, or one that goes with the nodes.
+    fn of(wanted: Option<&Path>) -> Self {
+        match wanted {
+            Some(path) => Self { path: path.to_owned(), is_ours: false },
+            None => {
+                let name = format!("stormglass-cluster-{}", std::process::id());
+                Self { path: std::env::temp_dir().join(name), is_ours: true }
+            }
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let gone = || match std::fs::remove_dir_all(&self.path) {
+            Ok(()) => true,
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        };
+        if self.is_ours && !(0..REMOVALS_MAX).any(|_| gone()) {
+            tell!("{} could not be removed", self.path.display());
+        }
+    }
+}
+
+/// Says from time to time that the nodes have not started yet; it never ends.
+async fn tell_of_slow_start(folder: &Path) -> Infallible {
+    loop {
+        tokio::time::sleep(SLOW_START).await;
+        tell!("not all nodes are ready yet; {} has their logs, and says why", folder.display());
+    }
+}
+
+/// The signals that end it, taken over from their default actions.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn take() -> Result<Self, UsageError> {
+        let take = |kind| {
+            signal(kind).map_err(|error| {
+                UsageError::new(
+                    format!("cannot listen for signals: {error}"),
+                    "look at what restricts this process",
+                )
+            })
+        };
+        Ok(Self { terminate: take(SignalKind::terminate())?, interrupt: take(SignalKind::interrupt())? })
+    }
+
+    /// Returns on the next Ctrl-C or SIGTERM.
+    async fn next(&mut self) {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// The cluster's name, unless the nodes are given one: a new one for each start, so that clusters which share a Redis
@@ -150,11 +244,11 @@ fn start_redis(
     Ok(Some(Redis { url: format!("unix://{}", home.socket().display()), private: Some(process) }))
 }
 
-fn introduce(cluster: &LocalCluster, folder: &Path, is_ours: bool, redis: Option<&Redis>) {
+fn introduce(cluster: &LocalCluster, folder: &Folder, redis: Option<&Redis>) {
     let urls: Vec<String> =
         cluster.nodes().iter().filter_map(|node| node.http).map(|http| format!("http://{http}")).collect();
-    let goes = if is_ours { ", which goes when they stop" } else { "" };
-    say!("{} nodes; data and logs in {}{goes}", urls.len(), folder.display());
+    let goes = if folder.is_ours { ", which goes when they stop" } else { "" };
+    say!("{} nodes; data and logs in {}{goes}", urls.len(), folder.path.display());
     if let Some(redis) = redis {
         match &redis.private {
             Some(_) => say!("  a private redis-server keeps the logs: {}", redis.url),
@@ -259,21 +353,6 @@ fn line(ids: &[u64], states: &[Option<Value>]) -> (String, String) {
             (format!("term {}: {nodes}", leader["term"]), format!("committed {}", leader["commit_index"]))
         }
         None => (format!("no leader: {nodes}"), String::new()),
-    }
-}
-
-/// Returns on Ctrl-C or SIGTERM.
-async fn interrupted() {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        biased;
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
     }
 }
 

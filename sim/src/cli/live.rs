@@ -78,10 +78,11 @@ fn run_one(
 ) -> Result<Report, UsageError> {
     let schedule = planned(scenario, seed, arguments);
     let outcome: Outcome = execute_live(&schedule, options).map_err(|error| {
-        UsageError::new(
-            error.to_string(),
-            "a live run needs room for its folder (`--data`), free ports on the loopback, and this program's file",
-        )
+        let hint = match error.error.kind() {
+            std::io::ErrorKind::Interrupted => "nothing was judged; the same command begins anew",
+            _ => "a live run needs room for its folder (`--data`), free ports on the loopback, and this program's file",
+        };
+        UsageError::new(error.to_string(), hint)
     })?;
     let report = live_report(&schedule, options, &outcome, again(seed, arguments));
     output::leave(&arguments.output, &report, &schedule, &outcome.history)?;

@@ -19,13 +19,14 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{Refusal, Said, ok};
+use crate::api::RESERVED_LOCKS;
 use crate::env::Env;
 use crate::http::App;
 use crate::http::bounded::{CallClient, CallResource};
 use crate::http::extract::LooseBody;
 use crate::http::keys::CommandName;
 use crate::http::problem::Problem;
-use crate::http::v1::{RESERVED, is_free};
+use crate::http::v1::is_free;
 use crate::ids::{Sequence, SessionId};
 use crate::machine::{
     Action, LockAction, LockMode, LockQuery, LockReply, LockRequest, LockState, Query, Reply, SessionLocks,
@@ -88,12 +89,12 @@ fn word(mode: LockMode) -> &'static str {
 
 /// The lock by which the session of a client and a resource is found.
 fn name_of(client: &str, resource: &str) -> String {
-    format!("{RESERVED}{}/{client}/{resource}", client.len())
+    format!("{RESERVED_LOCKS}{}/{client}/{resource}", client.len())
 }
 
 /// The client that such a name is made of, if it is for this resource.
 fn client_of<'a>(name: &'a str, resource: &str) -> Option<&'a str> {
-    let (length, rest) = name.strip_prefix(RESERVED)?.split_once('/')?;
+    let (length, rest) = name.strip_prefix(RESERVED_LOCKS)?.split_once('/')?;
     let (client, rest) = rest.split_at_checked(length.parse().ok()?)?;
     (rest.strip_prefix('/')? == resource).then_some(client)
 }
@@ -222,8 +223,22 @@ impl<'a> Claim<'a> {
         Ok(Some(format!("{} by {}", word(first.mode), names.join(", "))))
     }
 
+    /// What is to be said of how the client stands. Who holds a lock alone may share it as well; who shares it, or waits
+    /// to, has not been given what asks for more, and a client that acted on a success would not be alone.
     async fn answer(&self, standing: Standing, wanted: LockMode) -> Result<Json<Said>, Problem> {
         let (client, resource) = (self.client, self.resource);
+        if let Standing::Holds(mode) | Standing::Waits(mode) = standing
+            && wanted == LockMode::Exclusive
+            && mode != LockMode::Exclusive
+        {
+            let does = if matches!(standing, Standing::Holds(_)) { "holds" } else { "waits for" };
+            let detail = format!(
+                "{client} {does} {} lock on {resource}; POST /unlock first, then ask for the {} one",
+                word(mode),
+                word(wanted)
+            );
+            return Err(Problem::conflict("wrong-mode", "The lock is held in another mode", detail));
+        }
         Ok(ok(match standing {
             Standing::Holds(mode) if mode == wanted => {
                 format!("Success: {client} acquired {} lock on {resource}", word(mode))
@@ -251,7 +266,7 @@ fn was_granted(acquired: Result<Reply, Problem>) -> Result<bool, Problem> {
 /// Whoever waits gets the lock by itself; to call again tells whether that has happened.
 #[utoipa::path(post, path = "/lock", tag = "calls", request_body = Call, responses(
     (status = 200, description = "The client holds the lock, or waits for it", body = Said),
-    (status = 409, description = "A bound is reached, or to wait would be a deadlock", body = Said),
+    (status = 409, description = "The client shares the lock and now wants it alone, a bound is reached, or to wait would be a deadlock", body = Said),
 ))]
 pub(crate) async fn lock(
     State(app): State<Arc<App>>,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::aged::Freshness;
+use crate::api::RESERVED_LOCKS;
 use crate::http::App;
 use crate::http::bounded::{Name, Permits, Reason, Token, WaitMs};
 use crate::http::extract::{Body, InPath, InQuery, PathName};
@@ -244,16 +245,13 @@ fn mode_of(mode: Mode, permits: Option<Permits>) -> LockMode {
     }
 }
 
-/// Names with this beginning are those of the older system's calls.
-pub(crate) const RESERVED: &str = "~calls/";
-
 /// Refuses names that are reserved.
 pub(crate) fn is_free(resource: &str) -> Result<(), Problem> {
-    if resource.starts_with(RESERVED) {
+    if resource.starts_with(RESERVED_LOCKS) {
         return Err(Problem::conflict(
             "reserved-name",
             "The name is reserved",
-            format!("names that begin with `{RESERVED}` are those of POST /lock"),
+            format!("names that begin with `{RESERVED_LOCKS}` are those of POST /lock"),
         ));
     }
     Ok(())

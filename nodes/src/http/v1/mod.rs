@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(super) use cluster::role_name;
-pub(super) use locks::{RESERVED, is_free};
+pub(super) use locks::is_free;
 
 use super::App;
 use super::problem::Problem;

@@ -167,12 +167,20 @@ pub(crate) async fn keep_alive(
 /// Of a session that is not open, nothing happens.
 #[utoipa::path(delete, path = "/v1/sessions/{session}", tag = "sessions", params(
     ("session" = inline(Session), Path, description = "The session"),
-), responses((status = 204, description = "It is not open any more")))]
+), responses(
+    (status = 204, description = "It is not open any more"),
+    (status = 409, description = "It is a node's own", body = ProblemBody, content_type = "application/problem+json"),
+))]
 pub(crate) async fn close(
     State(app): State<Arc<App>>,
     InPath(Session(session)): InPath<Session>,
 ) -> Result<StatusCode, Problem> {
-    let closed = app.gateway.client().close_for_another(SessionId(session)).await;
+    let session = SessionId(session);
+    if app.gateway.last_of_own(session).is_some() {
+        // Whoever ended it would end what others have under way in it.
+        return Err(Problem::reserved_session(session));
+    }
+    let closed = app.gateway.client().close_for_another(session).await;
     closed.map_err(|error| Problem::of_client(error, None))?;
     Ok(StatusCode::NO_CONTENT)
 }

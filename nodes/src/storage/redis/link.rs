@@ -12,7 +12,9 @@ use std::future::Future;
 use std::pin::Pin;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, ProtocolVersion, RedisConnectionInfo, Value};
+use redis::{
+    AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, ProtocolVersion, RedisConnectionInfo, RedisError, Value,
+};
 
 use super::config::RedisConfig;
 use super::layout::Keys;
@@ -79,10 +81,8 @@ impl Link {
                 AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
             let opened = MultiplexedConnection::new_with_config(&login(config), stream, timeless).await;
             let (connection, driver) = opened.map_err(|error| {
-                let is_login = error.kind() == ErrorKind::AuthenticationFailed
-                    || matches!(error.code(), Some("WRONGPASS" | "NOAUTH" | "NOPERM"));
                 let reason = format!("no login: {error}");
-                if is_login { Trouble::Refused(reason) } else { Trouble::Passing(reason) }
+                if is_refusal(&error) { Trouble::Refused(reason) } else { Trouble::Passing(reason) }
             })?;
             Ok(Self { connection, driver: Box::pin(driver), waits_for_sync: false })
         };
@@ -221,6 +221,17 @@ fn login(config: &RedisConfig) -> RedisConnectionInfo {
         login = login.set_password(&password.0);
     }
     login
+}
+
+/// Whether a login came to nothing because of what was said in it, so that the next would as well. Of a refused `SELECT`,
+/// which is what a Redis without a login's password comes to, the library keeps the words and not the code.
+fn is_refusal(error: &RedisError) -> bool {
+    let words = error.to_string();
+    error.kind() == ErrorKind::AuthenticationFailed
+        || matches!(error.code(), Some("WRONGPASS" | "NOAUTH" | "NOPERM"))
+        || ["Authentication required", "no permissions", "DB index is out of range"]
+            .iter()
+            .any(|refusal| words.contains(refusal))
 }
 
 /// Whether an answer says that this user may not, or that nobody has logged in.

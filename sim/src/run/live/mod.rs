@@ -16,6 +16,7 @@ use stormglass_nodes::plant::Bug;
 use stormglass_reports as reports;
 use tempfile::TempDir;
 use thiserror::Error;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::client::Crew;
 use super::execute::{
@@ -37,6 +38,8 @@ const NO_TRACE: &str = "none: real processes do not repeat a run";
 const LINES: &str = "the rules of near-caches' lines are not judged in live runs";
 /// Threads that the harness has for proxies, besides one for each client.
 const PROXY_THREADS: usize = 2;
+/// How this process ends that is told to end a second time, as a shell has it of SIGINT.
+const ENDED_AT_ONCE: i32 = 130;
 /// Last lines of what a node wrote to its standard error that are shown when it ends of its own.
 const LAST_LINES: usize = 6;
 
@@ -67,9 +70,22 @@ fn failed(what: &str) -> impl FnOnce(io::Error) -> LiveError {
 /// Runs a schedule on real processes and judges it. The schedule must be one that can be run:
 /// [`crate::live::refusals`].
 ///
+/// SIGTERM and SIGINT end the run: its processes are killed and its folder goes, as at its end.
+///
 /// # Errors
-/// If the run cannot begin: no folder, no ports, no processes.
+/// If the run cannot begin: no folder, no ports, no processes. And if it is ended by a signal.
 pub fn execute_live(schedule: &Schedule, options: &LiveOptions) -> Result<Outcome, LiveError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(PROXY_THREADS)
+        .thread_name("proxies")
+        .enable_all()
+        .build()
+        .map_err(failed("cannot start the harness"))?;
+    // Before there is anything that a signal would leave behind.
+    let mut signals = {
+        let _inside = runtime.enter();
+        Signals::take().map_err(failed("cannot listen for signals"))?
+    };
     let folder = match &options.data {
         Some(data) => tempfile::Builder::new().prefix("stormglass-").tempdir_in(data),
         None => tempfile::Builder::new().prefix("stormglass-").tempdir(),
@@ -77,18 +93,17 @@ pub fn execute_live(schedule: &Schedule, options: &LiveOptions) -> Result<Outcom
     let folder = folder.map_err(failed("cannot make a folder for the run"))?;
     // The rules of near-caches count the time of leases, and it is not known exactly when nodes did something.
     let witnesses = Witnesses::new(schedule, false);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(PROXY_THREADS)
-        .thread_name("proxies")
-        .enable_all()
-        .build()
-        .map_err(failed("cannot start the harness"))?;
     select_bug(options.plant);
     // A panic must not leave processes behind, nor keep the run from being judged.
     let stormed = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        runtime.block_on(storm(schedule, options, &witnesses, &folder))
+        runtime.block_on(storm(schedule, options, &witnesses, &folder, &mut signals))
     }));
-    runtime.shutdown_background();
+    drop(folder);
+    // Nothing is left to be removed; to judge may take a while.
+    runtime.spawn(async move {
+        signals.next().await;
+        std::process::exit(ENDED_AT_ONCE);
+    });
     let (harvest, broken) = match stormed {
         Ok(result) => {
             let (harvest, broken) = result?;
@@ -97,6 +112,7 @@ pub fn execute_live(schedule: &Schedule, options: &LiveOptions) -> Result<Outcom
         Err(payload) => (None, Some(panic_message(payload.as_ref()))),
     };
     let mut outcome = judge(schedule, &witnesses, harvest, broken);
+    runtime.shutdown_background();
     select_bug(None);
     if let Some(check) = outcome.checks.iter_mut().find(|check| check.name == "no panic") {
         check.source = "a node ends when it is told to, and only then".to_owned();
@@ -146,6 +162,7 @@ async fn storm(
     options: &LiveOptions,
     witnesses: &Witnesses,
     folder: &TempDir,
+    signals: &mut Signals,
 ) -> Result<(Harvest, Option<String>), LiveError> {
     let written = folder.path().join("schedule.toml");
     tokio::fs::write(&written, schedule.to_toml()).await.map_err(failed("cannot write the schedule"))?;
@@ -178,14 +195,43 @@ async fn storm(
     if operators > 0 {
         crew.operator(&world, &desk, schedule, folder.path()).map_err(failed("cannot start the operator"))?;
     }
-    let timeline = weather(schedule, &world, &desk, witnesses).await;
+    let timeline = tokio::select! {
+        biased;
+        () = signals.next() => None,
+        timeline = weather(schedule, &world, &desk, witnesses) => Some(timeline),
+    };
     let ended = world.clock().now();
     let panicked = crew.go_home(&world);
     world.end();
+    let interrupted =
+        || failed("the run was ended")(io::Error::new(io::ErrorKind::Interrupted, "a signal came"));
+    let timeline = timeline.ok_or_else(interrupted)?;
     let broken = world.failed().map(|failure| with_last_words(failure, folder.path())).or(panicked);
     let harvest =
         Harvest { timeline, statistics: statistics(&world), trace: None, marks: BTreeMap::new(), ended };
     Ok((harvest, broken))
+}
+
+/// The signals that end a run, taken over from their default actions.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Inside a runtime.
+    fn take() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Returns on the next of them.
+    async fn next(&mut self) {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// Faults, calm, and the end of the clients' work; all of it only until something is found.
