@@ -45,6 +45,14 @@ fn doubled(history: &History, rng: &mut StreamRng) -> Option<History> {
     Some(with(history, again))
 }
 
+/// How many resources it asks for: so many tokens belong into its answer.
+fn wanted(call: &Call) -> usize {
+    match call {
+        Call::AcquireAll { wants, .. } => wants.len(),
+        _ => 1,
+    }
+}
+
 fn exchanged(history: &History, rng: &mut StreamRng) -> Option<History> {
     let one = pick(&answered(history), rng)?;
     let alike: Vec<&Operation> = answered(history)
@@ -53,6 +61,7 @@ fn exchanged(history: &History, rng: &mut StreamRng) -> Option<History> {
             other.id > one.id
                 && other.call.kind() == one.call.kind()
                 && other.call.object() == one.call.object()
+                && wanted(&other.call) == wanted(&one.call)
                 && other.outcome != one.outcome
         })
         .collect();
@@ -75,7 +84,8 @@ fn shifted(history: &History, rng: &mut StreamRng) -> Option<History> {
     Some(moved(history, operation.id, VirtualTime(from), VirtualTime(from + lasted)))
 }
 
-/// Right: whatever is said of its span holds of a shorter one within. (Locks and effects say by whom they are held.)
+/// Right: whatever is said of its span holds of a shorter one within. (Locks and effects say by whom they are
+/// held, and only who holds a lock gives it back.)
 fn widened(history: &History, rng: &mut StreamRng) -> Option<History> {
     let choices: Vec<&Operation> = answered(history)
         .into_iter()
@@ -83,7 +93,9 @@ fn widened(history: &History, rng: &mut StreamRng) -> Option<History> {
             Call::Acquire { .. }
             | Call::AcquireAll { .. }
             | Call::Upgrade { .. }
-            | Call::Downgrade { .. } => false,
+            | Call::Downgrade { .. }
+            | Call::Release { .. }
+            | Call::ReleaseAll { .. } => false,
             Call::CacheCompareAndSet { fence, .. } => fence.is_none(),
             _ => true,
         })
