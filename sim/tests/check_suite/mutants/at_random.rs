@@ -3,7 +3,7 @@
 //! done as well, and an operation may have been asked for at another time.
 
 use rand::RngExt;
-use stormglass_sim::history::{Call, History, Operation, Outcome, VirtualTime};
+use stormglass_sim::history::{Asker, Call, History, Operation, Outcome, VirtualTime};
 use stormglass_sim::rng::StreamRng;
 
 use super::edit::{STRANGER, moved, pick, with, without};
@@ -84,8 +84,11 @@ fn shifted(history: &History, rng: &mut StreamRng) -> Option<History> {
     Some(moved(history, operation.id, VirtualTime(from), VirtualTime(from + lasted)))
 }
 
+/// A thread of a client's process that no run has.
+const THREAD: u64 = 900;
+
 /// Right: whatever is said of its span holds of a shorter one within. (Locks and effects say by whom they are
-/// held, and only who holds a lock gives it back.)
+/// held. What gives a lock back is another thread of the same process.)
 fn widened(history: &History, rng: &mut StreamRng) -> Option<History> {
     let choices: Vec<&Operation> = answered(history)
         .into_iter()
@@ -93,9 +96,7 @@ fn widened(history: &History, rng: &mut StreamRng) -> Option<History> {
             Call::Acquire { .. }
             | Call::AcquireAll { .. }
             | Call::Upgrade { .. }
-            | Call::Downgrade { .. }
-            | Call::Release { .. }
-            | Call::ReleaseAll { .. } => false,
+            | Call::Downgrade { .. } => false,
             Call::CacheCompareAndSet { fence, .. } => fence.is_none(),
             _ => true,
         })
@@ -103,5 +104,9 @@ fn widened(history: &History, rng: &mut StreamRng) -> Option<History> {
     let operation = pick(&choices, rng)?;
     let from = operation.invoked_ns.0.saturating_sub(rng.random_range(0..100_000_000));
     let until = operation.returned_ns?.0 + rng.random_range(0..100_000_000);
-    Some(moved(history, operation.id, VirtualTime(from), VirtualTime(until)))
+    let mut mutant = moved(history, operation.id, VirtualTime(from), VirtualTime(until));
+    let client = Asker::of(operation.client).client;
+    let strange = mutant.operations.iter_mut().filter(|operation| operation.client == STRANGER);
+    strange.for_each(|operation| operation.client = Asker { client, among: THREAD }.number());
+    Some(mutant)
 }
