@@ -11,6 +11,9 @@ use stormglass_sim::history::foreign::{Format, read_kv, read_registers};
 
 use crate::shapes::{History, Objects, Shape};
 
+/// So many logs of etcd have operations in them; one more is empty.
+const ETCD_LOGS: usize = 102;
+
 /// One key-value log, and what it is known to be.
 type KvLog = (&'static str, &'static str, Verdict);
 
@@ -56,7 +59,9 @@ fn etcd() -> Vec<History> {
         let objects = Objects::Registers(foreign_registers(recording, |operation| operation.process));
         Some(History { objects, expected: None })
     };
-    files.iter().filter_map(log).collect()
+    let histories: Vec<History> = files.iter().filter_map(log).collect();
+    assert_eq!(histories.len(), ETCD_LOGS, "of {} logs not all could be read that once could", files.len());
+    histories
 }
 
 fn kv(file: &str, expected: Verdict) -> Option<History> {

@@ -23,7 +23,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use stormglass_sim::check::{CheckReport, Drift, Verdict, cache_safety, lock_safety, queue_safety};
+use stormglass_sim::check::linearizability::STEPS_MAX;
+use stormglass_sim::check::{CheckReport, Drift, Subject, Terms, Verdict, judge_subject};
 use stormglass_sim::history::{History, read_history, write_history};
 
 const OPERATIONS: u64 = 1_000_000;
@@ -31,19 +32,19 @@ const OPERATIONS: u64 = 1_000_000;
 const CHECK: &str = "--check-file";
 
 type Maker = fn(u64) -> History;
-type Check = fn(&History) -> Vec<CheckReport>;
 
-/// The services: name, maker and checks.
-const SERVICES: [(&str, Maker, Check); 3] = [
-    ("lock", locks::history, |history| vec![lock_safety::check(history, Drift::default(), None)]),
-    ("queue", queue::history, |history| {
-        vec![
-            queue_safety::check(history, Drift::default(), None),
-            queue_safety::check_accounts(history, Drift::default()),
-        ]
-    }),
-    ("cache", cache::history, |history| vec![cache_safety::check(history, Drift::default(), None)]),
+/// The services: name, maker and subject.
+const SERVICES: [(&str, Maker, Subject); 3] = [
+    ("lock", locks::history, Subject::Lock),
+    ("queue", queue::history, Subject::Queue),
+    ("cache", cache::history, Subject::Cache),
 ];
+
+/// All that `stormglass check` judges of a subject.
+fn reports(subject: Subject, history: &History) -> Vec<CheckReport> {
+    let (drift, budget_steps) = (Drift::default(), STEPS_MAX);
+    judge_subject(subject, &Terms { history, drift, calm: None, budget_steps })
+}
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -72,7 +73,7 @@ fn main() {
 }
 
 fn check(service: &str, file: &Path) {
-    let (_, _, check) =
+    let (_, _, subject) =
         SERVICES.iter().find(|(name, ..)| *name == service).expect("the name was given by main");
     let bytes = std::fs::metadata(file).expect("the file was just written").len();
     let (history, reading) = timed(|| {
@@ -80,7 +81,7 @@ fn check(service: &str, file: &Path) {
         read_history(BufReader::new(source)).expect("it is a history")
     });
     let history_kib = memory_kib("VmRSS");
-    let (reports, checking) = timed(|| check(&history));
+    let (reports, checking) = timed(|| reports(*subject, &history));
     for report in &reports {
         assert_eq!(
             report.verdict,

@@ -5,6 +5,10 @@
 //!   before all who wrote under a later one. An effect whose writer was never answered counts once somebody has
 //!   seen it.
 //! * Whoever writes under a token was granted it, or may have been, and not only after that.
+//!
+//! What is judged is the order on each key. Who guards a key keeps its token beside the value and refuses what is
+//! earlier; the service knows nothing of that. So a stale holder's write to a key that no later holder has written yet is
+//! in order: nothing that is there forbids it, and the later holder finds it when it comes.
 
 use std::collections::BTreeMap;
 
@@ -70,7 +74,10 @@ fn effects(history: &History) -> BTreeMap<&str, Effects<'_>> {
     }
     for operation in &history.operations {
         let Outcome::Ok { answer } = &operation.outcome else { continue };
-        let (Answer::Cached { value, version, .. } | Answer::Refused { value, version }) = answer else {
+        let (Answer::Cached { value, version, .. }
+        | Answer::CachedThen { value, version, .. }
+        | Answer::Refused { value, version }) = answer
+        else {
             continue;
         };
         let (key, Some((value, version))) = (operation.call.object(), value.zip(*version)) else { continue };

@@ -132,6 +132,10 @@ pub fn judge(evidence: &Evidence<'_>) -> Vec<CheckReport> {
     let mut subjects: BTreeSet<Subject> =
         history.operations.iter().map(|operation| Subject::of(&operation.call)).collect();
     subjects.extend(&evidence.expects);
+    if evidence.expects.contains(&Subject::Guarded) {
+        // Who guards a consumer consumes.
+        subjects.insert(Subject::Queue);
+    }
     for subject in subjects {
         reports.extend(judge_subject(subject, &evidence.terms()));
     }
@@ -165,13 +169,20 @@ pub fn judge_subject(subject: Subject, terms: &Terms<'_>) -> Vec<CheckReport> {
             vec![queue_safety::check(history, drift, calm), queue_safety::check_accounts(history, drift)]
         }
         Subject::Cache => {
+            let by_versions = cache_safety::check(history, drift, calm);
+            // Only then: the registers take as much memory as what they are made of.
             let registers = cache_safety::as_registers(history);
             let linearizable = (!registers.operations.is_empty())
                 .then(|| linearizable(&RegisterModel, "linearizable cache", &registers, terms));
-            [cache_safety::check(history, drift, calm)].into_iter().chain(linearizable).collect()
+            [by_versions].into_iter().chain(linearizable).collect()
         }
+        // Locks guard what they guard without topics too.
         Subject::Guarded => [Subject::Queue, Subject::Cache]
             .into_iter()
+            .filter(|subject| {
+                *subject != Subject::Queue
+                    || history.operations.iter().any(|operation| Subject::of(&operation.call) == *subject)
+            })
             .flat_map(|subject| judge_subject(subject, terms))
             .chain([lock_safety::check(history, drift, calm), guarded::check(history)])
             .collect(),

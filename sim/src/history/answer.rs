@@ -144,3 +144,36 @@ pub enum Answer {
         version: u64,
     },
 }
+
+impl Answer {
+    /// The kind's name, as histories on disk have it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Value { .. } => "value",
+            Self::Written { .. } => "written",
+            Self::Mismatch { .. } => "mismatch",
+            Self::Deleted { .. } => "deleted",
+            Self::Granted { .. } => "granted",
+            Self::Released => "released",
+            Self::NotGranted => "not-granted",
+            Self::NotHeld => "not-held",
+            Self::Declared => "declared",
+            Self::GrantedAll { .. } => "granted-all",
+            Self::Deadlock { .. } => "deadlock",
+            Self::Holders { .. } => "holders",
+            Self::TokenIs { .. } => "token-is",
+            Self::Enqueued => "enqueued",
+            Self::Delivered { .. } => "delivered",
+            Self::Settled => "settled",
+            Self::Stale => "stale",
+            Self::Counts { .. } => "counts",
+            Self::Handled { .. } => "handled",
+            Self::Stopped { .. } => "stopped",
+            Self::Cached { .. } => "cached",
+            Self::CachedThen { .. } => "cached-then",
+            Self::Refused { .. } => "refused",
+            Self::Counted { .. } => "counted",
+        }
+    }
+}

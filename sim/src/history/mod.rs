@@ -7,6 +7,7 @@
 //! What a history promises, and [`History::verify`] checks:
 //! * operations are numbered from 0 in the order of their invocation;
 //! * a client has one operation open at a time;
+//! * an answer is one that its call can have, and no message is sent to two topics;
 //! * an operation that was answered, or that failed, has a time of return; one of unknown outcome may have
 //!   one too: the moment at which its client gave up, which says nothing about when it takes effect;
 //! * a hold names the acquisition that it came from.
@@ -18,6 +19,7 @@ pub mod foreign;
 mod lines;
 mod locks;
 mod near;
+mod pairing;
 mod queue;
 mod recorder;
 mod types;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::{Call, History, Hold, LockMode, Operation, Outcome, VirtualTime};
+use super::pairing::unfit;
+use super::{Call, History, Hold, LockMode, Message, Operation, Outcome, VirtualTime};
 
 /// Why a record is no history. No check can be made on it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -34,6 +35,28 @@ pub enum Malformed {
         /// The later operation.
         id: u64,
     },
+    /// An answer does not belong to its call.
+    #[error("operation {id}, {call}, {what}")]
+    Answer {
+        /// The operation.
+        id: u64,
+        /// The kind of its call.
+        call: &'static str,
+        /// What is wrong with the answer.
+        what: String,
+    },
+    /// One message was sent to two topics.
+    #[error(
+        "operation {id} sends message {message} to {topic:?}, but an earlier one sent it to another topic"
+    )]
+    MessageElsewhere {
+        /// The later operation.
+        id: u64,
+        /// The message's number.
+        message: u64,
+        /// The topic of the later operation.
+        topic: String,
+    },
     /// A hold ends before it begins.
     #[error("the hold of token {0} ends before it begins")]
     HoldReversed(u64),
@@ -54,6 +77,10 @@ pub(super) struct Verifier {
     latest: VirtualTime,
     /// Per client, when its latest operation returned; `None` if that never did.
     clients: BTreeMap<u64, Option<VirtualTime>>,
+    /// Topics, numbered as they come.
+    topics: BTreeMap<String, u32>,
+    /// The topic of each message.
+    messages: BTreeMap<u64, u32>,
 }
 
 impl Verifier {
@@ -73,6 +100,14 @@ impl Verifier {
             }
             _ => {}
         }
+        if let Outcome::Ok { answer } = &operation.outcome
+            && let Some(what) = unfit(&operation.call, answer)
+        {
+            return Err(Malformed::Answer { id, call: operation.call.kind(), what });
+        }
+        if let Call::Enqueue { topic, messages, .. } = &operation.call {
+            self.sent(id, topic, messages)?;
+        }
         let before = self.clients.insert(operation.client, operation.returned_ns);
         if before.is_some_and(|returned| returned.is_none_or(|at| at > operation.invoked_ns)) {
             return Err(Malformed::Overlap { client: operation.client, id });
@@ -80,6 +115,23 @@ impl Verifier {
         self.count += 1;
         self.latest = operation.invoked_ns;
         Ok(())
+    }
+
+    /// A message has one topic, whoever sends it again.
+    fn sent(&mut self, id: u64, topic: &str, messages: &[Message]) -> Result<(), Malformed> {
+        let number = match self.topics.get(topic) {
+            Some(number) => *number,
+            None => {
+                let number = u32::try_from(self.topics.len()).unwrap_or(u32::MAX);
+                self.topics.insert(topic.to_owned(), number);
+                number
+            }
+        };
+        let elsewhere =
+            messages.iter().find(|message| *self.messages.entry(message.number).or_insert(number) != number);
+        elsewhere.map_or(Ok(()), |message| {
+            Err(Malformed::MessageElsewhere { id, message: message.number, topic: topic.to_owned() })
+        })
     }
 }
 

@@ -17,7 +17,7 @@ use super::terms::{self, has_topics, idle_us_max, strayed_ppm_max, strays_within
 use super::witnesses::Witnesses;
 use super::{expected, operator, program, served};
 use crate::check::invariants::Violation;
-use crate::check::{self, Calm, CheckReport, Drift, Evidence, Verdict, linearizability, liveness};
+use crate::check::{self, CheckReport, Drift, Evidence, Verdict, linearizability, liveness};
 use crate::history::{Asker, History, VirtualTime};
 use crate::nemesis::{self, Pacer, Process, Surface, Timeline};
 use crate::plan::Schedule;
@@ -32,9 +32,6 @@ const LAST_GRACE_US: u64 = 2_000_000;
 /// Time to take out of the topics what is left there when the clients are done, besides the time for which it
 /// may be held back.
 const DRAIN_GRACE_US: u64 = 60_000_000;
-/// So long after its end a life is over for whoever asks, once the calm is there: stamps go on with each entry,
-/// and clients keep their sessions alive.
-const EXPIRY_GRACE_NS: u64 = 2_000_000_000;
 /// How often the end of the clients' work is looked for.
 pub(super) const CLIENTS_POLL_US: u64 = 50_000;
 
@@ -333,12 +330,7 @@ pub(super) fn judge(
             until: VirtualTime::from_ms(schedule.timing.end_ms),
         },
         drift: Drift { fast_ppm_max: strayed_ppm_max(schedule) },
-        calm: Some(Calm {
-            from: VirtualTime(timeline.ended_at().0 + schedule.timing.recover_within_ms * 1_000_000),
-            grace_ns: EXPIRY_GRACE_NS,
-            slow_ppm_max: strayed_ppm_max(schedule),
-            lease_us: schedule.workload.lease_ms * 1_000,
-        }),
+        calm: Some(terms::calm_after(schedule, timeline.ended_at())),
         budget_steps: linearizability::STEPS_MAX,
     });
     checks.extend(served::check(schedule, &timeline, &history));

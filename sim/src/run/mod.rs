@@ -33,4 +33,4 @@ pub use report::{report, reported_check, reported_verdict};
 pub use seeds::{default_jobs, in_order};
 pub use soak::{Round, Soak, repeatable, soak};
 pub use stormglass_nodes::plant::Bug;
-pub use terms::strayed_ppm_max;
+pub use terms::{EXPIRY_GRACE_NS, calm_of, strayed_ppm_max};

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::check::Subject;
+use stormglass_reports::Report;
+
+use crate::check::{Calm, Subject};
+use crate::history::VirtualTime;
 use crate::plan::{Action, Schedule, WorkloadKind};
 
 /// Whether clients leave messages behind that are to be taken out in the end.
@@ -18,6 +21,31 @@ pub(super) fn idle_us_max(schedule: &Schedule) -> u64 {
     let busy_us = (spec.hold_ms.max_ms + spec.queue.work_ms.max_ms) * 1_000;
     let abandon_us = spec.timeout_ms.saturating_mul(1_000);
     spec.pause_us_max().saturating_add(busy_us).saturating_add(abandon_us).saturating_mul(2)
+}
+
+/// So long after its end a life is over for whoever asks, once the calm is there: stamps go on with each entry, and
+/// clients keep their sessions alive. In nanoseconds.
+pub const EXPIRY_GRACE_NS: u64 = 2_000_000_000;
+
+/// From when on nothing disturbs the cluster, if the last fault ended then.
+pub(super) fn calm_after(schedule: &Schedule, faults_ended: VirtualTime) -> Calm {
+    Calm {
+        from: VirtualTime(faults_ended.0.saturating_add(schedule.timing.recover_within_ms * 1_000_000)),
+        grace_ns: EXPIRY_GRACE_NS,
+        slow_ppm_max: strayed_ppm_max(schedule),
+        lease_us: schedule.workload.lease_ms * 1_000,
+    }
+}
+
+/// The same of a run that is over, by what it left; nothing of a live run, whose clocks are real ones.
+#[must_use]
+pub fn calm_of(schedule: &Schedule, report: &Report) -> Option<Calm> {
+    if report.live {
+        return None;
+    }
+    // Reports tell microseconds, rounded down.
+    let ended_us = report.faults.iter().map(|fault| fault.until_us.saturating_add(1)).max().unwrap_or(0);
+    Some(calm_after(schedule, VirtualTime(ended_us.saturating_mul(1_000))))
 }
 
 /// How far any clock was off at most, either way, in parts per million.

@@ -121,3 +121,15 @@ fn a_state_older_than_allowed_was_asked_around_for() {
     );
     assert_rejected("but allowed 50 us", vec![set(10, 20, 5, 3), aged(150, 160, 50, 70, Some((5, 3)))]);
 }
+
+#[test]
+fn what_is_of_now_and_what_was_not_allowed_is_judged_without_a_calm() {
+    let judged = |rows: Vec<Row>| cache_safety::check(&history(rows), Drift::default(), None).verdict;
+    let begin = || vec![set(10, 20, 5, 3), set(100, 120, 6, 8)];
+    let with = |row: Row| judged([begin(), vec![row]].concat());
+    assert_eq!(with(aged(150, 151, 100, 0, Some((6, 8)))), Verdict::Valid);
+    assert_eq!(with(aged(150, 151, 100, 0, Some((5, 3)))), Verdict::Invalid);
+    assert_eq!(with(aged(150, 151, 100, 0, None)), Verdict::Invalid);
+    assert_eq!(with(aged(150, 151, 100, 1, Some((5, 3)))), Verdict::Valid, "a clock may hardly run");
+    assert_eq!(with(aged(150, 151, 50, 70, Some((6, 8)))), Verdict::Invalid);
+}

@@ -10,50 +10,50 @@ use stormglass_sim::rng::Streams;
 
 use crate::support::{Row, history};
 
-fn key() -> String {
+pub(crate) fn key() -> String {
     "k".to_owned()
 }
 
-fn row(client: u64, from_us: u64, until_us: u64, call: Call, answer: Answer) -> Row {
+pub(crate) fn row(client: u64, from_us: u64, until_us: u64, call: Call, answer: Answer) -> Row {
     (client, from_us * 1_000, until_us * 1_000, call, Some(answer))
 }
 
-fn set(from_us: u64, until_us: u64, value: i64, version: u64) -> Row {
+pub(crate) fn set(from_us: u64, until_us: u64, value: i64, version: u64) -> Row {
     let call = Call::CacheSet { key: key(), value, ttl_us: None };
     row(1, from_us, until_us, call, Answer::Written { version })
 }
 
-fn mortal(from_us: u64, until_us: u64, value: i64, version: u64, ttl_us: u64) -> Row {
+pub(crate) fn mortal(from_us: u64, until_us: u64, value: i64, version: u64, ttl_us: u64) -> Row {
     let call = Call::CacheSet { key: key(), value, ttl_us: Some(ttl_us) };
     row(1, from_us, until_us, call, Answer::Written { version })
 }
 
-fn get(client: u64, from_us: u64, until_us: u64, seen: Option<(i64, u64)>) -> Row {
+pub(crate) fn get(client: u64, from_us: u64, until_us: u64, seen: Option<(i64, u64)>) -> Row {
     let (value, version) = seen.unzip();
     let answer = Answer::Cached { value, version, local: client > 5 };
     row(client, from_us, until_us, Call::CacheGet { key: key(), near: true }, answer)
 }
 
-fn delete(from_us: u64, until_us: u64, existed: bool, version: u64) -> Row {
+pub(crate) fn delete(from_us: u64, until_us: u64, existed: bool, version: u64) -> Row {
     row(3, from_us, until_us, Call::CacheDelete { key: key() }, Answer::Deleted { existed, version })
 }
 
-fn set_if_absent(from_us: u64, answer: Answer) -> Row {
+pub(crate) fn set_if_absent(from_us: u64, answer: Answer) -> Row {
     let call = Call::CacheSetIfAbsent { key: key(), value: 90, ttl_us: None };
     row(4, from_us, from_us + 1, call, answer)
 }
 
-fn set_if_version(from_us: u64, expected_version: Option<u64>, answer: Answer) -> Row {
+pub(crate) fn set_if_version(from_us: u64, expected_version: Option<u64>, answer: Answer) -> Row {
     let call =
         Call::CacheCompareAndSet { key: key(), expected_version, value: 91, ttl_us: None, fence: None };
     row(4, from_us, from_us + 1, call, answer)
 }
 
-fn add(from_us: u64, by: i64, value: i64, version: u64) -> Row {
+pub(crate) fn add(from_us: u64, by: i64, value: i64, version: u64) -> Row {
     row(2, from_us, from_us + 1, Call::CacheIncrement { key: key(), by }, Answer::Counted { value, version })
 }
 
-fn unanswered(mut row: Row) -> Row {
+pub(crate) fn unanswered(mut row: Row) -> Row {
     row.4 = None;
     row
 }
@@ -64,12 +64,12 @@ fn report(rows: Vec<Row>) -> CheckReport {
     cache_safety::check(&history, Drift::default(), None)
 }
 
-fn assert_accepted(what: &str, rows: Vec<Row>) {
+pub(crate) fn assert_accepted(what: &str, rows: Vec<Row>) {
     let report = report(rows);
     assert_eq!(report.verdict, Verdict::Valid, "{what}: {:?}", report.counterexample);
 }
 
-fn assert_rejected(why: &str, rows: Vec<Row>) {
+pub(crate) fn assert_rejected(why: &str, rows: Vec<Row>) {
     let report = report(rows);
     let found = report.counterexample.unwrap_or_default();
     assert!(report.verdict == Verdict::Invalid && found.contains(why), "{why}: {found:?}");
@@ -154,7 +154,7 @@ fn conditional_writes_say_what_they_found() {
     let written = Answer::Written { version: 9 };
     assert_accepted("its version", with(vec![set_if_version(6, Some(3), written.clone())]));
     let overwritten = vec![set(5, 6, 8, 7), set_if_version(8, Some(3), written.clone())];
-    assert_rejected("what came before", with(overwritten));
+    assert_rejected("saw version 3", with(overwritten));
     assert_rejected("what came before", with(vec![set_if_version(6, None, written)]));
     assert_rejected("what came before", with(vec![delete(5, 6, false, 7)]));
     assert_rejected("what came before", with(vec![delete(5, 6, true, 7), delete(8, 9, true, 10)]));

@@ -1,6 +1,6 @@
 //! Effects under locks that are in order, and such that are not.
 
-use stormglass_sim::check::{Verdict, guarded};
+use stormglass_sim::check::{Drift, Subject, Terms, Verdict, guarded, judge_subject};
 use stormglass_sim::history::{Answer, Call, Fence, LockMode, LockWant};
 
 use crate::support::{Row, history};
@@ -90,6 +90,42 @@ fn an_effect_that_nobody_was_answered_counts_once_it_is_seen() {
     };
     assert_eq!(verdict(seen(9)), Verdict::Valid);
     assert_eq!(verdict(seen(11)), Verdict::Invalid);
+    let aged = |version| {
+        let mut rows = seen(version);
+        let last = rows.last_mut().expect("there is a read");
+        last.3 = Call::CacheGetWithin { key: "k".to_owned(), age_us_max: 5 };
+        last.4 = Some(Answer::CachedThen { value: Some(2), version: Some(version), age_us: 0 });
+        rows
+    };
+    assert_eq!(verdict(aged(9)), Verdict::Valid);
+    assert_eq!(verdict(aged(11)), Verdict::Invalid);
+}
+
+/// Another key is another order: whoever holds the lock next finds what was written there.
+#[test]
+fn a_late_write_to_a_key_that_nobody_wrote_since_is_in_order() {
+    let mut late = write(1, 9, 3, 11);
+    if let Call::CacheCompareAndSet { key, .. } = &mut late.3 {
+        *key = "q".to_owned();
+    }
+    let rows = vec![acquire(1, 1, Some(3)), acquire(2, 3, Some(5)), write(2, 5, 5, 10), late];
+    assert_eq!(verdict(rows), Verdict::Valid);
+}
+
+#[test]
+fn a_lock_may_guard_a_cache_without_any_topic() {
+    let get = Call::CacheGet { key: "k".to_owned(), near: false };
+    let seen = Answer::Cached { value: Some(1), version: Some(10), local: false };
+    let rows = vec![acquire(1, 1, Some(3)), write(1, 5, 3, 10), (2, 9, 10, get, Some(seen))];
+    let history = history(rows);
+    let terms = Terms { history: &history, drift: Drift::default(), calm: None, budget_steps: 1_000 };
+    let reports = judge_subject(Subject::Guarded, &terms);
+    let verdicts: Vec<(&str, Verdict)> =
+        reports.iter().map(|report| (report.name.as_str(), report.verdict)).collect();
+    assert!(
+        verdicts.len() >= 3 && verdicts.iter().all(|(_, verdict)| *verdict == Verdict::Valid),
+        "{verdicts:?}"
+    );
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use rand::RngExt;
 use stormglass_sim::history::{
-    History, HistoryError, Hold, Recorder, VirtualTime, read_history, write_history,
+    Answer, Call, History, HistoryError, Hold, LockMode, LockWant, Message, Recorder, VirtualTime,
+    read_history, write_history,
 };
 use stormglass_sim::rng::Streams;
 
@@ -95,6 +96,50 @@ fn what_is_no_history_is_refused_with_its_place() {
     two open at once: line 3: client 1 invoked operation 1 while another was open
     hold of no acquire: line 5: the hold of token 9 names operation 0, which is no acquisition of its own
     a line of another kind: line 5, column 7: unknown variant `held`, expected `operation` or `hold`
+    "#);
+}
+
+#[test]
+fn an_answer_that_its_call_cannot_have_is_refused() {
+    let want = |resource: &str| LockWant { resource: resource.to_owned(), mode: LockMode::Exclusive };
+    let acquire_all = Call::AcquireAll { session: 1, wants: vec![want("r")], wait_us: 0 };
+    let dequeue = Call::Dequeue { topic: "t".to_owned(), count_max: 1, visibility_us: 1, wait_us: 0 };
+    let cached = |value, version| Answer::Cached { value, version, local: false };
+    let get = || Call::CacheGet { key: "k".to_owned(), near: false };
+    let row = |call, answer| vec![(1, 1, 2, call, Some(answer))];
+    let send = |topic: &str| Call::Enqueue {
+        topic: topic.to_owned(),
+        producer: 1,
+        sequence: 0,
+        messages: vec![Message { number: 7, ..Message::default() }],
+    };
+    let twice =
+        |topic: &str| vec![(1, 1, 2, send("t"), None), (2, 3, 4, send(topic), Some(Answer::Enqueued))];
+    assert_eq!(history(twice("t")).verify(), Ok(()), "asked again");
+    let cases = [
+        row(dequeue, Answer::Granted { token: 3 }),
+        row(acquire_all.clone(), Answer::GrantedAll { tokens: Vec::new() }),
+        row(acquire_all, Answer::GrantedAll { tokens: vec![3, 4] }),
+        row(acquire(true), Answer::Released),
+        row(get(), cached(Some(5), None)),
+        row(get(), cached(None, Some(3))),
+        row(set(5), Answer::Deleted { existed: true, version: 3 }),
+        twice("u"),
+    ];
+    let mut shown = String::new();
+    for rows in cases {
+        let error = read_history(text(&history(rows)).as_bytes()).expect_err("it is no history");
+        writeln!(shown, "{error}").expect("writing to a string");
+    }
+    insta::assert_snapshot!(shown, @r#"
+    line 2: operation 0, dequeue, was answered "granted", and not "delivered"
+    line 2: operation 0, acquire-all, wanted 1 resources and was granted 0 tokens
+    line 2: operation 0, acquire-all, wanted 1 resources and was granted 2 tokens
+    line 2: operation 0, acquire, was answered "released", and not "granted" or "not-granted" or "deadlock"
+    line 2: operation 0, cache-get, was answered a value without its version
+    line 2: operation 0, cache-get, was answered a version without its value
+    line 2: operation 0, set, was answered "deleted", and not "written"
+    line 3: operation 1 sends message 7 to "u", but an earlier one sent it to another topic
     "#);
 }
 

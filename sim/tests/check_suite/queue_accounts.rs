@@ -47,7 +47,8 @@ fn a_topic_that_was_not_seen_to_be_empty_is_unknown() {
     let early = vec![counts(0, TopicSeen::default())];
     assert_eq!(judged([begin(), early].concat()).0, Verdict::Unknown, "it was filled after that");
     let full = TopicSeen { in_flight: 1, enqueued: 1, ..TopicSeen::default() };
-    assert_eq!(judged(vec![enqueue(1, &[plain(7)]), counts(10, full)]).0, Verdict::Unknown);
+    let taken = vec![enqueue(1, &[plain(7)]), dequeue(2, 4, &[(7, 1, 1)]), counts(10, full)];
+    assert_eq!(judged(taken).0, Verdict::Unknown);
 }
 
 #[test]
@@ -113,7 +114,8 @@ fn messages_that_nothing_holds_back_and_nobody_gets_are_stuck() {
     let asked = |seen| vec![enqueue(1, &[plain(7)]), counts(10, seen), dequeue(2, 20, &[])];
     assert_invalid(asked(ready), "are stuck");
     let held_back = TopicSeen { enqueued: 1, delayed: 1, ..TopicSeen::default() };
-    assert_eq!(judged(asked(held_back)).0, Verdict::Unknown);
+    let delayed = enqueue(1, &[stormglass_sim::history::Message { delay_us: 900, ..plain(7) }]);
+    assert_eq!(judged([vec![delayed], asked(held_back)[1..].to_vec()].concat()).0, Verdict::Unknown);
     let another = [asked(ready), vec![dequeue(3, 15, &[(7, 1, 1)])]].concat();
     assert_eq!(judged(another).0, Verdict::Unknown);
 }
@@ -145,4 +147,28 @@ fn what_went_over_to_another_topic_came_there() {
     };
     assert_eq!(judged(seen(1, 1)).0, Verdict::Valid);
     assert_invalid(seen(1, 0), "1 messages went over");
+}
+
+#[test]
+fn no_count_of_what_is_there_is_more_than_can_be_there() {
+    let seen =
+        |state: TopicSeen| vec![enqueue(1, &[plain(7)]), counts(10, TopicSeen { enqueued: 1, ..state })];
+    let in_flight = TopicSeen { in_flight: 1, ..TopicSeen::default() };
+    let dead = TopicSeen { dead: 1, ..TopicSeen::default() };
+    let delayed = TopicSeen { delayed: 1, ..TopicSeen::default() };
+    assert_invalid(seen(in_flight), "1 were in flight");
+    assert_invalid(seen(dead), "1 were dead");
+    assert_invalid(seen(delayed), "1 were held back");
+    let with = |row: Row, state| judged([vec![row], seen(state)].concat()).0;
+    assert_eq!(with(dequeue(2, 4, &[(7, 1, 1)]), in_flight), Verdict::Unknown);
+    assert_eq!(with(dequeue(2, 10, &[(7, 1, 1)]), in_flight), Verdict::Unknown, "at the same time");
+    assert_eq!(with(unanswered(dequeue(2, 4, &[])), in_flight), Verdict::Unknown);
+    assert_eq!(with(unanswered(dequeue(2, 4, &[])), dead), Verdict::Unknown);
+    let back = |delay_us| {
+        let rejected = vec![dequeue(2, 4, &[(7, 1, 1)]), crate::queue_safety::reject(2, 6, 7, 1, delay_us)];
+        move |state| judged([rejected.clone(), seen(state)].concat())
+    };
+    assert_eq!(back(900)(delayed).0, Verdict::Unknown);
+    assert!(back(0)(delayed).1.contains("1 were held back"));
+    assert!(back(900)(in_flight).1.contains("1 were in flight"), "it was given back");
 }

@@ -174,6 +174,42 @@ fn the_folder_that_a_run_leaves_is_judged_again() {
     }
 }
 
+/// One write that lives for a millisecond, and a read of it an hour later.
+const OUTLIVED: &str = r#"{"format":"stormglass-history","version":1,"operations":2,"holds":0}
+{"operation":{"id":0,"client":1,"call":"cache-set","key":"k","value":1,"ttl_us":1000,"invoked_ns":0,"returned_ns":1000000,"outcome":{"outcome":"ok","answer":{"answer":"written","version":1}}}}
+{"operation":{"id":1,"client":2,"call":"cache-get","key":"k","near":false,"invoked_ns":3600000000000,"returned_ns":3600001000000,"outcome":{"outcome":"ok","answer":{"answer":"cached","value":1,"version":1,"local":false}}}}
+"#;
+
+#[test]
+fn what_is_over_is_judged_where_it_is_known_that_nothing_disturbed_the_cluster() {
+    let place = Place::with(&[("h", OUTLIVED)]);
+    let judged = |more: &[&str]| {
+        let ended = place.run(&[&["check", "h", "--model", "cache", "--format", "json"], more].concat());
+        let report: HistoryReport = from_json(&ended.stdout).expect("it is a report");
+        (ended.code, report.checks[0].detail.contains("not judged: what outlasts its life or lease"))
+    };
+    assert_eq!(judged(&[]), (Some(0), true));
+    assert_eq!(judged(&["--calm-from-ms", "0"]), (Some(1), false));
+    assert_eq!(judged(&["--calm-from-ms", "3599000"]), (Some(0), false), "there is a grace");
+}
+
+#[test]
+fn a_runs_folder_says_from_when_on_nothing_disturbed_it() {
+    let place = Place::with(&[("vacuous.toml", VACUOUS)]);
+    let run = place.run(&["run", "vacuous.toml", "--seed", "3"]);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    let folder = "stormglass-runs/vacuous-3";
+    let judged = |model: &str| {
+        let ended = place.run(&["check", folder, "--model", model, "--format", "json"]);
+        let report: HistoryReport = from_json(&ended.stdout).expect("it is a report");
+        (ended.code, report.checks[0].detail.contains("not judged"))
+    };
+    place.write(&format!("{folder}/history.jsonl"), OUTLIVED);
+    assert_eq!(judged("cache"), (Some(1), false));
+    place.write(&format!("{folder}/report.json"), "none");
+    assert_eq!(judged("cache"), (Some(0), true), "of a run that left no report nothing is known");
+}
+
 /// Bugs that show in what clients are told, in scenarios that show them with the first seeds.
 #[cfg(feature = "planted-bugs")]
 const TOLD: [(&str, &str, &str); 3] = [

@@ -87,6 +87,11 @@ impl Place {
         self.0.path().join(path)
     }
 
+    /// Puts a text where a file is or is to be.
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        fs::write(self.path(path), text).expect("the file is written");
+    }
+
     pub(crate) fn read(&self, path: &str) -> String {
         fs::read_to_string(self.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }

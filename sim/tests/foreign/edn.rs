@@ -98,6 +98,25 @@ fn registers_are_read_from_maps_too() {
     assert_eq!(read.failed, 1);
 }
 
+#[test]
+fn a_number_and_a_text_that_says_it_are_two_keys() {
+    let event = |kind: &str, process: u64, key: &str, rest: &str| {
+        format!("{{:process {process}, :type :{kind}, :key {key}, {rest}}}\n")
+    };
+    let both = |key: &str, function: &str, value: &str| {
+        let rest = format!(":f :{function}, :value {value}");
+        event("invoke", 0, key, &rest) + &event("ok", 0, key, &rest)
+    };
+    let keys = ["1", "\"1\"", ":one", "\":one\""];
+    let text: String = keys.iter().map(|key| both(key, "append", "\"x\"")).collect();
+    let read = read(&text).expect("it is a history");
+    assert_eq!(read.objects, ["1", "1", ":one", ":one"]);
+    let places: Vec<usize> = read.operations.iter().map(|operation| operation.object).collect();
+    assert_eq!(places, [0, 1, 2, 3]);
+    let other = event("invoke", 0, "1", ":f :get") + &event("ok", 0, "\"1\"", ":f :get, :value nil");
+    assert!(refused(&other).contains("another key"), "{}", refused(&other));
+}
+
 fn refused(text: &str) -> String {
     let error = read(text).expect_err(text);
     format!("{error}\n  hint: {}\n", error.hint)

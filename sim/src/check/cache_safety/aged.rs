@@ -6,7 +6,6 @@
 //! It may contain anything later, too. An age beyond what the client allowed is allowed only if the node asked
 //! around first: then the state is no older than the question.
 
-use super::emptiness::emptied;
 use super::versions::{Key, Read, text};
 use crate::check::drift::{Calm, Drift};
 use crate::history::{Call, VirtualTime};
@@ -14,19 +13,23 @@ use crate::history::{Call, VirtualTime};
 const MILLION: u128 = 1_000_000;
 
 /// Finds a read whose state was older than it says, or older than the client allowed. Without a bound on how slow
-/// clocks run, nothing can be said of ages.
+/// clocks run, nothing can be said of a state of any age but 0.
 pub(super) fn wrong(
     key: &Key<'_>,
     drift: Drift,
     calm: Option<Calm>,
     evicted_from: Option<VirtualTime>,
 ) -> Option<String> {
-    let slow_ppm_max = calm?.slow_ppm_max;
     key.aged.iter().find_map(|(read, age_us)| {
         too_old(read, *age_us, drift).or_else(|| {
-            let back_ns = most_ns(*age_us, slow_ppm_max);
+            // No clock takes any time to count nothing.
+            let back_ns = match calm {
+                Some(calm) => most_ns(*age_us, calm.slow_ppm_max),
+                None if *age_us == 0 => 0,
+                None => return None,
+            };
             let horizon = VirtualTime(read.operation.invoked_ns.0.saturating_sub(back_ns));
-            stale(key, drift, evicted_from, read, *age_us, horizon)
+            stale(key, evicted_from, read, *age_us, horizon)
         })
     })
 }
@@ -51,20 +54,20 @@ fn too_old(read: &Read<'_>, age_us: u64, drift: Drift) -> Option<String> {
 
 fn stale(
     key: &Key<'_>,
-    drift: Drift,
     evicted_from: Option<VirtualTime>,
     read: &Read<'_>,
     age_us: u64,
     horizon: VirtualTime,
 ) -> Option<String> {
-    let least = key.known_before(horizon);
+    let own = if horizon == read.operation.invoked_ns { read.own_before } else { 0 };
+    let least = key.known_before(horizon).max(own);
     let is_possible = match read.seen {
         Some((_, version)) => version >= least,
         None => {
             least == 0
                 || key.unknown.may_have_emptied(read.returned_ns)
                 || evicted_from.is_some_and(|from| from <= read.returned_ns)
-                || key.writes.range(least..).any(|(_, write)| emptied(write, drift, read.returned_ns))
+                || key.emptied_within(least, u64::MAX, read.returned_ns)
         }
     };
     let seen = || read.seen.map_or_else(|| "nothing".to_owned(), |(_, version)| format!("version {version}"));

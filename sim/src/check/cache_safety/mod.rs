@@ -22,6 +22,7 @@
 mod aged;
 mod emptiness;
 mod registers;
+mod states;
 mod unknown;
 mod versions;
 
@@ -45,14 +46,14 @@ pub fn check(history: &History, drift: Drift, calm: Option<Calm>) -> CheckReport
     let (mut reads, mut local, mut aged) = (0_u64, 0_u64, 0_u64);
     let mut problem = None;
     for (name, operations) in keys {
-        let key = Key::of(&operations, drift);
+        let key = Key::of(&operations, drift, evicted_from.is_some());
         reads += key.reads.len() as u64;
         local += key.reads.iter().filter(|read| read.local).count() as u64;
         aged += key.aged.len() as u64;
         let what = || {
             key.out_of_order()
-                .or_else(|| key.unwritten())
-                .or_else(|| emptiness::wrong(&key, drift, evicted_from))
+                .or_else(|| key.unwritten(|by| evicted_from.is_some_and(|from| from <= by)))
+                .or_else(|| emptiness::wrong(&key, evicted_from))
                 .or_else(|| aged::wrong(&key, drift, calm, evicted_from))
                 .or_else(|| key.outlived(calm))
         };

@@ -14,8 +14,14 @@ use crate::history::{Call, Operation, VirtualTime};
 pub(super) struct Unknown {
     /// By value, when each of those that may have written it was asked for, in order.
     writers: BTreeMap<i64, Vec<VirtualTime>>,
+    /// By value, when the first life can have been over that something of that value may have had.
+    mortal: BTreeMap<i64, VirtualTime>,
+    /// The first of all of these.
+    first_over_ns: Option<VirtualTime>,
     /// Additions in the order of the requests, with the sums of all positive and all negative ones so far.
     additions: Vec<(VirtualTime, i128, i128)>,
+    /// When something was first added of each size.
+    sizes: BTreeMap<i128, VirtualTime>,
     /// When each of those that may have left the key empty can have done so first; in order once sorted.
     emptiers: Vec<VirtualTime>,
     /// When the first was asked for that may have left a value, and the first of those that do not add.
@@ -36,11 +42,18 @@ impl Unknown {
                 let (_, up, down) = self.additions.last().copied().unwrap_or_default();
                 let by = i128::from(*by);
                 self.additions.push((asked_ns, up + by.max(0), down + by.min(0)));
+                self.sizes.entry(by).or_insert(asked_ns);
             }
             (_, (Some(value), ttl_us)) => {
                 self.writers.entry(value).or_default().push(asked_ns);
                 self.set_ns.get_or_insert(asked_ns);
-                self.emptiers.extend(ttl_us.map(|ttl_us| drift.earliest(asked_ns, ttl_us)));
+                if let Some(ttl_us) = ttl_us {
+                    let over_ns = drift.earliest(asked_ns, ttl_us);
+                    self.emptiers.push(over_ns);
+                    let first = self.mortal.entry(value).or_insert(over_ns);
+                    *first = over_ns.min(*first);
+                    self.first_over_ns = Some(self.first_over_ns.map_or(over_ns, |first| first.min(over_ns)));
+                }
             }
             _ => {}
         }
@@ -76,11 +89,39 @@ impl Unknown {
         self.additions.partition_point(|(asked, ..)| *asked <= by)
     }
 
-    /// Whether additions of which nobody knows may have brought a counter from one value to the other by then.
-    pub(super) fn may_have_added(&self, from: i64, to: i64, by: VirtualTime) -> bool {
-        let Some(last) = self.additions(by).checked_sub(1) else { return from == to };
-        let (_, up, down) = self.additions[last];
-        (down..=up).contains(&(i128::from(to) - i128::from(from)))
+    /// When the first life can have been over of what may have been set to this value.
+    pub(super) fn over_ns_of(&self, value: i64) -> Option<VirtualTime> {
+        self.mortal.get(&value).copied()
+    }
+
+    /// When the first life can have been over of whatever may have been set.
+    pub(super) const fn first_over_ns(&self) -> Option<VirtualTime> {
+        self.first_over_ns
+    }
+
+    /// Whether some value may ever have been set, otherwise than by adding to it.
+    pub(super) const fn sets(&self) -> bool {
+        self.set_ns.is_some()
+    }
+
+    /// Whether anything may ever have left the key empty.
+    pub(super) fn empties(&self) -> bool {
+        !self.emptiers.is_empty()
+    }
+
+    /// Whether additions of which nobody knows may have brought a counter from one value to the other by then. Of
+    /// those that had been asked for, `used` have had their effect elsewhere.
+    pub(super) fn may_have_added(&self, from: i64, to: i64, by: VirtualTime, used: usize) -> bool {
+        let more = i128::from(to) - i128::from(from);
+        let asked = self.additions(by);
+        match asked.saturating_sub(used) {
+            0 => more == 0,
+            1 => more == 0 || self.sizes.get(&more).is_some_and(|first| *first <= by),
+            _ => {
+                let (_, up, down) = self.additions[asked - 1];
+                (down..=up).contains(&more)
+            }
+        }
     }
 
     /// Finds one of these gaps for which there is no emptier left: each must hold one, and one is in one place

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Calm;
+use super::states::Guess;
 use super::unknown::Unknown;
 use crate::check::drift::Drift;
 use crate::history::{Answer, Call, Operation, Outcome, VirtualTime};
@@ -14,7 +15,11 @@ pub(super) struct Write<'a> {
     pub(super) returned_ns: VirtualTime,
     /// What it left: nothing, for a delete.
     pub(super) value: Option<i64>,
-    pub(super) ttl_us: Option<u64>,
+    /// From when on the key may have been empty again, if nothing else came: when the delete was asked for, or the life
+    /// of what it left may have been over.
+    pub(super) over_ns: Option<VirtualTime>,
+    /// By when the life of what it left had begun, and how long it is in microseconds, where both are known.
+    pub(super) life: Option<(VirtualTime, u64)>,
 }
 
 impl<'a> Write<'a> {
@@ -35,6 +40,8 @@ pub(super) struct Read<'a> {
     /// What it saw: value and version; nothing, where there was nothing.
     pub(super) seen: Option<(i64, u64)>,
     pub(super) local: bool,
+    /// The latest version that answers had named before to the same client.
+    pub(super) own_before: u64,
 }
 
 /// An answer that names a version.
@@ -51,6 +58,8 @@ pub(super) struct Sight<'a> {
 pub(super) struct Key<'a> {
     /// By version.
     pub(super) writes: BTreeMap<u64, Write<'a>>,
+    /// By version, those that somebody of unknown outcome wrote.
+    pub(super) guessed: BTreeMap<u64, Guess<'a>>,
     /// In the order of the requests.
     pub(super) reads: Vec<Read<'a>>,
     /// Those that may be stale, each with its age in microseconds, in the order of the requests.
@@ -58,7 +67,7 @@ pub(super) struct Key<'a> {
     /// Writes, deletes and additions of unknown outcome.
     pub(super) unknown: Unknown,
     /// All answers that name a version, in the order of the requests.
-    sights: Vec<Sight<'a>>,
+    pub(super) sights: Vec<Sight<'a>>,
     /// What is wrong about an answer by itself: two writes under one version; a refusal of what was found.
     absurd: Option<String>,
     /// The sights in the order of their answers.
@@ -67,13 +76,22 @@ pub(super) struct Key<'a> {
     latest: Vec<u64>,
     /// For each sight, the one of the earliest version from there on.
     earliest: Vec<u32>,
+    /// By client, the numbers of its operations that name a version, each with the sight of the earliest version from
+    /// there on among its own.
+    own: BTreeMap<u64, Vec<(u64, u32)>>,
+    /// The latest version that each client was told so far.
+    told: BTreeMap<u64, u64>,
 }
 
 impl<'a> Key<'a> {
     /// All that was asked of one key, in the order of the requests.
-    pub(super) fn of(operations: &[&'a Operation], drift: Drift) -> Self {
+    pub(super) fn of(operations: &[&'a Operation], drift: Drift, may_be_evicted: bool) -> Self {
         let mut key = Self::default();
         operations.iter().for_each(|operation| key.note(operation, drift));
+        key.unknown.sort();
+        key.guess();
+        key.inherit();
+        key.add_what_writes_found(may_be_evicted);
         key.sort();
         key
     }
@@ -90,7 +108,9 @@ impl<'a> Key<'a> {
                 self.note_read(operation, returned_ns, value.zip(*version), *local);
             }
             Answer::CachedThen { value, version, age_us } => {
-                let read = Read { operation, returned_ns, seen: value.zip(*version), local: false };
+                let own_before = self.told.get(&operation.client).copied().unwrap_or(0);
+                let seen = value.zip(*version);
+                let read = Read { operation, returned_ns, seen, local: false, own_before };
                 self.aged.push((read, *age_us));
             }
             Answer::Refused { value, version } => {
@@ -106,14 +126,23 @@ impl<'a> Key<'a> {
                 self.note_read(operation, returned_ns, value.zip(*version), false);
             }
             Answer::Written { version } => {
+                if let Call::CacheCompareAndSet { expected_version: Some(found), .. } = &operation.call {
+                    self.note_sight(Sight { version: *found, operation, returned_ns, writes: false });
+                }
                 let (value, ttl_us) = written(&operation.call);
-                self.note_write(*version, Write { operation, returned_ns, value, ttl_us });
+                let over_ns = ttl_us.map(|ttl_us| drift.earliest(operation.invoked_ns, ttl_us));
+                let life = ttl_us.map(|ttl_us| (returned_ns, ttl_us));
+                self.note_write(*version, Write { operation, returned_ns, value, over_ns, life });
             }
             Answer::Deleted { version, .. } => {
-                self.note_write(*version, Write { operation, returned_ns, value: None, ttl_us: None });
+                let over_ns = Some(operation.invoked_ns);
+                let write = Write { operation, returned_ns, value: None, over_ns, life: None };
+                self.note_write(*version, write);
             }
+            // Whether it has a life turns out once it is known what it went on from.
             Answer::Counted { value, version } => {
-                let write = Write { operation, returned_ns, value: Some(*value), ttl_us: None };
+                let value = Some(*value);
+                let write = Write { operation, returned_ns, value, over_ns: None, life: None };
                 self.note_write(*version, write);
             }
             _ => {}
@@ -127,15 +156,22 @@ impl<'a> Key<'a> {
         seen: Option<(i64, u64)>,
         local: bool,
     ) {
-        self.reads.push(Read { operation, returned_ns, seen, local });
+        let own_before = self.told.get(&operation.client).copied().unwrap_or(0);
+        self.reads.push(Read { operation, returned_ns, seen, local, own_before });
         if let Some((_, version)) = seen {
-            self.sights.push(Sight { version, operation, returned_ns, writes: false });
+            self.note_sight(Sight { version, operation, returned_ns, writes: false });
         }
+    }
+
+    fn note_sight(&mut self, sight: Sight<'a>) {
+        let told = self.told.entry(sight.operation.client).or_default();
+        *told = sight.version.max(*told);
+        self.sights.push(sight);
     }
 
     fn note_write(&mut self, version: u64, write: Write<'a>) {
         let Write { operation, returned_ns, .. } = write;
-        self.sights.push(Sight { version, operation, returned_ns, writes: true });
+        self.note_sight(Sight { version, operation, returned_ns, writes: true });
         if let Some(other) = self.writes.insert(version, write) {
             let ids = (other.operation.id, operation.id);
             self.absurd = Some(format!("operations #{} and #{} wrote version {version}\n", ids.0, ids.1));
@@ -144,7 +180,7 @@ impl<'a> Key<'a> {
 
     /// Once all is noted.
     fn sort(&mut self) {
-        self.unknown.sort();
+        self.told = BTreeMap::new();
         let sights = &self.sights;
         self.by_return = (0..).zip(sights).map(|(place, _)| place).collect();
         self.by_return.sort_by_key(|place| sights[*place as usize].returned_ns);
@@ -160,6 +196,17 @@ impl<'a> Key<'a> {
             *place = least.filter(|least| version(*least) <= version(*place)).unwrap_or(*place);
             least = Some(*place);
         }
+        for (place, sight) in (0..).zip(sights) {
+            self.own.entry(sight.operation.client).or_default().push((sight.operation.id, place));
+        }
+        for own in self.own.values_mut() {
+            let mut least: Option<u32> = None;
+            for (_, place) in own.iter_mut().rev() {
+                let version = |place: u32| sights[place as usize].version;
+                *place = least.filter(|least| version(*least) <= version(*place)).unwrap_or(*place);
+                least = Some(*place);
+            }
+        }
     }
 
     /// An answer that is wrong by itself; or a version seen after a later one had been, in true time.
@@ -170,11 +217,18 @@ impl<'a> Key<'a> {
         let in_order = self.by_return.iter().map(|place| &self.sights[*place as usize]);
         let mut answered = in_order.peekable();
         let mut latest: Option<&Sight<'_>> = None;
+        // A client's operations are in order at equal instants too.
+        let mut own: BTreeMap<u64, &Sight<'_>> = BTreeMap::new();
         self.sights.iter().find_map(|sight| {
             while let Some(before) = answered.next_if(|one| one.returned_ns < sight.operation.invoked_ns) {
                 latest = latest.filter(|other| other.version >= before.version).or(Some(before));
             }
-            let before = latest?;
+            let told = own.entry(sight.operation.client).or_insert(sight);
+            let by_itself = Some(*told).filter(|told| told.operation.id != sight.operation.id);
+            if sight.version >= told.version {
+                *told = sight;
+            }
+            let before = latest.into_iter().chain(by_itself).max_by_key(|before| before.version)?;
             let is_stale = before.version > sight.version || before.version == sight.version && sight.writes;
             is_stale.then(|| {
                 format!(
@@ -186,50 +240,6 @@ impl<'a> Key<'a> {
                 )
             })
         })
-    }
-
-    /// A read of what nobody can have written by then. A version that no answer names was written by somebody
-    /// of unknown outcome, and each of those wrote one version at most.
-    pub(super) fn unwritten(&self) -> Option<String> {
-        // By version, what it is worth and when it was first seen.
-        let mut guessed: BTreeMap<u64, (i64, &Read<'_>)> = BTreeMap::new();
-        for read in self.reads.iter().chain(self.aged.iter().map(|(read, _)| read)) {
-            let Some((value, version)) = read.seen else { continue };
-            let is_possible = match self.writes.get(&version) {
-                Some(write) => write.value == Some(value) && write.operation.invoked_ns <= read.returned_ns,
-                None => {
-                    let first = guessed.entry(version).or_insert((value, read));
-                    let agrees = first.0 == value;
-                    if read.returned_ns < first.1.returned_ns {
-                        first.1 = read;
-                    }
-                    agrees
-                }
-            };
-            if !is_possible {
-                return Some(nobody_wrote(read));
-            }
-        }
-        let mut by_value: BTreeMap<i64, Vec<&Read<'_>>> = BTreeMap::new();
-        for (value, read) in guessed.into_values() {
-            by_value.entry(value).or_default().push(read);
-        }
-        let mut added = Vec::new();
-        for (value, mut reads) in by_value {
-            reads.sort_by_key(|read| read.returned_ns);
-            let mut wrote = 0;
-            for read in reads {
-                if wrote < self.unknown.writers_of(value, read.returned_ns) {
-                    wrote += 1;
-                } else {
-                    added.push(read);
-                }
-            }
-        }
-        added.sort_by_key(|read| read.returned_ns);
-        let is_beyond =
-            |(count, read): &(usize, &Read<'_>)| *count >= self.unknown.additions(read.returned_ns);
-        added.into_iter().enumerate().find(is_beyond).map(|(_, read)| nobody_wrote(read))
     }
 
     /// A read of what had been over for long, in the calm.
@@ -244,7 +254,8 @@ impl<'a> Key<'a> {
         });
         reads.chain(swaps).find_map(|(operation, version)| {
             let write = self.writes.get(&version)?;
-            let over = calm.certainly_over(write.returned_ns, write.ttl_us?);
+            let (begun_by, ttl_us) = write.life?;
+            let over = calm.certainly_over(begun_by, ttl_us);
             (operation.invoked_ns > over).then(|| {
                 format!(
                     "{} saw version {version}, written by {}, whose life was over\n",
@@ -262,19 +273,16 @@ impl<'a> Key<'a> {
         count.checked_sub(1).map_or(0, |last| self.latest[last])
     }
 
-    /// The earliest version that is named by an answer to something asked for after `at`.
-    pub(super) fn named_after(&self, at: VirtualTime) -> Option<&Sight<'a>> {
-        let from = self.sights.partition_point(|sight| sight.operation.invoked_ns <= at);
-        self.earliest.get(from).map(|place| &self.sights[*place as usize])
+    /// The earliest version that is named by an answer to something asked for after this read was answered.
+    pub(super) fn named_after(&self, read: &Read<'_>) -> Option<&Sight<'a>> {
+        let from = self.sights.partition_point(|sight| sight.operation.invoked_ns <= read.returned_ns);
+        // Its own client asked after it, be it at the same instant.
+        let own = self.own.get(&read.operation.client).map_or(&[][..], Vec::as_slice);
+        let from_own = own.partition_point(|(id, _)| *id <= read.operation.id);
+        let places = [self.earliest.get(from), own.get(from_own).map(|(_, place)| place)];
+        let sights = places.into_iter().flatten().map(|place| &self.sights[*place as usize]);
+        sights.min_by_key(|sight| sight.version)
     }
-}
-
-fn nobody_wrote(read: &Read<'_>) -> String {
-    let (value, version) = read.seen.unwrap_or_default();
-    format!(
-        "{} saw value {value} at version {version}, which nobody can have written\n",
-        text(read.operation)
-    )
 }
 
 /// What a call writes if it writes.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::exclusion::proved;
+use super::grants::Grants;
 use super::line::SureWait;
 use super::tokens::ByToken;
 use super::uses::uses;
@@ -156,13 +158,21 @@ fn text(cycle: &[DeadlockStep]) -> String {
 }
 
 /// Clients that waited for each other in a circle, each for certain, until all gave up: the last of them to
-/// begin would have closed the cycle, and ought to have been told.
+/// begin would have closed the cycle, and ought to have been told. They held what they believed to hold, and what
+/// the service took back from them with success.
 ///
 /// Who wants permits waits for a holder of whom it cannot do without: together they want more than there ever
 /// were. Whom either of two others could help waits for neither, and is not told.
-pub(super) fn missed(history: &History, waits: &[SureWait<'_>]) -> Option<String> {
+pub(super) fn missed(history: &History, waits: &[SureWait<'_>], grants: &Grants<'_>) -> Option<String> {
+    if waits.is_empty() {
+        return None;
+    }
     let mut holds = Holds { by_resource: BTreeMap::new(), permits: BTreeMap::new() };
-    for hold in &history.holds {
+    let believed: ByToken<'_, ()> =
+        history.holds.iter().map(|hold| ((hold.resource.as_str(), hold.token), ())).collect();
+    let proved = proved(history, grants);
+    let others = proved.iter().filter(|hold| believed.get(&hold.resource, hold.token).is_none());
+    for hold in history.holds.iter().chain(others) {
         holds.by_resource.entry(&hold.resource).or_default().push(hold);
     }
     holds.by_resource.values_mut().for_each(|holds| holds.sort_by_key(|hold| hold.from_ns));
@@ -194,7 +204,7 @@ pub(super) fn missed(history: &History, waits: &[SureWait<'_>]) -> Option<String
     None
 }
 
-/// What clients believed to hold.
+/// What clients held.
 struct Holds<'a> {
     /// In the order of their beginning.
     by_resource: BTreeMap<&'a str, Vec<&'a Hold>>,
@@ -230,7 +240,7 @@ fn cycle_through<'a, 'h>(
     None
 }
 
-/// The other clients that believed at that moment to hold what keeps this one waiting.
+/// The other clients that held at that moment what keeps this one waiting.
 fn holders(wait: &SureWait<'_>, at: VirtualTime, holds: &Holds<'_>) -> Vec<u64> {
     let mut clients = Vec::new();
     for want in &wait.wants {

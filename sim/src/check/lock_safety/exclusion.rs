@@ -14,6 +14,9 @@ pub(super) fn check(history: &History, grants: &Grants<'_>) -> Option<String> {
     let proved = proved(history, grants);
     let proved: Vec<&Hold> = proved.iter().collect();
     let declared = declared(history);
+    if let Some(what) = more_than_there_are(grants, &declared) {
+        return Some(what);
+    }
     [("two clients believed to hold", believed), ("the service let two clients hold", proved)]
         .into_iter()
         .find_map(|(who, holds)| {
@@ -22,7 +25,8 @@ pub(super) fn check(history: &History, grants: &Grants<'_>) -> Option<String> {
         })
 }
 
-fn proved(history: &History, grants: &Grants<'_>) -> Vec<Hold> {
+/// Grants that were given back successfully: each was in force from its answer until that was asked for.
+pub(super) fn proved(history: &History, grants: &Grants<'_>) -> Vec<Hold> {
     let mut ends: ByToken<'_, VirtualTime> = ByToken::default();
     for used in uses(history) {
         ends.or_insert(used.resource, used.token, used.operation.invoked_ns);
@@ -86,6 +90,42 @@ fn declared(history: &History) -> BTreeMap<&str, Vec<(VirtualTime, u64)>> {
     declared
 }
 
+/// More permits granted to one than anybody had declared by then.
+fn more_than_there_are(
+    grants: &Grants<'_>,
+    declared: &BTreeMap<&str, Vec<(VirtualTime, u64)>>,
+) -> Option<String> {
+    grants.by_resource.iter().find_map(|(resource, grants)| {
+        if grants.iter().all(|grant| grant.mode.permits() == 0) {
+            return None;
+        }
+        let declared = declared.get(resource).map_or(&[][..], Vec::as_slice);
+        let most = most_by(declared);
+        grants.iter().find_map(|grant| {
+            let (wanted, most) = (grant.mode.permits(), most(grant.returned_ns));
+            (wanted > most).then(|| {
+                format!(
+                    "operation #{} of client {} was granted {wanted} permits of {resource:?} at {}, which has {most}\n",
+                    grant.operation.id, grant.operation.client, grant.returned_ns
+                )
+            })
+        })
+    })
+}
+
+/// The greatest number of permits that somebody had declared by a moment.
+fn most_by(declared: &[(VirtualTime, u64)]) -> impl Fn(VirtualTime) -> u64 {
+    let greatest = |most: &mut u64, (at, permits): &(VirtualTime, u64)| {
+        *most = permits.max(most).to_owned();
+        Some((*at, *most))
+    };
+    let greatest: Vec<(VirtualTime, u64)> = declared.iter().scan(0, greatest).collect();
+    move |at| {
+        let count = greatest.partition_point(|(declared, _)| *declared <= at);
+        count.checked_sub(1).map_or(0, |last| greatest[last].1)
+    }
+}
+
 /// Sweeps begins and ends in time. There are never more permits than the greatest number that somebody had
 /// declared by then.
 fn beyond_permits(holds: &[&Hold], declared: &BTreeMap<&str, Vec<(VirtualTime, u64)>>) -> Option<String> {
@@ -96,22 +136,25 @@ fn beyond_permits(holds: &[&Hold], declared: &BTreeMap<&str, Vec<(VirtualTime, u
         moments.push((&hold.resource, hold.until_ns, false, hold));
     }
     moments.sort_by_key(|(resource, at, begins, hold)| (*resource, *at, *begins, hold.token));
-    let mut held: BTreeMap<u64, &Hold> = BTreeMap::new();
-    for (resource, at, begins, hold) in moments {
-        if !begins {
-            held.remove(&hold.token);
-            continue;
-        }
-        held.insert(hold.token, hold);
-        let declared = declared.get(resource).map_or(&[][..], Vec::as_slice);
-        let by_then = declared.iter().take_while(|(when, _)| *when <= at).map(|(_, permits)| *permits);
-        let (most, taken) = (by_then.max().unwrap_or(0), held.values().map(|hold| hold.permits).sum::<u64>());
-        if taken > most {
-            let who: String = held.values().map(|hold| format!("  {}\n", describe(hold))).collect();
-            return Some(format!("{taken} permits of {resource:?} were held, which has {most}:\n{who}"));
-        }
-    }
-    None
+    moments.chunk_by(|one, other| one.0 == other.0).find_map(|moments| {
+        let resource = moments.first()?.0;
+        let most = most_by(declared.get(resource).map_or(&[][..], Vec::as_slice));
+        let mut held: BTreeMap<u64, &Hold> = BTreeMap::new();
+        let mut taken = 0_u128;
+        moments.iter().find_map(|(_, at, begins, hold)| {
+            let gone = if *begins { held.insert(hold.token, hold) } else { held.remove(&hold.token) };
+            taken = taken.saturating_sub(gone.map_or(0, |gone| u128::from(gone.permits)));
+            if !begins {
+                return None;
+            }
+            taken = taken.saturating_add(u128::from(hold.permits));
+            let most = most(*at);
+            (taken > u128::from(most)).then(|| {
+                let who: String = held.values().map(|hold| format!("  {}\n", describe(hold))).collect();
+                format!("{taken} permits of {resource:?} were held, which has {most}:\n{who}")
+            })
+        })
+    })
 }
 
 pub(super) fn describe(hold: &Hold) -> String {

@@ -7,13 +7,13 @@
 //!   downgrades: of two, the one that was answered before the other was asked for has the smaller token
 //!   (Kleppmann 2016).
 //! * A hold bears the token of the grant that it came from.
-//! * What succeeds under a token (a release, an upgrade, a downgrade) uses up a grant: not twice, and not after
-//!   a conflicting later grant had already been answered.
+//! * What succeeds under a token (a release, an upgrade, a downgrade) uses up a grant of the same client: not twice,
+//!   and not after a conflicting later grant had already been answered.
 //! * A hold that an operator ends for its holder counts until the operator asks for that. Whatever its holder
 //!   believes from then on, it holds nothing; and a lease after the operator was told that it is done, it must know.
 //! * A client that asked to stand in line is not turned away early, and while it stands there for certain
 //!   nobody who comes later is granted what it waits for.
-//! * Nobody waits in vain for what is free.
+//! * Nobody waits in vain for what is free, or is refused it.
 //! * A deadlock that was named may have been one; one that certainly was is named.
 
 mod deadlock;
@@ -53,7 +53,7 @@ pub fn check(history: &History, drift: Drift, calm: Option<Calm>) -> CheckReport
         .or_else(|| line::overtaken(&waits, &grants))
         .or(forgotten)
         .or_else(|| deadlock::untrue(history))
-        .or_else(|| deadlock::missed(history, &waits));
+        .or_else(|| deadlock::missed(history, &waits, &grants));
     let verdict = match problem {
         Some(_) => Verdict::Invalid,
         None if judged == 0 => Verdict::Unknown,

@@ -6,7 +6,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::grants::{Grant, Grants};
 use super::tokens::ByToken;
-use crate::history::{Answer, Call, History, LockMode, Operation, Outcome, VirtualTime};
+use crate::history::{Answer, Asker, Call, History, LockMode, Operation, Outcome, VirtualTime};
 
 /// A token used up.
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +39,8 @@ pub(super) fn uses(history: &History) -> impl Iterator<Item = Use<'_>> {
     })
 }
 
-/// Finds a token that was used twice, that nobody was granted or had asked for, or that was used although a
-/// conflicting later grant had been answered.
+/// Finds a token that was used twice, that nobody was granted or had asked for, that was granted to another client, or
+/// that was used although a conflicting later grant had been answered.
 pub(super) fn check(history: &History, grants: &Grants<'_>) -> Option<String> {
     let mut used = ByToken::default();
     let answered: BTreeMap<&str, Vec<Answered<'_>>> =
@@ -63,6 +63,15 @@ pub(super) fn check(history: &History, grants: &Grants<'_>) -> Option<String> {
                 operation.id
             ));
         };
+        // Threads of one process, and those that follow it, share what it holds; an operator may end any hold.
+        let (who, holder) = (Asker::of(operation.client).client, Asker::of(own.operation.client).client);
+        if who != holder && !matches!(operation.call, Call::ForceRelease { .. }) {
+            return Some(format!(
+                "operation #{} of client {} released {resource:?} under token {token}, which was granted to \
+                 operation #{} of client {}\n",
+                operation.id, operation.client, own.operation.id, own.operation.client
+            ));
+        }
         if operation.returned_ns.is_some_and(|returned| returned < own.operation.invoked_ns) {
             return Some(format!(
                 "operation #{} released {resource:?} under token {token} before operation #{} asked for it\n",

@@ -3,7 +3,8 @@
 //! A lock that is free while somebody waits for it alone is handed on by the very entry that frees it. So at each
 //! moment at which one stood in line for certain, another must have had a claim: it may have held the lock, or
 //! waited for it among others, of which it lacked one. Others that waited in vain for it alone are no excuse: the
-//! first of them ought to have got it.
+//! first of them ought to have got it. Who would not wait is refused only where, at some moment from its request to the
+//! answer, another had a claim.
 //!
 //! A claim begins when it is asked for. It ends with the answer, if that was a refusal; when a release, upgrade or
 //! downgrade of its token was answered; or, where nobody knows, when the lease of the session is over for certain,
@@ -21,7 +22,8 @@ use crate::history::{Answer, Call, History, LockMode, LockWant, Operation, Outco
 
 const NEVER: VirtualTime = VirtualTime(u64::MAX);
 
-/// Finds a wait in vain during which nobody else had a claim, and says how many were judged.
+/// Finds a wait in vain during which nobody else had a claim, or a refusal of what nobody else had a claim to, and says
+/// how many waits were judged.
 pub(super) fn lost(history: &History, waits: &[SureWait<'_>], calm: Option<Calm>) -> (u64, Option<String>) {
     let free = free(history, calm);
     let permits = fewest_permits(history);
@@ -50,8 +52,40 @@ pub(super) fn lost(history: &History, waits: &[SureWait<'_>], calm: Option<Calm>
             (*until).min(wait.until_ns)
         ))
     });
-    (judged, problem)
+    (judged, problem.or_else(|| refused(history, &free, &permits)))
 }
+
+/// Somebody who would not wait, and was refused what nobody else had a claim to all the while.
+fn refused(history: &History, free: &Spans<'_>, permits: &BTreeMap<&str, u64>) -> Option<String> {
+    history.operations.iter().find_map(|operation| {
+        let is_refused = matches!(&operation.outcome, Outcome::Ok { answer: Answer::NotGranted });
+        let returned_ns = operation.returned_ns.filter(|_| is_refused && operation.call.wait_us() == 0)?;
+        let resource = match &operation.call {
+            Call::Acquire { resource, .. } => resource,
+            Call::AcquireAll { wants, .. } => match wants.as_slice() {
+                [LockWant { resource, mode }] => {
+                    let most = permits.get(resource.as_str()).copied().unwrap_or(0);
+                    Some(resource).filter(|_| mode.permits() <= most)?
+                }
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let spans = free.get(resource.as_str())?;
+        let next = spans.partition_point(|(_, until)| *until <= operation.invoked_ns);
+        let (from, until) = spans.get(next)?;
+        (*from <= operation.invoked_ns && returned_ns < *until).then(|| {
+            format!(
+                "operation #{} of client {} asked for {resource:?} at {} and was refused at {returned_ns}, but from \
+                 {from} until {until} nobody else had a claim to it\n",
+                operation.id, operation.client, operation.invoked_ns
+            )
+        })
+    })
+}
+
+/// By resource, spans of time in their order.
+type Spans<'a> = BTreeMap<&'a str, Vec<(VirtualTime, VirtualTime)>>;
 
 /// The fewest permits that anybody gave each semaphore.
 fn fewest_permits(history: &History) -> BTreeMap<&str, u64> {
@@ -66,7 +100,7 @@ fn fewest_permits(history: &History) -> BTreeMap<&str, u64> {
 }
 
 /// By resource, the spans in which nobody had a claim to it, in their order.
-fn free(history: &History, calm: Option<Calm>) -> BTreeMap<&str, Vec<(VirtualTime, VirtualTime)>> {
+fn free(history: &History, calm: Option<Calm>) -> Spans<'_> {
     let ends = Ends::of(history, calm);
     let mut claims: BTreeMap<&str, Vec<(VirtualTime, VirtualTime)>> = BTreeMap::new();
     for operation in &history.operations {

@@ -1,11 +1,11 @@
 //! Whether anything was lost or made up: the clients' knowledge against the service's counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::journal::{Ask, Journal, Topic};
 use crate::check::drift::Drift;
 use crate::check::{CheckReport, Verdict};
-use crate::history::{History, Operation, TopicSeen, VirtualTime};
+use crate::history::{Call, History, Operation, TopicSeen, VirtualTime};
 
 /// A topic's counts when it was seen to be empty, and who saw it.
 type Empty<'a> = (&'a Operation, TopicSeen);
@@ -23,6 +23,14 @@ struct Known {
     acknowledging: Vec<VirtualTime>,
     /// When each life can have been over first.
     expiring: Vec<VirtualTime>,
+    /// When each message was asked for that was delivered.
+    delivering: Vec<VirtualTime>,
+    /// When each delivery was done with for certain.
+    settled: Vec<VirtualTime>,
+    /// When each delay was asked for, of a message or of a rejection.
+    delaying: Vec<VirtualTime>,
+    /// When each dequeue was asked for that nobody was answered, and how many messages those can have taken so far.
+    unheard: Vec<(VirtualTime, u64)>,
 }
 
 /// How many of these moments are before `at`.
@@ -43,6 +51,7 @@ impl Known {
             let topic = known.entry(story.topic).or_default();
             topic.there.extend(story.there_ns);
             topic.asked.push(story.asked_ns);
+            topic.delaying.extend(Some(story.asked_ns).filter(|_| story.message.delay_us > 0));
             topic.expiring.extend(story.message.ttl_us.map(|ttl_us| drift.earliest(story.asked_ns, ttl_us)));
         }
         for (name, topic) in &journal.topics {
@@ -52,14 +61,38 @@ impl Known {
                 known.acknowledged.extend(asked.operation.returned_ns.filter(|_| asked.is_sure));
                 known.acknowledging.push(asked.operation.invoked_ns);
             }
+            if topic.counts.is_empty() {
+                continue;
+            }
+            for asked in &topic.asked {
+                let is_end = !matches!(asked.ask, Ask::Extend { .. });
+                known.settled.extend(asked.operation.returned_ns.filter(|_| asked.is_sure && is_end));
+                if matches!(asked.ask, Ask::Reject { delay_us } if delay_us > 0) {
+                    known.delaying.push(asked.operation.invoked_ns);
+                }
+            }
+            known.delivering.extend(topic.deliveries.iter().map(|handed| handed.operation.invoked_ns));
+            let mut most = 0_u64;
+            known.unheard.extend(topic.unknown.iter().map(|dequeue| {
+                let Call::Dequeue { count_max, .. } = dequeue.call else { return (dequeue.invoked_ns, most) };
+                most = most.saturating_add(count_max);
+                (dequeue.invoked_ns, most)
+            }));
         }
         for known in known.values_mut() {
-            let Self { there, asked, acknowledged, acknowledging, expiring } = known;
-            [there, asked, acknowledged, acknowledging, expiring]
+            let Self { there, asked, acknowledged, acknowledging, expiring, delivering, settled, .. } = known;
+            [there, asked, acknowledged, acknowledging, expiring, delivering, settled, &mut known.delaying]
                 .into_iter()
                 .for_each(|all| all.sort_unstable());
         }
         known
+    }
+
+    /// How many deliveries there can have been by then.
+    fn delivered(&self, by_ns: VirtualTime) -> u64 {
+        let unheard = self.unheard.partition_point(|(asked, _)| *asked <= by_ns);
+        let unheard = unheard.checked_sub(1).map_or(0, |last| self.unheard[last].1);
+        by(&self.delivering, by_ns).saturating_add(unheard)
     }
 }
 
@@ -76,7 +109,7 @@ pub(super) fn check(history: &History, journal: &Journal<'_>, drift: Drift) -> C
     }
     let receives = |name: &str| {
         let has_some = |name: &str| known.get(name).is_some_and(|known| !known.asked.is_empty());
-        has_some(name) || journal.sources_of(name).any(|(source, _)| has_some(source))
+        has_some(name) || journal.all_sources_of(name).into_iter().any(has_some)
     };
     let empty: BTreeMap<&str, Empty<'_>> = journal
         .topics
@@ -138,20 +171,22 @@ fn lost(
     drift: Drift,
     judged: &mut u64,
 ) -> Option<String> {
+    // By topic, where its messages may have gone.
+    let mut beyond: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (number, story) in &journal.stories {
         let Some(there_ns) = story.there_ns else { continue };
         let topic = &journal.topics[story.topic];
         let Some((seen_empty, seen)) = empty.get(story.topic) else { continue };
-        let into = topic.gives_up.map(|(_, into)| into);
-        if seen.moved_out > 0 && into.is_some_and(|into| !empty.contains_key(into)) {
+        let never = VirtualTime(u64::MAX);
+        let beyond = beyond.entry(story.topic).or_insert_with(|| journal.beyond(story.topic, never));
+        if seen.moved_out > 0 && beyond.iter().any(|into| !empty.contains_key(into)) {
             continue;
         }
-        let dead = into.and_then(|into| journal.topics.get(into));
         *judged += 1;
-        let acknowledged = [Some(topic), dead]
-            .into_iter()
-            .flatten()
-            .any(|topic| topic.asked_of_message(*number).iter().any(|asked| asked.ask == Ask::Acknowledge));
+        let acknowledged =
+            beyond.iter().filter_map(|into| journal.topics.get(into)).chain([topic]).any(|topic| {
+                topic.asked_of_message(*number).iter().any(|asked| asked.ask == Ask::Acknowledge)
+            });
         let may_be_over = story.message.ttl_us.is_some_and(|ttl_us| {
             seen_empty.returned_ns.is_none_or(|seen_ns| drift.earliest(story.asked_ns, ttl_us) <= seen_ns)
         });
@@ -170,7 +205,14 @@ fn lost(
 /// that other one was last.
 fn lost_on_the_way(journal: &Journal<'_>, empty: &BTreeMap<&str, Empty<'_>>) -> Option<String> {
     empty.iter().find_map(|(name, (operation, seen))| {
-        let sources: Vec<&str> = journal.sources_of(name).map(|(source, _)| source).collect();
+        let mut sources: Vec<&str> = Vec::new();
+        for (source, topic) in journal.sources_of(name) {
+            // What a topic gave up went here and elsewhere.
+            if topic.declared.iter().any(|declared| declared.into != *name) {
+                return None;
+            }
+            sources.push(source);
+        }
         let moved = sources.iter().map(|source| empty.get(source).map(|(_, seen)| seen.moved_out));
         let moved_out = moved.sum::<Option<u64>>().filter(|_| !sources.is_empty())?;
         (moved_out != seen.moved_in).then(|| {
@@ -193,6 +235,7 @@ fn wrong_counts(known: &Known, name: &str, at: &Operation, seen: &TopicSeen) -> 
         (before(&known.acknowledged, at.invoked_ns), by(&known.acknowledging, returned_ns));
     // What came from elsewhere lives anew, for as long as is said there.
     let possibly_over = by(&known.expiring, returned_ns).saturating_add(seen.moved_in);
+    let (delivered, possibly_delayed) = (known.delivered(returned_ns), by(&known.delaying, returned_ns));
     let what = if came != accounted {
         format!("{came} messages came, and {accounted} are accounted for")
     } else if !(sure..=possible).contains(&seen.enqueued) {
@@ -201,6 +244,12 @@ fn wrong_counts(known: &Known, name: &str, at: &Operation, seen: &TopicSeen) -> 
         format!("{} were acknowledged, but clients know of {sure_acks} to {possible_acks}", seen.acknowledged)
     } else if seen.expired > possibly_over {
         format!("{} had expired, but the lives of at most {possibly_over} can have been over", seen.expired)
+    } else if seen.in_flight > delivered.saturating_sub(before(&known.settled, at.invoked_ns)) {
+        format!("{} were in flight, which nobody had been given, or had not done with", seen.in_flight)
+    } else if seen.dead > delivered {
+        format!("{} were dead, but there had been {delivered} deliveries at most", seen.dead)
+    } else if seen.delayed > possibly_delayed {
+        format!("{} were held back, but at most {possibly_delayed} delays had been asked for", seen.delayed)
     } else if seen.purged > 0 {
         format!("{} were purged, which nobody asked for", seen.purged)
     } else {

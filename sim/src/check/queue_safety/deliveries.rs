@@ -30,15 +30,11 @@ pub(super) fn check(journal: &Journal<'_>) -> Option<String> {
 /// Nobody had asked for it, or not for it to be here.
 fn phantom(journal: &Journal<'_>, handed: &Handed<'_>) -> Option<String> {
     let story = journal.stories.get(&handed.delivery.message);
-    let is_at_home = |story: &&super::journal::Story<'_>| story.topic == handed.topic;
-    let came_over =
-        story.is_some_and(|story| journal.sources_of(handed.topic).any(|(source, _)| source == story.topic));
-    let is_right = match story {
-        Some(story) if story.asked_ns > handed.returned_ns => false,
-        Some(story) if is_at_home(&story) => !handed.delivery.given_up,
-        Some(_) => came_over && handed.delivery.given_up,
-        None => false,
-    };
+    let is_right = story.is_some_and(|story| {
+        let came_over = || journal.beyond(story.topic, handed.returned_ns).contains(handed.topic);
+        let is_sent_here = if handed.delivery.given_up { came_over() } else { story.topic == handed.topic };
+        story.asked_ns <= handed.returned_ns && is_sent_here
+    });
     (!is_right).then(|| format!("{} was delivered, but nobody had sent it there\n", handed.text()))
 }
 

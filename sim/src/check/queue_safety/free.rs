@@ -9,8 +9,12 @@ pub(super) struct Free<'a> {
     pub(super) story: &'a Story<'a>,
     /// From when on.
     pub(super) since_ns: VirtualTime,
+    /// Whom the answer told that shows it.
+    since_by: u64,
     /// Up to when: the request of its next delivery.
     pub(super) until_ns: VirtualTime,
+    /// Who asked then.
+    until_by: u64,
     /// Whether it had been out before.
     pub(super) is_back: bool,
 }
@@ -32,7 +36,7 @@ fn free_before<'a>(journal: &'a Journal<'_>, name: &str, handed: &Handed<'_>) ->
     }
     let until_ns = handed.operation.invoked_ns;
     let is_back = handed.delivery.attempt > 1;
-    let since_ns = if is_back {
+    let (since_ns, since_by) = if is_back {
         let receipt = handed.delivery.receipt.checked_sub(1)?;
         let before = journal.delivery((handed.delivery.message, receipt))?;
         let is_next = before.topic == name && before.delivery.attempt + 1 == handed.delivery.attempt;
@@ -40,11 +44,34 @@ fn free_before<'a>(journal: &'a Journal<'_>, name: &str, handed: &Handed<'_>) ->
             .asked_about(before)
             .iter()
             .find(|asked| asked.is_sure && asked.ask == Ask::Reject { delay_us: 0 });
-        asked.filter(|_| is_next)?.operation.returned_ns?.max(there_ns)
+        let asked = asked.filter(|_| is_next)?.operation;
+        let back_ns = asked.returned_ns?;
+        if back_ns >= there_ns { (back_ns, asked.client) } else { (there_ns, story.there_by) }
     } else {
-        (story.message.delay_us == 0).then_some(there_ns)?
+        (story.message.delay_us == 0).then_some((there_ns, story.there_by))?
     };
-    (since_ns < until_ns).then_some(Free { story, since_ns, until_ns, is_back })
+    let until_by = handed.operation.client;
+    (since_ns < until_ns).then_some(Free { story, since_ns, since_by, until_ns, until_by, is_back })
+}
+
+impl Free<'_> {
+    /// Whether it was there before this client asked: an answer to the same client came first, be it at the same
+    /// instant.
+    pub(super) fn was_there_before(&self, asked_ns: VirtualTime, client: u64) -> bool {
+        self.since_ns < asked_ns || self.since_ns == asked_ns && self.since_by == client
+    }
+
+    /// Whether it was still there when this client was answered; likewise.
+    pub(super) fn was_there_after(&self, answered_ns: VirtualTime, client: u64) -> bool {
+        self.until_ns > answered_ns || self.until_ns == answered_ns && self.until_by == client
+    }
+}
+
+/// Those that became free at this very instant.
+pub(super) fn since_then<'f, 'a>(free: &'f [Free<'a>], at: VirtualTime) -> &'f [Free<'a>] {
+    let from = free.partition_point(|free| free.since_ns < at);
+    let rest = &free[from..];
+    &rest[..rest.partition_point(|free| free.since_ns == at)]
 }
 
 /// Sweeps moments in time, remembering which of the messages that were there by then stayed longest.

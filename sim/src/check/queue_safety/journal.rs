@@ -1,7 +1,8 @@
 //! A history read as the story of each message and of each topic.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::declared::{self, Declared};
 use crate::history::{Answer, Call, Delivery, History, Message, Operation, Outcome, TopicSeen, VirtualTime};
 
 /// What became of one message, as its producer knows.
@@ -11,8 +12,12 @@ pub(super) struct Story<'a> {
     pub(super) topic: &'a str,
     /// When it was asked for first: it was not there before.
     pub(super) asked_ns: VirtualTime,
+    /// Which client asked for it first.
+    pub(super) asked_by: u64,
     /// When it was known to be there first.
     pub(super) there_ns: Option<VirtualTime>,
+    /// Which client was told then; whoever asked first, if nobody was.
+    pub(super) there_by: u64,
     /// Its place among those that were asked for with it.
     pub(super) place: usize,
     /// The operation that asked for it first.
@@ -64,8 +69,8 @@ pub(super) struct Topic<'a> {
     pub(super) asked: Vec<Asked<'a>>,
     /// Its counts, as they were stated.
     pub(super) counts: Vec<(&'a Operation, TopicSeen)>,
-    /// Attempts after which it gives a message up, and into which topic; if it was declared.
-    pub(super) gives_up: Option<(u64, &'a str)>,
+    /// What was declared of it, in the order of the requests.
+    pub(super) declared: Vec<Declared<'a>>,
 }
 
 /// All of it.
@@ -74,6 +79,8 @@ pub(super) struct Journal<'a> {
     /// By number.
     pub(super) stories: BTreeMap<u64, Story<'a>>,
     pub(super) topics: BTreeMap<&'a str, Topic<'a>>,
+    /// By topic, those that were ever declared to give up into it.
+    sources: BTreeMap<&'a str, Vec<&'a str>>,
     /// All deliveries, by message, and for each message in the order of their receipts.
     handed: Vec<Handed<'a>>,
 }
@@ -87,7 +94,14 @@ impl<'a> Journal<'a> {
             }
         }
         let mut deliveries = 0;
-        for topic in journal.topics.values_mut() {
+        for (name, topic) in &mut journal.topics {
+            declared::supersede(&mut topic.declared);
+            for declared in &topic.declared {
+                let sources = journal.sources.entry(declared.into).or_default();
+                if sources.last() != Some(name) {
+                    sources.push(name);
+                }
+            }
             topic.asked.sort_unstable_by_key(|asked| (asked.about, asked.operation.id));
             // Long histories are judged in little more memory than they take.
             topic.asked.shrink_to_fit();
@@ -103,7 +117,7 @@ impl<'a> Journal<'a> {
     fn note(&mut self, operation: &'a Operation) {
         match &operation.call {
             Call::DeclareTopic { topic, attempts_max, dead_letter } => {
-                self.topic(topic).gives_up = Some((*attempts_max, dead_letter));
+                self.topic(topic).declared.push(Declared::by(operation, *attempts_max, dead_letter));
             }
             Call::Enqueue { topic, messages, .. } => {
                 self.topic(topic);
@@ -144,22 +158,51 @@ impl<'a> Journal<'a> {
                 message,
                 topic,
                 asked_ns: operation.invoked_ns,
+                asked_by: operation.client,
                 there_ns,
+                there_by: operation.client,
                 place,
                 operation: operation.id,
             });
-            story.there_ns = match (story.there_ns, there_ns) {
-                (Some(one), Some(other)) => Some(one.min(other)),
-                (one, other) => one.or(other),
-            };
+            if there_ns.is_some_and(|there| story.there_ns.is_none_or(|known| there < known)) {
+                (story.there_ns, story.there_by) = (there_ns, operation.client);
+            }
         }
     }
 
-    /// The topics that give up into this one.
+    /// The topics that may give up into this one.
     pub(super) fn sources_of(&self, topic: &str) -> impl Iterator<Item = (&'a str, &Topic<'a>)> {
-        self.topics.iter().filter_map(move |(name, source)| {
-            source.gives_up.is_some_and(|(_, into)| into == topic).then_some((*name, source))
-        })
+        let sources = self.sources.get(topic).map_or(&[][..], Vec::as_slice);
+        sources.iter().filter_map(|name| Some((*name, self.topics.get(name)?)))
+    }
+
+    /// The topics that messages may have come from to this one, by any number of steps.
+    pub(super) fn all_sources_of(&self, topic: &str) -> BTreeSet<&'a str> {
+        let mut found = BTreeSet::new();
+        let mut open: Vec<&str> = self.sources_of(topic).map(|(name, _)| name).collect();
+        while let Some(name) = open.pop() {
+            if let Some((name, _)) = self.topics.get_key_value(name)
+                && found.insert(*name)
+            {
+                open.extend(self.sources_of(name).map(|(name, _)| name));
+            }
+        }
+        found
+    }
+
+    /// The topics that messages of this one may have gone to by then, by any number of steps.
+    pub(super) fn beyond(&self, topic: &str, by: VirtualTime) -> BTreeSet<&'a str> {
+        let mut found = BTreeSet::new();
+        let mut open = vec![topic];
+        while let Some(name) = open.pop() {
+            let declared = self.topics.get(name).map_or(&[][..], |topic| topic.declared.as_slice());
+            for declared in declared.iter().filter(|declared| declared.asked_ns <= by) {
+                if found.insert(declared.into) {
+                    open.push(declared.into);
+                }
+            }
+        }
+        found
     }
 
     /// All deliveries of each message, in the order of their receipts.

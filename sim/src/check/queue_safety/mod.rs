@@ -12,7 +12,9 @@
 //! * *Order.* Within a group strictly first in, first out, and one at a time. Of all others a message is not
 //!   passed over by a later one of the same or a lower priority, and takes its old place when it comes back; nor
 //!   does a consumer hear that there is nothing while it is there, or before the end of its wait.
-//! * *Dead letters.* A topic gives up a message after all its attempts, and not earlier.
+//! * *Dead letters.* A topic gives up a message after all its attempts, and not earlier; where it was declared more than
+//!   once, by whichever declaration may have been in force. Each attempt is a delivery that somebody was answered, or may
+//!   have been.
 //! * *Loops.* The handlers of a consumer loop work only under the lease of their delivery; only what was worked on to
 //!   the end is acknowledged or rejected; and a loop that was stopped has nothing in hand any more.
 //!
@@ -28,6 +30,7 @@
 
 mod accounts;
 mod dead;
+mod declared;
 mod deliveries;
 mod free;
 mod journal;

@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::free::{Free, Longest, free};
+use super::free::{Free, Longest, free, since_then};
 use super::journal::{Handed, Journal, Story, Topic};
 use crate::check::drift::Drift;
 use crate::history::{Operation, VirtualTime};
@@ -44,6 +44,10 @@ fn passed_over(journal: &Journal<'_>, topic: &Topic<'_>, free: &[Free<'_>]) -> O
             if let Some(first) = first.filter(|first| first.until_ns > handed.returned_ns) {
                 return Some(unfair(&first, handed, "sent before it, and of no lower priority"));
             }
+            let at_once = since_then(free, story.asked_ns);
+            if let Some(first) = passed_at_once(at_once, handed, (story.asked_ns, story.asked_by), priority) {
+                return Some(unfair(first, handed, "sent before it, and of no lower priority"));
+            }
         }
         // Those of a higher priority that were there when the consumer asked.
         let Some(higher) = priority.checked_add(1) else { continue };
@@ -54,9 +58,29 @@ fn passed_over(journal: &Journal<'_>, topic: &Topic<'_>, free: &[Free<'_>]) -> O
             if let Some(first) = first.filter(|first| first.until_ns > handed.returned_ns) {
                 return Some(unfair(&first, handed, "of a higher priority"));
             }
+            let (asked_ns, client) = (handed.operation.invoked_ns, handed.operation.client);
+            let at_once = since_then(free, asked_ns);
+            if let Some(first) = passed_at_once(at_once, handed, (asked_ns, client), higher) {
+                return Some(unfair(first, handed, "of a higher priority"));
+            }
         }
     }
     None
+}
+
+/// Of those that became free as somebody asked, one that was there before because the same client was told so, and that
+/// this delivery passed over.
+fn passed_at_once<'f, 'a>(
+    at_once: &'f [Free<'a>],
+    handed: &Handed<'_>,
+    (asked_ns, client): (VirtualTime, u64),
+    priority: u8,
+) -> Option<&'f Free<'a>> {
+    at_once.iter().find(|free| {
+        free.story.message.priority >= priority
+            && free.was_there_before(asked_ns, client)
+            && free.until_ns > handed.returned_ns
+    })
 }
 
 /// The topic's deliveries of messages that were sent there.
@@ -168,9 +192,22 @@ fn empty_although(topic: &Topic<'_>, free: &[Free<'_>], drift: Drift) -> Option<
         }
     }
     bounds.sort_by_key(|(by_ns, _, operation)| (*by_ns, operation.id));
+    let mut by_end: Vec<&Free<'_>> = if bounds.is_empty() { Vec::new() } else { free.iter().collect() };
+    by_end.sort_by_key(|free| free.until_ns);
     let mut longest = Longest::over(free);
     bounds.into_iter().find_map(|(by_ns, after_ns, operation)| {
-        let there = longest.before(by_ns, 0).filter(|there| there.until_ns > after_ns)?;
+        let over_it = longest.before(by_ns, 0).filter(|there| there.until_ns > after_ns);
+        let there = over_it.or_else(|| {
+            // Whoever asks as it is answered knows the order of both.
+            let (client, returned_ns) = (operation.client, operation.returned_ns?);
+            let until = by_end.partition_point(|free| free.until_ns < returned_ns);
+            let until_then = by_end[until..].iter().take_while(|free| free.until_ns == returned_ns);
+            let mut at_once = since_then(free, operation.invoked_ns).iter().chain(until_then.copied());
+            let spans = |free: &&Free<'_>| {
+                free.was_there_before(operation.invoked_ns, client) && free.was_there_after(returned_ns, client)
+            };
+            at_once.find(spans).copied()
+        })?;
         Some(format!(
             "operation #{} of client {}, invoked at {}, got nothing out of {:?} at {}, but message {} was there \
              from {} until {} at least\n",
@@ -228,6 +265,22 @@ fn batches_out_of_order(group: &[InGroup<'_, '_>]) -> Option<String> {
     earlier.sort_by_key(|(there_ns, _)| *there_ns);
     let mut later = group.to_vec();
     later.sort_by_key(|member| member.story.asked_ns);
+    // One that the same client was told of as it sent the next.
+    let told_at_once = |member: &InGroup<'_, '_>| {
+        let asked_ns = member.story.asked_ns;
+        let from = earlier.partition_point(|(there_ns, _)| *there_ns < asked_ns);
+        let at_once = earlier[from..].iter().take_while(|(there_ns, _)| *there_ns == asked_ns);
+        at_once
+            .filter(|(_, before)| {
+                before.story.there_by == member.story.asked_by
+                    && before.story.message.number != member.story.message.number
+            })
+            .find_map(|(_, before)| out_of_order(before, member))
+    };
+    let at_once = later.iter().find_map(told_at_once);
+    if at_once.is_some() {
+        return at_once;
+    }
     let mut earlier = earlier.into_iter().peekable();
     let mut latest: Option<InGroup<'_, '_>> = None;
     later.into_iter().find_map(|member| {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::check::linearizability::STEPS_MAX;
-use crate::cli::args::{Color, Format};
+use crate::cli::args::Color;
 
 /// What a history is taken to be of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -55,6 +55,15 @@ impl HistoryFormat {
     }
 }
 
+/// For whom the result is. What was measured differs from one time to the next, which a run's report leaves out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum CheckFormat {
+    /// For people
+    Terminal,
+    /// For programs: the same for the same file, but for wall_us and memory_peak_bytes
+    Json,
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "Try:\n  \
     stormglass check etcd.log --model register\n  \
@@ -78,9 +87,14 @@ pub(in crate::cli) struct CheckArguments {
     /// schedule.toml beside the file says, else 100]
     #[arg(long, value_name = "PPM")]
     pub(super) drift_ppm: Option<u64>,
+    /// From when on nothing disturbed the cluster, in milliseconds of the history's time: only from then on is anything
+    /// known to be over, such as a life or a lease, and judged as such [default: what a run's report.json and
+    /// schedule.toml beside the file say, else never]
+    #[arg(long, value_name = "MS")]
+    pub(super) calm_from_ms: Option<u64>,
     /// How to show the result
     #[arg(long, value_enum, default_value = "terminal")]
-    pub(super) format: Format,
+    pub(super) format: CheckFormat,
     /// When to use colours
     #[arg(long, value_enum, default_value = "auto")]
     pub(super) color: Color,

@@ -11,10 +11,9 @@ use serde::Serialize;
 use stormglass_reports::terminal::render_history;
 use stormglass_reports::{HISTORY_REPORT_FORMAT, HistoryReport, to_json};
 
-pub(super) use arguments::{CheckArguments, HistoryFormat, HistoryModel};
-use source::Source;
+pub(super) use arguments::{CheckArguments, CheckFormat, HistoryFormat, HistoryModel};
+use source::{Source, Text};
 
-use super::args::Format;
 use super::{Stopwatch, UsageError, memory, output};
 use crate::check::{CheckReport, Verdict};
 use crate::run;
@@ -48,25 +47,26 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<ExitCode, UsageError> 
     }
     let watch = Stopwatch::start();
     let source = Source::find(&arguments.file)?;
-    let bytes = source.read()?;
-    let format = source.format(&bytes, arguments)?;
-    let judged = match (format, arguments.model) {
-        (HistoryFormat::Jsonl, HistoryModel::Kv) => return Err(unfit(format, arguments.model)),
-        (HistoryFormat::Jsonl, _) => own::judge(&source, &bytes, arguments)?,
-        (HistoryFormat::Jepsen | HistoryFormat::Edn, HistoryModel::Register)
-        | (HistoryFormat::Edn, HistoryModel::Kv) => foreign::judge(&source, &bytes, format, arguments)?,
-        _ => return Err(unfit(format, arguments.model)),
+    let (format, judged) = match (source.text(arguments)?, arguments.model) {
+        (Text::Lines(_), HistoryModel::Kv) => return Err(unfit(HistoryFormat::Jsonl, arguments.model)),
+        (Text::Lines(lines), _) => (HistoryFormat::Jsonl, own::judge(&source, lines, arguments)?),
+        (Text::Whole(format, bytes), HistoryModel::Register) => {
+            (format, foreign::judge(&source, &bytes, format, arguments)?)
+        }
+        (Text::Whole(format @ HistoryFormat::Edn, bytes), HistoryModel::Kv) => {
+            (format, foreign::judge(&source, &bytes, format, arguments)?)
+        }
+        (Text::Whole(format, _), _) => return Err(unfit(format, arguments.model)),
     };
-    drop(bytes);
     let report = report(&source, format, arguments.model, judged);
     let wall = watch.elapsed();
     let memory_peak_bytes = memory::peak_bytes();
     match arguments.format {
-        Format::Json => {
+        CheckFormat::Json => {
             let wall_us = u64::try_from(wall.as_micros()).unwrap_or(u64::MAX);
             output::print(&to_json(&Measured { report: &report, wall_us, memory_peak_bytes }));
         }
-        Format::Terminal => {
+        CheckFormat::Terminal => {
             let options = output::options(arguments.color, wall);
             output::print(&render_history(&report, memory_peak_bytes, options));
         }

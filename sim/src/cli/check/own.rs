@@ -2,39 +2,46 @@
 
 use std::collections::BTreeSet;
 
-use super::source::Source;
+use super::source::{Lines, Source};
 use super::{CheckArguments, HistoryModel, Judged};
 use crate::check::{Subject, Terms, judge_subject};
 use crate::cli::UsageError;
 use crate::history::{History, Outcome, read_history};
 
 /// Reads a history and judges what is of the model in it.
-pub(super) fn judge(source: &Source, bytes: &[u8], arguments: &CheckArguments) -> Result<Judged, UsageError> {
-    let history = read_history(bytes).map_err(|error| {
+pub(super) fn judge(source: &Source, lines: Lines, arguments: &CheckArguments) -> Result<Judged, UsageError> {
+    let history = read_history(lines).map_err(|error| {
         source.refuse(&error.to_string(), "docs/history-format.md describes the format line by line")
     })?;
     let wanted = subjects(arguments.model);
     let mut judged = count(&history, wanted);
-    judged.lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+    // One for each, and the header.
+    judged.lines = (1 + history.operations.len() + history.holds.len()) as u64;
     let found: BTreeSet<Subject> =
         history.operations.iter().map(|operation| Subject::of(&operation.call)).collect();
     if judged.operations == 0 {
         return Err(nothing(source, arguments.model, &found));
     }
-    let terms = Terms {
-        history: &history,
-        drift: source.drift(arguments)?,
-        calm: None,
-        budget_steps: arguments.steps,
-    };
+    let (drift, calm) = source.times(arguments)?;
+    let terms = Terms { history: &history, drift, calm, budget_steps: arguments.steps };
     let mut named = BTreeSet::new();
     for subject in wanted.iter().filter(|subject| found.contains(subject)) {
-        let reports = judge_subject(*subject, &terms);
+        let mut reports = judge_subject(*subject, &terms);
+        if calm.is_none() {
+            let timed = reports.iter_mut().filter(|report| TIMED.contains(&report.name.as_str()));
+            timed.for_each(|report| report.detail.push_str(NOT_TIMED));
+        }
         // Several subjects need locks, topics or keys.
         judged.checks.extend(reports.into_iter().filter(|report| named.insert(report.name.clone())));
     }
     Ok(judged)
 }
+
+/// Checks that also judge when a life or a lease was over for certain, if they know from when on nothing disturbed the
+/// cluster.
+const TIMED: [&str; 4] = ["cache safety", "lock safety", "lock views", "queue safety"];
+/// What is added to what they say if they do not.
+const NOT_TIMED: &str = "; not judged: what outlasts its life or lease (--calm-from-ms)";
 
 /// What belongs to a model.
 const fn subjects(model: HistoryModel) -> &'static [Subject] {

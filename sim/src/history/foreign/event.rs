@@ -70,7 +70,7 @@ pub(super) trait Vocabulary {
     type Answer;
 
     /// The object that an event is about.
-    fn object(event: &Event<'_>) -> Result<String, Problem>;
+    fn object(event: &Event<'_>) -> Result<ObjectKey, Problem>;
 
     /// What an invocation asks.
     fn call(event: &Event<'_>) -> Result<Self::Call, Problem>;
@@ -82,12 +82,36 @@ pub(super) trait Vocabulary {
 /// What is wrong with an event, and what to do about it.
 pub(super) type Problem = (String, &'static str);
 
-/// A key as the name of an object.
-pub(super) fn key_name(key: &Value<'_>) -> Result<String, Problem> {
+/// What tells objects apart. The number 1 and the text "1" are two keys, though people are shown the same name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ObjectKey {
+    kind: KeyKind,
+    /// As people are shown it.
+    pub(super) name: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum KeyKind {
+    Absent,
+    Text,
+    Number,
+    Word,
+}
+
+impl ObjectKey {
+    /// The one object of events that name none.
+    pub(super) const fn absent() -> Self {
+        Self { kind: KeyKind::Absent, name: String::new() }
+    }
+}
+
+/// A key as an object.
+pub(super) fn object_key(key: &Value<'_>) -> Result<ObjectKey, Problem> {
+    let named = |kind, name| Ok(ObjectKey { kind, name });
     match key {
-        Value::Text(key) => Ok(key.clone().into_owned()),
-        Value::Number(key) => Ok(key.to_string()),
-        Value::Word(key) => Ok(format!(":{key}")),
+        Value::Text(key) => named(KeyKind::Text, key.clone().into_owned()),
+        Value::Number(key) => named(KeyKind::Number, key.to_string()),
+        Value::Word(key) => named(KeyKind::Word, format!(":{key}")),
         _ => Err(("the key is none".to_owned(), "a key is a text, a number or a word")),
     }
 }

@@ -3,7 +3,7 @@
 //! A key that was never written holds the empty text; `nil` as what was got means that too.
 
 use super::edn::Value;
-use super::event::{Ended, Event, Kind, Problem, Vocabulary, key_name, repeats};
+use super::event::{Ended, Event, Kind, ObjectKey, Problem, Vocabulary, object_key, repeats};
 
 const HINT_FUNCTION: &str =
     "a store knows :get, :put and :append; for :read, :write and :cas give --model register";
@@ -34,9 +34,9 @@ impl Vocabulary for Kv {
     type Call = KvCall;
     type Answer = KvAnswer;
 
-    fn object(event: &Event<'_>) -> Result<String, Problem> {
+    fn object(event: &Event<'_>) -> Result<ObjectKey, Problem> {
         let missing = ("the event has no key".to_owned(), "a :get, :put or :append is of some :key \"…\"");
-        key_name(event.key.as_ref().ok_or(missing)?)
+        object_key(event.key.as_ref().ok_or(missing)?)
     }
 
     fn call(event: &Event<'_>) -> Result<KvCall, Problem> {

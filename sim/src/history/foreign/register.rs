@@ -1,7 +1,7 @@
 //! Registers: `:read`, `:write` and `:cas`, of whole numbers.
 
 use super::edn::Value;
-use super::event::{Ended, Event, Kind, Problem, Vocabulary, key_name, repeats};
+use super::event::{Ended, Event, Kind, ObjectKey, Problem, Vocabulary, object_key, repeats};
 
 const HINT_VALUE: &str = "a register holds nil or a whole number of 64 bits";
 const HINT_FUNCTION: &str =
@@ -43,8 +43,8 @@ impl Vocabulary for Registers {
     type Call = ForeignRegisterCall;
     type Answer = ForeignRegisterAnswer;
 
-    fn object(event: &Event<'_>) -> Result<String, Problem> {
-        event.key.as_ref().map_or_else(|| Ok(String::new()), key_name)
+    fn object(event: &Event<'_>) -> Result<ObjectKey, Problem> {
+        event.key.as_ref().map_or_else(|| Ok(ObjectKey::absent()), object_key)
     }
 
     fn call(event: &Event<'_>) -> Result<ForeignRegisterCall, Problem> {

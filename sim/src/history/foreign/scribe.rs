@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::event::{Ended, Event, Events, Kind, Problem, Vocabulary, repeats};
+use super::event::{Ended, Event, Events, Kind, ObjectKey, Problem, Vocabulary, repeats};
 use super::{ForeignError, Format, Recorded, Recording};
 
 /// What a process is at.
@@ -16,7 +16,7 @@ struct Process {
 struct Scribe<V: Vocabulary> {
     processes: BTreeMap<u64, Process>,
     processes_made: u64,
-    objects: BTreeMap<String, usize>,
+    objects: BTreeMap<ObjectKey, usize>,
     /// By place; `None` once it turned out to have had no effect.
     operations: Vec<Option<Recorded<V::Call, V::Answer>>>,
     /// The moment of the latest event.
@@ -54,8 +54,8 @@ pub(super) fn record<'a, V: Vocabulary>(
     let all = scribe.operations.len();
     let operations: Vec<_> = scribe.operations.into_iter().flatten().collect();
     let mut objects = vec![String::new(); scribe.objects.len()];
-    for (name, place) in scribe.objects {
-        objects[place] = name;
+    for (key, place) in scribe.objects {
+        objects[place] = key.name;
     }
     Ok(Recording {
         format,

@@ -3,7 +3,7 @@
 //! done as well, and an operation may have been asked for at another time.
 
 use rand::RngExt;
-use stormglass_sim::history::{Call, History, Operation, Outcome, VirtualTime};
+use stormglass_sim::history::{Asker, Call, History, Operation, Outcome, VirtualTime};
 use stormglass_sim::rng::StreamRng;
 
 use super::edit::{STRANGER, moved, pick, with, without};
@@ -45,6 +45,14 @@ fn doubled(history: &History, rng: &mut StreamRng) -> Option<History> {
     Some(with(history, again))
 }
 
+/// How many resources it asks for: so many tokens belong into its answer.
+fn wanted(call: &Call) -> usize {
+    match call {
+        Call::AcquireAll { wants, .. } => wants.len(),
+        _ => 1,
+    }
+}
+
 fn exchanged(history: &History, rng: &mut StreamRng) -> Option<History> {
     let one = pick(&answered(history), rng)?;
     let alike: Vec<&Operation> = answered(history)
@@ -53,6 +61,7 @@ fn exchanged(history: &History, rng: &mut StreamRng) -> Option<History> {
             other.id > one.id
                 && other.call.kind() == one.call.kind()
                 && other.call.object() == one.call.object()
+                && wanted(&other.call) == wanted(&one.call)
                 && other.outcome != one.outcome
         })
         .collect();
@@ -75,7 +84,11 @@ fn shifted(history: &History, rng: &mut StreamRng) -> Option<History> {
     Some(moved(history, operation.id, VirtualTime(from), VirtualTime(from + lasted)))
 }
 
-/// Right: whatever is said of its span holds of a shorter one within. (Locks and effects say by whom they are held.)
+/// A thread of a client's process that no run has.
+const THREAD: u64 = 900;
+
+/// Right: whatever is said of its span holds of a shorter one within. (Locks and effects say by whom they are
+/// held. What gives a lock back is another thread of the same process.)
 fn widened(history: &History, rng: &mut StreamRng) -> Option<History> {
     let choices: Vec<&Operation> = answered(history)
         .into_iter()
@@ -91,5 +104,9 @@ fn widened(history: &History, rng: &mut StreamRng) -> Option<History> {
     let operation = pick(&choices, rng)?;
     let from = operation.invoked_ns.0.saturating_sub(rng.random_range(0..100_000_000));
     let until = operation.returned_ns?.0 + rng.random_range(0..100_000_000);
-    Some(moved(history, operation.id, VirtualTime(from), VirtualTime(until)))
+    let mut mutant = moved(history, operation.id, VirtualTime(from), VirtualTime(until));
+    let client = Asker::of(operation.client).client;
+    let strange = mutant.operations.iter_mut().filter(|operation| operation.client == STRANGER);
+    strange.for_each(|operation| operation.client = Asker { client, among: THREAD }.number());
+    Some(mutant)
 }
