@@ -66,8 +66,9 @@ pub(super) async fn read_anew(
         };
         match addresses_in(id, file).await {
             Ok(addresses) => {
+                // Whoever reads that line finds them in force.
+                renewed.send_replace(addresses.clone());
                 tracing::info!(?addresses, "read --cluster anew");
-                renewed.send_replace(addresses);
             }
             Err(error) => {
                 tracing::error!(%error, hint = error.hint(), "SIGHUP: the addresses stay as they are")

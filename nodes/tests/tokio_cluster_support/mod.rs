@@ -96,6 +96,7 @@ impl Cluster {
     /// Ends a node's process where it stands.
     pub(crate) async fn kill(&mut self, node: NodeId) {
         let env = self.running.remove(&node).unwrap_or_else(|| panic!("{node} does not run"));
+        self.witness.dies(node);
         env.shutdown().await;
         self.witness.forget(node);
     }

@@ -1,7 +1,7 @@
 //! What the nodes of a cluster were seen to do, and whether they may.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ struct Seen {
     states: BTreeMap<LogIndex, (Term, u64)>,
     /// The node that is to panic at the next entry that it applies.
     sabotaged: Option<NodeId>,
+    /// Nodes that are being killed: their tasks end in any order, and one may see another end.
+    dying: BTreeSet<NodeId>,
     /// The first failure.
     failure: Option<String>,
 }
@@ -57,7 +59,11 @@ impl Witness {
             Ok(Err(error)) => error.to_string(),
             Err(payload) => format!("it panicked: {}", message_of(payload.as_ref())),
         };
-        self.seen.send_modify(|seen| seen.failure = Some(format!("{node}: {reason}")));
+        self.seen.send_modify(|seen| {
+            if !seen.dying.contains(&node) {
+                seen.failure = Some(format!("{node}: {reason}"));
+            }
+        });
     }
 
     /// Runs a test to its end, or to the first failure of any node.
@@ -100,10 +106,18 @@ impl Witness {
         drop(seen.wait_for(reached).await.expect("the witness lives"));
     }
 
+    /// A node is about to be killed: what it says from now on is not its failure.
+    pub(crate) fn dies(&self, node: NodeId) {
+        self.seen.send_modify(|seen| {
+            seen.dying.insert(node);
+        });
+    }
+
     /// A node's run is over.
     pub(crate) fn forget(&self, node: NodeId) {
         self.seen.send_modify(|seen| {
             seen.applied.remove(&node);
+            seen.dying.remove(&node);
         });
     }
 
