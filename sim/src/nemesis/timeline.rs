@@ -252,13 +252,17 @@ impl Timeline {
 mod tests {
     use super::*;
 
+    const fn ms(ms: u64) -> VirtualTime {
+        VirtualTime(ms * 1_000_000)
+    }
+
     fn fault(number: usize, kind: FaultKind, node: u64, had_effect: bool) -> FaultRecord {
         FaultRecord {
             number,
             kind,
             selector: String::new(),
-            at: VirtualTime(10),
-            until: VirtualTime(20),
+            at: ms(10),
+            until: ms(20),
             targets: [Process::Node(node)].into(),
             towards: BTreeSet::new(),
             leader: None,
@@ -291,7 +295,7 @@ mod tests {
             !stall.has_nothing_to_harm(3, 2, &[crash.clone(), inert]),
             "a fault without effect takes nobody away"
         );
-        let later = FaultRecord { at: VirtualTime(20), until: VirtualTime(30), ..partition };
+        let later = FaultRecord { at: ms(20), until: ms(30), ..partition };
         assert!(!stall.has_nothing_to_harm(3, 2, &[crash, later]), "at another time");
     }
 
@@ -332,16 +336,13 @@ mod tests {
     #[test]
     fn a_stall_is_continued_by_a_later_one_of_the_same_disk_alone() {
         let stall = fault(0, FaultKind::DiskStall, 2, false);
-        let longer = FaultRecord { at: VirtualTime(15), until: VirtualTime(30), ..stall.clone() };
+        let longer = FaultRecord { at: ms(15), until: ms(30), ..stall.clone() };
         assert!(stall.is_continued_by(&longer));
         assert!(!longer.is_continued_by(&stall), "the later end counts");
         assert!(
             !stall.is_continued_by(&FaultRecord { targets: [Process::Node(3)].into(), ..longer.clone() })
         );
-        assert!(
-            !stall.is_continued_by(&FaultRecord { at: VirtualTime(20), ..longer.clone() }),
-            "they do not meet"
-        );
+        assert!(!stall.is_continued_by(&FaultRecord { at: ms(20), ..longer.clone() }), "they do not meet");
         assert!(!stall.is_continued_by(&FaultRecord { kind: FaultKind::Pause, ..longer }));
     }
 }
