@@ -19,7 +19,8 @@ pub enum LifeLeft {
     NoSuchKey,
     /// For ever, unless it is removed, written anew, or evicted.
     Unlimited,
-    /// So many microseconds, unless anything of that happens before; 0 if it ends with the next entry.
+    /// So many microseconds, unless anything of that happens before; 0 if it ends with the next entry. Lives end at
+    /// multiples of [`EXPIRY_GRID_US`](crate::machine::EXPIRY_GRID_US), so it may be a little more than was asked for.
     Us(u64),
 }
 
