@@ -100,6 +100,8 @@ macro_rules! each_is_found {
 
 each_is_found! {
     a_guard_that_outlives_a_forced_release_is_found: GuardIgnoresForce,
+    a_keep_alive_that_joined_another_and_renews_is_found: JoinedKeepAliveRenews,
+    a_late_grant_that_is_believed_is_found: LateGrantIsBelieved,
     a_vote_that_is_not_persisted_is_found: VoteNotPersisted,
     committing_old_terms_by_count_is_found: CommitOldTermByCount,
     an_acknowledgement_before_durability_is_found: AckBeforeDurable,

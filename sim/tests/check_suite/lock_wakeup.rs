@@ -146,3 +146,22 @@ fn a_session_that_is_done_closes_no_cycle() {
     assert_eq!(named(waits(25_000)), Verdict::Valid, "it waits meanwhile");
     assert_eq!(named(waits(10_000)), Verdict::Invalid, "it had given up");
 }
+
+#[test]
+fn a_lock_of_a_lost_session_is_not_given_back_by_another_that_does_not_hold_it() {
+    let verdict = |lapsed| {
+        let mut not_held = release_all(1, 500, "r", 3);
+        not_held.4 = Some(Answer::NotHeld);
+        let rows = vec![acquire_all(1, 1, &[want("r", Exclusive)], &[3]), not_held, for_r(1_000)];
+        let mut history = with_holds(rows, &[(1, 0, "r", Exclusive, 3, 2, 3)]);
+        history.holds[0].lapsed = lapsed;
+        let late = Calm { from: VirtualTime(30_000), ..CALM };
+        lock_safety::check(&history, Drift::default(), Some(late)).verdict
+    };
+    assert_eq!(
+        verdict(true),
+        Verdict::Valid,
+        "the cluster may still hold it for the session that its client lost"
+    );
+    assert_eq!(verdict(false), Verdict::Invalid);
+}

@@ -142,6 +142,9 @@ struct Ends<'a> {
 impl<'a> Ends<'a> {
     fn of(history: &'a History, calm: Option<Calm>) -> Self {
         let mut ends = Self { by_token: ByToken::default(), permits: fewest_permits(history), calm };
+        let lapsed = || history.holds.iter().filter(|hold| hold.lapsed);
+        let given_up: ByToken<'_, ()> =
+            lapsed().map(|hold| ((hold.resource.as_str(), hold.token), ())).collect();
         for operation in &history.operations {
             let used: SmallVec<[(&str, u64); 1]> = match &operation.call {
                 Call::Release { resource, token }
@@ -155,14 +158,19 @@ impl<'a> Ends<'a> {
             let returned_ns = operation.returned_ns.unwrap_or(NEVER);
             let end_ns = match &operation.outcome {
                 Outcome::Ok { answer: Answer::Released | Answer::Granted { .. } } => returned_ns,
-                // Of several it says that one is gone, not which.
-                Outcome::Ok { answer: Answer::NotHeld } if used.len() == 1 => returned_ns,
+                // Of several it says that one is gone, not which. And it speaks of the session that asks: whoever has
+                // lost the one that was granted it asks in another, and the cluster may not know of the loss yet.
+                Outcome::Ok { answer: Answer::NotHeld }
+                    if used.len() == 1 && given_up.get(used[0].0, used[0].1).is_none() =>
+                {
+                    returned_ns
+                }
                 Outcome::Unknown { .. } => ends.of_session(returned_ns),
                 _ => continue,
             };
             used.into_iter().for_each(|used| ends.note(used, end_ns));
         }
-        for hold in history.holds.iter().filter(|hold| hold.lapsed) {
+        for hold in lapsed() {
             let end_ns = ends.of_session(hold.until_ns);
             ends.note((&hold.resource, hold.token), end_ns);
         }
