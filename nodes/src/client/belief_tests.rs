@@ -7,7 +7,7 @@ use super::tests::{Bench, done};
 use super::{ClientConfig, ClientError, LockGuard};
 use crate::api::{Request, RequestBody, Response, ResponseBody};
 use crate::env::Env;
-use crate::ids::{Address, ClientId, NodeId};
+use crate::ids::{Address, ClientId, FenceToken, NodeId};
 use crate::machine::{Command, LockMode, LockQuery, LockReply, Query, Reply};
 use crate::transport::Frame;
 
@@ -56,10 +56,16 @@ fn a_keep_alive_that_joined_another_renews_nothing_and_is_sent_again_at_once() {
     assert!(joined > 10, "{joined} were sent, though none renewed anything");
 }
 
+/// An operator ends this hold.
+fn forced(bench: &mut Bench, resource: &str, token: FenceToken) {
+    let operator = another(bench);
+    force(bench, operator, 1, resource, token);
+}
+
 /// Has an acquire granted whose answers are lost, until the session has been kept alive after `meanwhile`.
 fn granted_unheard_of(
     bench: &mut Bench,
-    meanwhile: impl FnOnce(&mut Bench, crate::ids::FenceToken),
+    meanwhile: impl FnOnce(&mut Bench, FenceToken),
 ) -> Arc<Mutex<Option<Result<LockGuard, ClientError>>>> {
     let acquired =
         bench.begin(|client| async move { client.acquire("r", LockMode::Exclusive, 60_000_000).await });
@@ -81,10 +87,7 @@ fn granted_unheard_of(
 #[test]
 fn a_grant_that_was_ended_by_force_before_it_was_heard_of_is_not_believed_in() {
     let mut bench = Bench::ready();
-    let acquired = granted_unheard_of(&mut bench, |bench, token| {
-        let operator = another(bench);
-        force(bench, operator, 1, "r", token);
-    });
+    let acquired = granted_unheard_of(&mut bench, |bench, token| forced(bench, "r", token));
     go_on(&mut bench, 2_000_000);
     let guard = done(&acquired).expect("it is answered").expect("as it was before");
     assert!(!bench.client.believes(&guard), "the cluster has said in between that something was taken");
@@ -97,10 +100,7 @@ fn a_grant_that_was_ended_by_force_before_it_was_heard_of_is_not_believed_in() {
 fn a_grant_that_is_heard_of_late_is_believed_in_if_it_is_what_is_left() {
     let mut bench = Bench::ready();
     let taken = held(&mut bench, "taken");
-    let acquired = granted_unheard_of(&mut bench, |bench, _| {
-        let operator = another(bench);
-        force(bench, operator, 1, "taken", taken.token);
-    });
+    let acquired = granted_unheard_of(&mut bench, |bench, _| forced(bench, "taken", taken.token));
     go_on(&mut bench, 2_000_000);
     let guard = done(&acquired).expect("it is answered").expect("as it was before");
     go_on(&mut bench, 3 * lease_us());
@@ -110,10 +110,7 @@ fn a_grant_that_is_heard_of_late_is_believed_in_if_it_is_what_is_left() {
 #[test]
 fn a_grant_of_which_nobody_says_whether_it_is_left_is_not_believed_in() {
     let mut bench = Bench::ready();
-    let acquired = granted_unheard_of(&mut bench, |bench, token| {
-        let operator = another(bench);
-        force(bench, operator, 1, "r", token);
-    });
+    let acquired = granted_unheard_of(&mut bench, |bench, token| forced(bench, "r", token));
     let guard = loop {
         bench.env.advance_us(100_000);
         let sent = bench.requests().into_iter();
@@ -130,8 +127,7 @@ fn a_belief_that_ended_because_nobody_renewed_it_did_not_end_later() {
     let mut bench = Bench::ready();
     let guard = held(&mut bench, "r");
     let until = bench.client.belief_ends(&guard).expect("it is held");
-    let operator = another(&mut bench);
-    force(&mut bench, operator, 1, "r", guard.token);
+    forced(&mut bench, "r", guard.token);
     while bench.env.now() <= until.plus_us(200_000) {
         bench.env.advance_us(100_000);
         let other = bench.begin(|client| async move { client.delete("a").await });
