@@ -17,7 +17,7 @@
 
 mod types;
 
-pub use crate::coherence::LineState;
+pub use crate::coherence::{KEYS_COUNTED_MAX, KeyCounts, LineState};
 pub use types::{
     ApiError, KeyLines, LineHolder, NodeStatus, QueueCounts, QueueTraffic, Request, RequestBody, RequestId,
     Response, ResponseBody,

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::coherence::{DirectoryStats, HolderStats, LineState, Surrender};
+use crate::coherence::{DirectoryStats, HolderStats, KeyCounts, LineState, Surrender};
 use crate::ids::{LogIndex, NodeId, Term};
 use crate::machine::{CacheQuery, Command, Outcome, Query};
 use crate::raft::Role;
@@ -156,6 +156,8 @@ pub enum ResponseBody {
 pub struct KeyLines {
     /// Its own line, if it has one whose lease runs.
     pub own: Option<LineState>,
+    /// What it has counted of the key.
+    pub counts: KeyCounts,
     /// Who holds the key's line as far as its directory knows, in the order of nodes; `None` if it does not lead.
     pub holders: Option<Vec<LineHolder>>,
 }

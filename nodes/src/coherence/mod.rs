@@ -43,7 +43,7 @@ mod types;
 mod watch;
 
 pub use directory::{Directory, DirectoryEffects, DirectoryStats, Found, HolderView, Lookup, NotTaken};
-pub use holder::{Holder, HolderEffects, HolderStats, NearRead, Reading};
+pub use holder::{Holder, HolderEffects, HolderStats, KEYS_COUNTED_MAX, KeyCounts, NearRead, Reading};
 pub use settings::Settings;
 pub use types::{
     AskNumber, Claim, CoherenceBody, CoherenceMessage, Content, HolderId, KEY_BYTES_MAX, Key, Life,

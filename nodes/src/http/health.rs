@@ -13,7 +13,9 @@ use utoipa::ToSchema;
 
 use super::App;
 use crate::env::Env;
-use crate::machine::{BATCH_MAX, CacheQuery, CacheReply, Query, QueueQuery, QueueReply, Reply};
+use crate::machine::{
+    BATCH_MAX, CacheQuery, CacheReply, LockQuery, LockReply, Query, QueueQuery, QueueReply, Reply,
+};
 
 /// How long a scrape waits for what only the state can tell. A node that has applied something lately answers at once;
 /// one that has never been told how fresh it is asks its leader, who may be gone.
@@ -80,12 +82,15 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     ([("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")], app.metrics.text())
 }
 
-/// Takes over what the state that this node has applied says of the cache and of the topics, however old it is: the node
+/// Takes over what the state that this node has applied says of the cache, the locks and the topics, however old it is: the node
 /// can tell of it without a leader.
 async fn take_state(app: &App) {
     let ask = async |query| app.gateway.client().query_within(query, u64::MAX).await.map(|(reply, _)| reply);
     if let Ok(Reply::Cache(CacheReply::Stats(stats))) = ask(Query::Cache(CacheQuery::Stats)).await {
         app.metrics.take_cache(&stats);
+    }
+    if let Ok(Reply::Lock(LockReply::Stats(stats))) = ask(Query::Lock(LockQuery::Stats)).await {
+        app.metrics.take_locks(&stats);
     }
     let (mut topics, mut messages, mut after) = (0_u64, 0_u64, None);
     loop {

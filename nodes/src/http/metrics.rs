@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 
 use super::problem::{Conclusion, Problem};
 use crate::api::NodeStatus;
-use crate::machine::CacheStats;
+use crate::machine::{CacheStats, LockStats};
 use crate::raft::Role;
 use crate::storage::{Durability, StorageReport};
 use crate::tokio_env::NetCounts;
@@ -97,6 +97,9 @@ const NUMBERS: &[(&str, &str)] = &[
     ("raft_learners", "Learners of the members in force"),
     ("storage_is_available", "1 while the store of the log takes writes"),
     ("storage_is_volatile", "1 where it may lose what it has acknowledged, as the operator allowed"),
+    ("lock_resources", "Locks held or awaited, and semaphores"),
+    ("lock_holds", "Holds of locks, each holder counted"),
+    ("lock_waits", "Commands that wait for locks"),
     ("near_lines_out", "Lines of near-caches out at the moment, at the leader"),
     ("near_writes_under_way", "Writes taken and not applied, at the leader"),
     ("cache_entries", "Keys of the cache"),
@@ -118,6 +121,7 @@ const TOTALS: &[(&str, &str)] = &[
     ("near_recalls", "Recalls of lines by new leaders received"),
     ("near_evicted", "Lines given up for want of room"),
     ("near_lapsed", "Lines whose lease ran out"),
+    ("near_surrenders", "Lines given up for a write from this node"),
     ("cache_created", "Keys made"),
     ("cache_overwritten", "Values replaced"),
     ("cache_deleted", "Keys deleted"),
@@ -295,12 +299,19 @@ impl Metrics {
         self.raise("near_recalls", status.near.recalls);
         self.raise("near_evicted", status.near.evicted);
         self.raise("near_lapsed", status.near.lapsed);
+        self.raise("near_surrenders", status.near.surrenders);
     }
 
     pub(super) fn take_storage(&self, report: &StorageReport) {
         self.set("storage_is_available", u64::from(report.is_available));
         self.set("storage_is_volatile", u64::from(matches!(report.durability, Durability::Volatile { .. })));
         self.raise("storage_reconnects", report.reconnects);
+    }
+
+    pub(super) fn take_locks(&self, stats: &LockStats) {
+        self.set("lock_resources", stats.resources);
+        self.set("lock_holds", stats.holds);
+        self.set("lock_waits", stats.waits);
     }
 
     pub(super) fn take_cache(&self, stats: &CacheStats) {

@@ -276,7 +276,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
         };
         let leads = self.core.status().role == Role::Leader;
         let holders = leads.then(|| near.directory.holders(key).into_iter().map(holder).collect());
-        KeyLines { own: near.holder.state(key, now), holders }
+        KeyLines { own: near.holder.state(key, now), counts: near.holder.counts(key), holders }
     }
 }
 
@@ -287,7 +287,8 @@ fn longest_name(query: &Query) -> usize {
         Query::Cache(CacheQuery::GetMany { keys }) => keys.iter().map(String::len).max().unwrap_or(0),
         Query::Cache(CacheQuery::Stats) => 0,
         Query::Lock(LockQuery::State { resource } | LockQuery::Check { resource, .. }) => resource.len(),
-        Query::Lock(LockQuery::OfSession { .. } | LockQuery::ForcedReleases) | Query::Session { .. } => 0,
+        Query::Lock(LockQuery::OfSession { .. } | LockQuery::ForcedReleases | LockQuery::Stats)
+        | Query::Session { .. } => 0,
         Query::Queue(
             QueueQuery::Peek { topic, .. } | QueueQuery::PeekDead { topic, .. } | QueueQuery::Stats { topic },
         ) => topic.len(),

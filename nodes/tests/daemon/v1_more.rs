@@ -100,6 +100,14 @@ async fn who_has_a_key_at_hand_can_be_seen() {
     let shared = lines().await;
     assert_eq!((state_of(&shared, 1), state_of(&shared, 3)), (json!("shared"), json!("shared")), "{shared}");
     assert_eq!(shared["nodes"][1]["reachable"], true);
+    let counted = |lines: &Value, id: usize, what: &str| lines["nodes"][id - 1]["counts"][what].as_u64();
+    // The first read of each found no line, and asked; a second one found it, unless its lease was over again.
+    for id in [1, 3] {
+        let [hits, misses] = ["hits", "misses"].map(|what| counted(&shared, id, what).expect("it counts"));
+        assert!(hits + misses >= 2 && misses >= 1, "{shared}");
+        assert!(counted(&shared, id, "grants") >= Some(1), "{shared}");
+    }
+    assert_eq!(counted(&shared, 2, "hits"), Some(0), "{shared}");
     let directory = shared["directory"].as_array().expect("the leader knows of lines");
     let holders: Vec<u64> = directory.iter().filter_map(|holder| holder["node"].as_u64()).collect();
     assert!(holders.contains(&1) && holders.contains(&3), "{shared}");
@@ -110,6 +118,10 @@ async fn who_has_a_key_at_hand_can_be_seen() {
     let states: Vec<Value> = [1, 2, 3].map(|id| state_of(&after, id)).into();
     assert!(!states.contains(&json!("shared")), "{after}");
     assert!(states.iter().filter(|state| !state.is_null()).count() <= 1, "{after}");
+    // Each of the two had its line taken from it, or saw its lease end just then.
+    let lost = |id| counted(&after, id, "invalidated").zip(counted(&after, id, "lapsed"));
+    let told = [1, 3].map(|id| lost(id).map_or(0, |(invalidated, lapsed)| invalidated + lapsed));
+    assert!(told.iter().sum::<u64>() >= 1, "{after}");
     assert!(daemons.metric(1, "stormglass_near_asks_total").await > 0.0);
 }
 

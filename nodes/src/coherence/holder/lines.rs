@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::types::{AskNumber, Content, Key, LineState};
+use super::counts::{Counts, KeyCounts};
 use super::weight_bytes;
 use crate::ids::{LocalTime, LogIndex, NodeId, Term};
 
@@ -22,6 +23,8 @@ pub(super) struct Held {
     pub(super) renew_at: LocalTime,
     /// Its place in the order of use.
     pub(super) used: u64,
+    /// Reads answered from it, which are counted of its key when it goes.
+    pub(super) hits: u64,
 }
 
 /// All lines.
@@ -31,6 +34,7 @@ pub(super) struct Lines {
     by_use: BTreeMap<u64, Key>,
     last_use: u64,
     bytes: usize,
+    counts: Counts,
 }
 
 impl Lines {
@@ -55,12 +59,24 @@ impl Lines {
         self.by_key.get_key_value(key).map(|(name, _)| Key::clone(name))
     }
 
-    /// It is the most recently used one now.
+    /// What was counted of a key.
+    pub(super) fn counts(&self, key: &str) -> KeyCounts {
+        let counts = self.counts.get(key);
+        KeyCounts { hits: counts.hits + self.get(key).map_or(0, |line| line.hits), ..counts }
+    }
+
+    /// Counts something of a key, for which there may be no line.
+    pub(super) fn count(&mut self, key: &str, count: impl FnOnce(&mut KeyCounts)) {
+        self.counts.add(key, count);
+    }
+
+    /// It has been read, and is the most recently used one now.
     pub(super) fn touch(&mut self, key: &str) -> Option<Key> {
         let line = self.by_key.get_mut(key)?;
         let name = self.by_use.remove(&line.used)?;
         self.last_use += 1;
         line.used = self.last_use;
+        line.hits += 1;
         self.by_use.insert(line.used, Key::clone(&name));
         Some(name)
     }
@@ -79,6 +95,9 @@ impl Lines {
         let line = self.by_key.remove(key)?;
         self.by_use.remove(&line.used);
         self.bytes -= weight(key, &line);
+        if line.hits > 0 {
+            self.counts.add(key, |counts| counts.hits += line.hits);
+        }
         Some(line)
     }
 
@@ -97,6 +116,7 @@ impl Lines {
             self.by_key.iter().filter(|(_, line)| line.term < term).map(|(key, _)| Key::clone(key)).collect();
         for key in &old {
             self.remove(key);
+            self.counts.add(key, |counts| counts.recalled += 1);
         }
         old.len()
     }

@@ -9,6 +9,7 @@
 //! * Numbers of questions rise over all keys within one life, and no two lives are the same: what this node
 //!   says of a claim stays true for ever, through restarts too.
 
+mod counts;
 mod lines;
 mod pending;
 mod stats;
@@ -25,6 +26,7 @@ use crate::ids::{LocalTime, LogIndex, NodeId, Term};
 use crate::marks;
 use crate::plant::{self, Bug};
 
+pub use counts::{KEYS_COUNTED_MAX, KeyCounts};
 use lines::{Held, Lines};
 use pending::{Open, Questions};
 pub use stats::HolderStats;
@@ -129,6 +131,7 @@ impl Holder {
             return NearRead::Hit(reading);
         }
         self.stats.misses += 1;
+        self.lines.count(key, |counts| counts.misses += 1);
         if self.questions.readers() >= self.settings.readers_max {
             return NearRead::Uncached;
         }
@@ -153,7 +156,10 @@ impl Holder {
         for key in keys {
             let found = self.hit(key, now);
             self.stats.hits += u64::from(found.is_some());
-            self.stats.misses += u64::from(found.is_none());
+            if found.is_none() {
+                self.stats.misses += 1;
+                self.lines.count(key, |counts| counts.misses += 1);
+            }
             if found.is_none() && !self.questions.is_open(key) && self.can_ask(key) {
                 self.ask(Key::from(key), Vec::new(), now);
             }
@@ -184,6 +190,7 @@ impl Holder {
         self.questions.open(Key::clone(&key), Open { number: claim.number, asked_at: now, readers });
         self.tell(|| LineEvent::Asked { key: Key::clone(&key), number: claim.number });
         self.stats.surrenders += 1;
+        self.lines.count(&key, |counts| counts.surrenders += 1);
         Some(Surrender { key, claim })
     }
 
@@ -249,6 +256,12 @@ impl Holder {
         HolderStats { lines: self.lines.len() as u64, bytes: self.lines.bytes() as u64, ..self.stats }
     }
 
+    /// What was counted of a key.
+    #[must_use]
+    pub fn counts(&self, key: &str) -> KeyCounts {
+        self.lines.counts(key)
+    }
+
     /// The state of a key's line, if there is one whose lease runs.
     #[must_use]
     pub fn state(&self, key: &str, now: LocalTime) -> Option<LineState> {
@@ -262,6 +275,7 @@ impl Holder {
             marks::hit("coherence.line_lapsed");
             self.stats.lapsed += 1;
             self.lines.remove(key);
+            self.lines.count(key, |counts| counts.lapsed += 1);
             self.tell(|| LineEvent::Dropped { key: Key::from(key) });
             return None;
         }
@@ -339,6 +353,7 @@ impl Holder {
             return self.close(key, open);
         }
         self.stats.grants += 1;
+        self.lines.count(key, |counts| counts.grants += 1);
         let readers = open.readers.into_iter().map(|reader| (reader, Some(reading.clone())));
         self.effects.answers.extend(readers);
         let Reading { content, as_of } = reading;
@@ -351,12 +366,23 @@ impl Holder {
             state,
             left_us: ends_at.since_us(now),
         });
-        let line =
-            Held { state, content, as_of, term, from, number: claim.number, ends_at, renew_at, used: 0 };
+        let line = Held {
+            state,
+            content,
+            as_of,
+            term,
+            from,
+            number: claim.number,
+            ends_at,
+            renew_at,
+            used: 0,
+            hits: 0,
+        };
         self.lines.put(Key::clone(key), line);
         while let Some((key, line)) = self.lines.take_excess(self.settings.lines_max, self.settings.bytes_max)
         {
             self.stats.evicted += 1;
+            self.lines.count(&key, |counts| counts.evicted += 1);
             let claim = Claim { life: self.life, number: line.number };
             self.tell(|| LineEvent::Dropped { key: Key::clone(&key) });
             self.tell(|| LineEvent::Disowned { key: Key::clone(&key), number: claim.number });
@@ -383,6 +409,7 @@ impl Holder {
         if self.lines.get(key).is_some_and(|line| line.number <= claim.number) {
             self.stats.invalidated += 1;
             self.lines.remove(key);
+            self.lines.count(key, |counts| counts.invalidated += 1);
             self.tell(|| LineEvent::Dropped { key: Key::clone(key) });
         }
         if self.questions.number(key).is_some_and(|number| number <= claim.number)
@@ -391,6 +418,7 @@ impl Holder {
         {
             marks::hit("coherence.invalidation_overtook_the_grant");
             self.stats.overtaken += 1;
+            self.lines.count(key, |counts| counts.invalidated += 1);
             self.close(key, open);
         }
         self.tell(|| LineEvent::Disowned { key: Key::clone(key), number: claim.number });

@@ -7,7 +7,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::{KeyLines, LineState};
+use crate::api::{KEYS_COUNTED_MAX, KeyCounts, KeyLines, LineState};
 use crate::http::App;
 use crate::http::bounded::Name;
 use crate::http::extract::PathName;
@@ -35,6 +35,49 @@ pub(crate) struct OfNode {
     /// The state of its line; without it, it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<Standing>,
+    /// What it has counted of the key. It counts the 4,096 keys of which something was counted last, and begins anew
+    /// when it starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counts: Option<Counts>,
+}
+
+/// What became of a key's reads and lines at one node.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CacheLineCounts)]
+pub(crate) struct Counts {
+    /// Reads answered from its line, without a message.
+    hits: u64,
+    /// Reads that found no line.
+    misses: u64,
+    /// Lines that the leader granted, renewals included.
+    grants: u64,
+    /// Lines dropped, and questions closed, because somebody was about to write.
+    invalidated: u64,
+    /// Lines dropped because a new leader recalled them.
+    recalled: u64,
+    /// Lines dropped because their lease was over.
+    lapsed: u64,
+    /// Lines dropped for want of room.
+    evicted: u64,
+    /// Lines given up for a write from there.
+    surrendered: u64,
+}
+
+const _: () = assert!(KEYS_COUNTED_MAX == 4_096, "the document tells how many");
+
+impl From<KeyCounts> for Counts {
+    fn from(counts: KeyCounts) -> Self {
+        Self {
+            hits: counts.hits,
+            misses: counts.misses,
+            grants: counts.grants,
+            invalidated: counts.invalidated,
+            recalled: counts.recalled,
+            lapsed: counts.lapsed,
+            evicted: counts.evicted,
+            surrendered: counts.surrenders,
+        }
+    }
 }
 
 /// A holder as the leader knows it.
@@ -93,6 +136,7 @@ pub(crate) async fn show(State(app): State<Arc<App>>, PathName(key): PathName) -
         node: node.0,
         reachable: lines.is_some(),
         state: lines.as_ref().and_then(|lines| lines.own).map(Standing::from),
+        counts: lines.as_ref().map(|lines| lines.counts.into()),
     };
     let nodes = answers.iter().map(own).collect();
     Json(Lines { key, nodes, directory })

@@ -48,5 +48,6 @@ pub use types::{
     REQUESTS_MAX, WAIT_GRAPH_STEPS_MAX, WAITERS_MAX,
 };
 pub use views::{
-    AwaitedLock, ForcedRelease, HeldLock, LockHolder, LockState, LockWaiter, SessionLocks, TokenStatus,
+    AwaitedLock, ForcedRelease, HeldLock, LockHolder, LockState, LockStats, LockWaiter, SessionLocks,
+    TokenStatus,
 };

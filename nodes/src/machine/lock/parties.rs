@@ -68,6 +68,8 @@ pub(super) struct Parties {
     ends: Deadlines<SessionId>,
     /// How many commands wait.
     waiting: usize,
+    /// How many claims are holds.
+    holding: usize,
 }
 
 impl Parties {
@@ -98,16 +100,19 @@ impl Parties {
 
     /// Notes what a session has to do with a resource now.
     pub(super) fn claim(&mut self, session: SessionId, resource: ResourceId, claim: Claim) {
-        self.party_mut(session).claims.insert(resource, claim);
+        self.holding += usize::from(claim.token().is_some());
+        let before = self.party_mut(session).claims.insert(resource, claim);
+        self.holding -= usize::from(before.and_then(Claim::token).is_some());
     }
 
     /// A session has nothing to do with a resource any more.
     pub(super) fn disclaim(&mut self, session: SessionId, resource: ResourceId) {
         let party = self.party_mut(session);
-        party.claims.remove(&resource).expect("who leaves has been there");
+        let claim = party.claims.remove(&resource).expect("who leaves has been there");
         if party.is_idle() {
             self.table.remove(&session);
         }
+        self.holding -= usize::from(claim.token().is_some());
     }
 
     /// A command that waits.
@@ -141,6 +146,11 @@ impl Parties {
             let waits = party.waits.range(beyond(after));
             waits.map(move |(&sequence, wait)| (Asker { session, sequence }, wait))
         })
+    }
+
+    /// How often sessions hold a resource.
+    pub(super) fn holding(&self) -> usize {
+        self.holding
     }
 
     /// How many commands wait.

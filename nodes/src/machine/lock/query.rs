@@ -3,7 +3,9 @@
 use super::locks::Locks;
 use super::resource::Resource;
 use super::types::{LockMode, LockQuery, LockReply};
-use super::views::{AwaitedLock, HeldLock, LockHolder, LockState, LockWaiter, SessionLocks, TokenStatus};
+use super::views::{
+    AwaitedLock, HeldLock, LockHolder, LockState, LockStats, LockWaiter, SessionLocks, TokenStatus,
+};
 use super::waits::Wanted;
 use crate::ids::{ClusterTime, FenceToken, LogIndex, SessionId};
 use crate::machine::limits::check_name;
@@ -24,6 +26,11 @@ impl Locks {
                 LockReply::Checked(self.check(resource, *token))
             }
             LockQuery::ForcedReleases => LockReply::Forced(self.forced.values().cloned().collect()),
+            LockQuery::Stats => LockReply::Stats(LockStats {
+                resources: self.resources.len() as u64,
+                holds: self.parties.holding() as u64,
+                waits: self.parties.waiting() as u64,
+            }),
         };
         Ok(Reply::Lock(reply))
     }

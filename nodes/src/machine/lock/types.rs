@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::views::{ForcedRelease, LockHolder, LockState, SessionLocks, TokenStatus};
+use super::views::{ForcedRelease, LockHolder, LockState, LockStats, SessionLocks, TokenStatus};
 use crate::ids::{FenceToken, Sequence, SessionId};
 
 /// How a resource is held.
@@ -124,6 +124,8 @@ pub enum LockQuery {
     },
     /// The latest forced releases. Answered with [`LockReply::Forced`].
     ForcedReleases,
+    /// How much there is of everything. Answered with [`LockReply::Stats`].
+    Stats,
 }
 
 /// What the locks answer.
@@ -142,6 +144,8 @@ pub enum LockReply {
     Checked(TokenStatus),
     /// Up to [`FORCED_RELEASES_KEPT`] forced releases, the latest last.
     Forced(Vec<ForcedRelease>),
+    /// How much there is of everything.
+    Stats(LockStats),
 }
 
 /// One step of a cycle: this session waits at this resource for the session of the next step, and that of

@@ -94,6 +94,17 @@ pub enum TokenStatus {
     Unknown,
 }
 
+/// How much there is of everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockStats {
+    /// Resources that are held, awaited, or declared as semaphores.
+    pub resources: u64,
+    /// Holds: each holder of each resource.
+    pub holds: u64,
+    /// Commands that wait, each counted once however many resources it is for.
+    pub waits: u64,
+}
+
 /// The record of a forced release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForcedRelease {

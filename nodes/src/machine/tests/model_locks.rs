@@ -1,12 +1,13 @@
 //! The naive model of the locks: flat lists that are searched from end to end, and the wait-for graph with
 //! every edge written out. It shares the vocabulary with the machine and nothing else.
 
+mod views;
+
 use crate::ids::{ClusterTime, FenceToken, LogIndex, Sequence, SessionId};
 use crate::machine::limits::Limits;
 use crate::machine::{
-    AwaitedLock, DeadlockStep, ForcedRelease, HeldLock, LockAction, LockError, LockEvent, LockGrant,
-    LockHolder, LockMode, LockReply, LockRequest, LockState, LockWaiter, MachineError, MachineEvent, Outcome,
-    Reply, SessionLocks, TokenStatus,
+    DeadlockStep, ForcedRelease, LockAction, LockError, LockEvent, LockGrant, LockHolder, LockMode,
+    LockReply, LockRequest, MachineError, MachineEvent, Outcome, Reply,
 };
 
 struct Known {
@@ -527,60 +528,6 @@ impl Locks {
     fn complete(&mut self, session: SessionId, sequence: Sequence, outcome: Outcome) {
         self.events.push(MachineEvent::Completed { session, sequence, outcome: outcome.clone() });
         self.completed.push((session, sequence, outcome));
-    }
-
-    pub(super) fn state(&self, name: &str) -> LockState {
-        let Some(known) = self.known.iter().find(|known| known.name == name) else {
-            return LockState { version: self.forgotten_at, ..LockState::default() };
-        };
-        let upgrade = self.upgrader(name).map(|wait| (wait, LockMode::Exclusive, true));
-        let line = self.line_before(name, LogIndex(u64::MAX)).into_iter();
-        let waiters = upgrade.into_iter().chain(line.map(|(wait, mode)| (wait, mode, false)));
-        LockState {
-            permits: known.permits,
-            version: known.version,
-            holders: self.holds.iter().filter(|(held, _)| held == name).map(|(_, hold)| *hold).collect(),
-            waiters: waiters
-                .map(|(wait, mode, is_upgrade)| LockWaiter {
-                    session: wait.session,
-                    sequence: wait.sequence,
-                    mode,
-                    deadline: wait.deadline,
-                    is_upgrade,
-                })
-                .collect(),
-        }
-    }
-
-    pub(super) fn of_session(&self, id: SessionId) -> SessionLocks {
-        let mut locks = SessionLocks::default();
-        for known in &self.known {
-            for (_, hold) in
-                self.holds.iter().filter(|(name, hold)| *name == known.name && hold.session == id)
-            {
-                let (resource, LockHolder { mode, token, .. }) = (known.name.clone(), *hold);
-                locks.held.push(HeldLock { resource, mode, token });
-            }
-        }
-        let mut waits: Vec<&Wait> = self.waits.iter().filter(|wait| wait.session == id).collect();
-        waits.sort_by_key(|wait| wait.sequence);
-        for wait in waits {
-            for (resource, mode) in wait.requests.iter().cloned() {
-                let (sequence, deadline) = (wait.sequence, wait.deadline);
-                locks.awaited.push(AwaitedLock { resource, mode, sequence, deadline });
-            }
-        }
-        locks
-    }
-
-    pub(super) fn check(&self, name: &str, token: FenceToken) -> TokenStatus {
-        if self.holds.iter().any(|(held, hold)| held == name && hold.token == token) {
-            return TokenStatus::Current;
-        }
-        match self.known.iter().find(|known| known.name == name) {
-            Some(known) if token <= known.latest => TokenStatus::Stale { latest: known.latest },
-            _ => TokenStatus::Unknown,
-        }
     }
 
     /// Whether what the machine calls a cycle is one: each waits, or asks to wait, and none is named twice.

@@ -68,6 +68,7 @@ fn agree(machine: &mut Machine, model: &mut Model, entry: &Entry, numbers: &BTre
         assert_eq!(value, Ok(Reply::Cache(CacheReply::Value(model.value(&name)))), "{name} at {index}");
     }
     assert_eq!(ask(LockQuery::ForcedReleases), LockReply::Forced(model.locks.forced.clone()));
+    assert_eq!(ask(LockQuery::Stats), LockReply::Stats(model.locks.stats()), "at {index}");
     for &(session, sequence) in numbers {
         let remembered = machine.outcome_of(session, sequence).map(without_text);
         assert_eq!(remembered, model.reply(session, sequence).map(without_text), "{session} {sequence}");

@@ -273,6 +273,7 @@ fn locks(reply: &LockReply) -> String {
             format!("stale, the latest is {}", token(*latest))
         }
         LockReply::Checked(TokenStatus::Unknown) => "unknown".to_owned(),
+        LockReply::Stats(stats) => format!("{stats:?}"),
         LockReply::Forced(records) => {
             records.iter().map(forced).collect::<Vec<_>>().join("\n").trim_end().to_owned()
         }
