@@ -68,7 +68,8 @@ pub(super) struct Parties {
     ends: Deadlines<SessionId>,
     /// How many commands wait.
     waiting: usize,
-    /// How many claims are holds.
+    /// How many claims are holds. Follows from them, so the fingerprint of a state does without it.
+    #[serde(skip)]
     holding: usize,
 }
 
