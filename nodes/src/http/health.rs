@@ -82,8 +82,8 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     ([("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")], app.metrics.text())
 }
 
-/// Takes over what the state that this node has applied says of the cache, the locks and the topics, however old it is: the node
-/// can tell of it without a leader.
+/// Takes over what the state that this node has applied says of the cache, the locks and the topics, however old it is:
+/// the node can tell of it without a leader.
 async fn take_state(app: &App) {
     let ask = async |query| app.gateway.client().query_within(query, u64::MAX).await.map(|(reply, _)| reply);
     if let Ok(Reply::Cache(CacheReply::Stats(stats))) = ask(Query::Cache(CacheQuery::Stats)).await {

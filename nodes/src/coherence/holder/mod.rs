@@ -130,8 +130,7 @@ impl Holder {
             self.stats.hits += 1;
             return NearRead::Hit(reading);
         }
-        self.stats.misses += 1;
-        self.lines.count(key, |counts| counts.misses += 1);
+        self.note_miss(key);
         if self.questions.readers() >= self.settings.readers_max {
             return NearRead::Uncached;
         }
@@ -157,11 +156,10 @@ impl Holder {
             let found = self.hit(key, now);
             self.stats.hits += u64::from(found.is_some());
             if found.is_none() {
-                self.stats.misses += 1;
-                self.lines.count(key, |counts| counts.misses += 1);
-            }
-            if found.is_none() && !self.questions.is_open(key) && self.can_ask(key) {
-                self.ask(Key::from(key), Vec::new(), now);
+                self.note_miss(key);
+                if !self.questions.is_open(key) && self.can_ask(key) {
+                    self.ask(Key::from(key), Vec::new(), now);
+                }
             }
             readings = readings.zip(found).map(|(mut all, one)| {
                 all.push(one);
@@ -291,6 +289,11 @@ impl Holder {
             self.ask(name, Vec::new(), now);
         }
         Some(reading)
+    }
+
+    fn note_miss(&mut self, key: &str) {
+        self.stats.misses += 1;
+        self.lines.count(key, |counts| counts.misses += 1);
     }
 
     fn can_ask(&self, key: &str) -> bool {
