@@ -222,6 +222,9 @@ pub struct NearStatistics {
     /// Lines given up for writes from where they were held.
     #[serde(default)]
     pub surrenders: u64,
+    /// Leaders killed between an invalidation and the commit of the write that it was for.
+    #[serde(default)]
+    pub leaders_lost: u64,
 }
 
 impl NearStatistics {

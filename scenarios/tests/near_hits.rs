@@ -1,9 +1,10 @@
 //! A read that hits a near-cache costs no message between nodes and no entry of the log: by the counters of runs of
 //! `near-cache-hits` in which nobody writes and nothing fails, at two rates of reading. And a write from where the line is
-//! held costs no invalidation, be that a follower.
+//! held costs no invalidation, be that a follower. And where leaders die, some do at the worst of moments.
 
 use std::collections::BTreeMap;
 
+use stormglass_sim::check::Verdict;
 use stormglass_sim::nemesis::Process;
 use stormglass_sim::plan::{MsSpan, Schedule, expand};
 use stormglass_sim::run::{Options, execute};
@@ -23,12 +24,14 @@ struct Cost {
     from_clients: BTreeMap<u64, u64>,
 }
 
+fn scenario(name: &str) -> Schedule {
+    let scenarios = stormglass_scenarios::scenarios().expect("the catalogue can be read");
+    expand(scenarios.iter().find(|one| one.name == name).expect("it is in the catalogue"), 1)
+}
+
 /// The scenario, with nothing in it but reads of one key, each `near` or not.
 fn reads_alone(rate_per_client_hz: f64, near: f64) -> Schedule {
-    let scenarios = stormglass_scenarios::scenarios().expect("the catalogue can be read");
-    let scenario =
-        scenarios.iter().find(|one| one.name == "near-cache-hits").expect("it is in the catalogue");
-    let mut schedule = expand(scenario, 1);
+    let mut schedule = scenario("near-cache-hits");
     schedule.faults.clear();
     schedule.workload.keys = 1;
     schedule.workload.rate_per_client_hz = rate_per_client_hz;
@@ -127,4 +130,12 @@ fn a_follower_that_writes_what_it_reads_is_told_of_no_invalidation() {
         );
         assert_eq!((invalidations, writes_held_back), (0, 0), "nobody is told, and nobody waited for");
     }
+}
+
+#[test]
+fn leaders_die_between_an_invalidation_and_the_commit_of_its_write() {
+    let outcome = execute(&scenario("near-cache-leader-dies"), Options::default());
+    assert_eq!(outcome.verdict, Verdict::Valid, "{:?}", outcome.reasons);
+    let near = outcome.statistics.expect("the run came to its end").near;
+    assert!(near.leaders_lost > 0, "{near:?}");
 }

@@ -116,6 +116,10 @@ fn statistics(report: &Report, options: Options) -> Vec<String> {
         ));
         let surrenders = counted(near.surrenders, "surrender");
         lines.push(format!("    {surrenders}: lines given up for writes from where they were held"));
+        if near.leaders_lost > 0 {
+            let leaders = counted(near.leaders_lost, "leader");
+            lines.push(format!("    {leaders} killed between an invalidation and the commit of its write"));
+        }
     }
     if !report.live {
         lines.push(format!("  {} passed", counted(report.marks.len() as u64, "coverage mark")));

@@ -184,7 +184,7 @@ impl Service for Queue {
             Call::TopicStats { .. } => {
                 let in_flight = topic.messages.values().filter(|(_, _, in_flight)| *in_flight).count() as u64;
                 let ready = topic.messages.len() as u64 - in_flight;
-                Answer::Counts { seen: TopicSeen { ready, in_flight, ..topic.seen } }
+                Answer::Counts { seen: Box::new(TopicSeen { ready, in_flight, ..topic.seen }) }
             }
             _ => return,
         };

@@ -1,12 +1,13 @@
 //! All checks over one run.
 
-use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::cache_safety;
 use super::coherence::Coherence;
 use super::invariants::InvariantSet;
-use super::linearizability::{self, Linearizability, LockModel, RegisterModel, ServiceModel};
+use super::linearizability::{
+    Limits, Linearizability, LockModel, RegisterModel, ServiceModel, Times, check_as, check_operations,
+};
 use super::{Calm, CheckReport, Drift, Verdict, exercise, guarded, liveness, lock_safety, queue_safety};
 use crate::history::{Answer, Call, History, Operation, Outcome};
 
@@ -152,14 +153,16 @@ pub fn judge(evidence: &Evidence<'_>) -> Vec<CheckReport> {
 pub fn judge_subject(subject: Subject, terms: &Terms<'_>) -> Vec<CheckReport> {
     let Terms { history, drift, calm, .. } = *terms;
     match subject {
-        Subject::Register => vec![linearizable(&RegisterModel, "linearizable registers", history, terms)],
+        Subject::Register => {
+            vec![linearizable(&RegisterModel, "linearizable registers", &history.operations, terms)]
+        }
         Subject::Lock => {
             let is_single = |call: &Call| LockModel.op(call).is_some();
             let is_several = |call: &Call| matches!(call, Call::AcquireAll { .. });
             let any = |which: &dyn Fn(&Call) -> bool| history.operations.iter().any(|op| which(&op.call));
             // Several at a time are not locks one by one; lock safety judges all of them.
             let linearizable = (any(&is_single) || !any(&is_several)).then(|| {
-                linearizable(&LockModel, "linearizable locks", &released_by_acquirers(history), terms)
+                linearizable(&LockModel, "linearizable locks", released_by_acquirers(history), terms)
             });
             let views = lock_safety::check_views(history, drift, calm);
             linearizable.into_iter().chain([lock_safety::check(history, drift, calm)]).chain(views).collect()
@@ -170,10 +173,12 @@ pub fn judge_subject(subject: Subject, terms: &Terms<'_>) -> Vec<CheckReport> {
         }
         Subject::Cache => {
             let by_versions = cache_safety::check(history, drift, calm);
-            // Only then: the registers take as much memory as what they are made of.
-            let registers = cache_safety::as_registers(history);
-            let linearizable = (!registers.operations.is_empty())
-                .then(|| linearizable(&RegisterModel, "linearizable cache", &registers, terms));
+            let mut registers = cache_safety::as_registers(history).peekable();
+            let linearizable = registers.peek().is_some().then(|| {
+                let limits = Limits { steps: terms.budget_steps };
+                let result = check_as(&RegisterModel, registers, &limits, Times::Nanoseconds);
+                linearizability_report("linearizable cache", result)
+            });
             [by_versions].into_iter().chain(linearizable).collect()
         }
         // Locks guard what they guard without topics too.
@@ -189,40 +194,48 @@ pub fn judge_subject(subject: Subject, terms: &Terms<'_>) -> Vec<CheckReport> {
     }
 }
 
-/// The history without releases under tokens that no single acquisition granted, of locks that are also asked for
+/// The operations without releases under tokens that no single acquisition granted, of locks that are also asked for
 /// in other ways: those are tokens of upgrades, downgrades and grants of several, of which [`LockModel`] does not
 /// know. Lock safety judges them.
-fn released_by_acquirers(history: &History) -> Cow<'_, History> {
-    let (mut granted, mut others) = (BTreeSet::new(), BTreeSet::new());
-    for Operation { call, outcome, .. } in &history.operations {
-        match (call, outcome) {
-            (Call::Acquire { resource, .. }, Outcome::Ok { answer: Answer::Granted { token } }) => {
-                granted.insert((resource.as_str(), *token));
+fn released_by_acquirers(history: &History) -> impl Iterator<Item = &Operation> {
+    // Locks that are asked for in other ways, and what single acquisitions of them were granted.
+    let mut others: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
+    for Operation { call, .. } in &history.operations {
+        match call {
+            Call::Upgrade { resource, .. } | Call::Downgrade { resource, .. } => {
+                others.entry(resource).or_default();
             }
-            (Call::Upgrade { resource, .. } | Call::Downgrade { resource, .. }, _) => {
-                others.insert(resource.as_str());
-            }
-            (Call::AcquireAll { wants, .. }, _) => {
-                others.extend(wants.iter().map(|want| want.resource.as_str()));
+            Call::AcquireAll { wants, .. } => {
+                for want in wants {
+                    others.entry(&want.resource).or_default();
+                }
             }
             _ => {}
         }
     }
-    if others.is_empty() {
-        return Cow::Borrowed(history);
+    for Operation { call, outcome, .. } in &history.operations {
+        if let Call::Acquire { resource, .. } = call
+            && let Outcome::Ok { answer: Answer::Granted { token } } = outcome
+            && let Some(granted) = others.get_mut(resource.as_str())
+        {
+            granted.insert(*token);
+        }
     }
-    let is_known = |operation: &&Operation| match &operation.call {
+    history.operations.iter().filter(move |operation| match &operation.call {
         Call::Release { resource, token } => {
-            !others.contains(resource.as_str()) || granted.contains(&(resource.as_str(), *token))
+            others.get(resource.as_str()).is_none_or(|granted| granted.contains(token))
         }
         _ => true,
-    };
-    let operations = history.operations.iter().filter(is_known).cloned().collect();
-    Cow::Owned(History { operations, holds: Vec::new() })
+    })
 }
 
-fn linearizable<M: ServiceModel>(model: &M, name: &str, history: &History, terms: &Terms<'_>) -> CheckReport {
-    linearizability_report(name, linearizability::check_history(model, history, terms.budget_steps))
+fn linearizable<'h, M: ServiceModel>(
+    model: &M,
+    name: &str,
+    operations: impl IntoIterator<Item = &'h Operation>,
+    terms: &Terms<'_>,
+) -> CheckReport {
+    linearizability_report(name, check_operations(model, operations, terms.budget_steps))
 }
 
 /// The result of a check of linearizability as a report.

@@ -86,7 +86,7 @@ pub enum Answer {
     /// A topic's counts.
     Counts {
         /// The counts.
-        seen: TopicSeen,
+        seen: Box<TopicSeen>,
     },
     /// The work on a delivery is at an end.
     Handled {

@@ -253,7 +253,7 @@ pub enum Call {
         ttl_us: Option<u64>,
         /// The lock that guards the key, if one does.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        fence: Option<Fence>,
+        fence: Option<Box<Fence>>,
     },
     /// Remove a key of the cache.
     CacheDelete {

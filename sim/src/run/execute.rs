@@ -360,7 +360,10 @@ pub(super) fn judge(
     let verdicts = unexpected.iter().map(|check| check.verdict);
     let verdict = Verdict::of_all(verdicts.chain((!vacuous.is_empty()).then_some(Verdict::Unknown)));
     let (statistics, trace, marks) = match harvest {
-        Some(harvest) => (Some(harvest.statistics), harvest.trace, harvest.marks),
+        Some(mut harvest) => {
+            harvest.statistics.near.leaders_lost = watch.coherence.leaders_lost();
+            (Some(harvest.statistics), harvest.trace, harvest.marks)
+        }
         None => (None, None, BTreeMap::new()),
     };
     let (elections, campaigns) = (watch.elections.clone(), watch.campaigns);

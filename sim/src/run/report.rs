@@ -136,5 +136,6 @@ fn near(counts: NearCounts) -> reports::NearStatistics {
         evictions: counts.evictions,
         writes_held_back: counts.writes_held_back,
         surrenders: counts.surrenders,
+        leaders_lost: counts.leaders_lost,
     }
 }

@@ -84,7 +84,7 @@ impl<S: Service> Worker<S> {
             expected_version: version,
             value,
             ttl_us: None,
-            fence: Some(fence),
+            fence: Some(Box::new(fence)),
         };
         let is_written = matches!(self.call(write).await.1, Outcome::Ok { answer: Answer::Written { .. } });
         if is_written {

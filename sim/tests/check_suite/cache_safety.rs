@@ -3,7 +3,7 @@
 
 use rand::RngExt;
 use stormglass_sim::check::cache_safety::{self, as_registers};
-use stormglass_sim::check::linearizability::{self, RegisterModel};
+use stormglass_sim::check::linearizability::{Limits, RegisterModel, Times, check_as};
 use stormglass_sim::check::{Calm, CheckReport, Drift, Verdict};
 use stormglass_sim::history::{Answer, Call, History, VirtualTime};
 use stormglass_sim::rng::Streams;
@@ -298,7 +298,8 @@ fn the_rules_agree_with_the_search() {
             continue;
         }
         let report = cache_safety::check(&history, Drift::default(), None);
-        let searched = linearizability::check_history(&RegisterModel, &as_registers(&history), 100_000);
+        let limits = Limits { steps: 100_000 };
+        let searched = check_as(&RegisterModel, as_registers(&history), &limits, Times::Nanoseconds);
         match (report.verdict, searched.verdict) {
             (Verdict::Invalid, Verdict::Valid) => {
                 panic!("seed {seed}: {:?}\n{history:#?}", report.counterexample)

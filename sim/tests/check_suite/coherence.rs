@@ -96,6 +96,25 @@ fn nothing_is_said_of_what_was_not_seen() {
 }
 
 #[test]
+fn leaders_lost_between_invalidation_and_commit_are_counted() {
+    let lost_after = |steps: &[Step], killed| {
+        let mut rules = run(steps, Drift::default()).expect("nothing is wrong");
+        let stopped = rules.observe(VirtualTime(1_000_000), killed, &NodeEvent::Stopped);
+        assert_eq!(stopped.map_err(|violation| violation.to_string()), Ok(()));
+        rules.leaders_lost()
+    };
+    let given_up = || vec![taken(0, 2, 7, 5, Shared), dropped(2, 2), disowned(2, 2, 7)];
+    let on_its_way = || [given_up(), vec![released(3)]].concat();
+    assert_eq!(lost_after(&on_its_way(), 1), 1);
+    assert_eq!(lost_after(&on_its_way(), 2), 0, "another node");
+    assert_eq!(lost_after(&given_up(), 1), 0, "the write is not let into the log");
+    assert_eq!(lost_after(&[released(3)], 1), 0, "nobody gave up a line");
+    assert_eq!(lost_after(&[on_its_way(), vec![changed(4, 3, 6)]].concat(), 1), 0, "somebody applied it");
+    let next = [on_its_way(), vec![changed(4, 3, 6), released(5)]].concat();
+    assert_eq!(lost_after(&next, 1), 0, "for the next write nobody gave up anything");
+}
+
+#[test]
 fn of_one_term_one_line_is_exclusive() {
     let rule = "exclusive lines";
     let first = || taken(1, 2, 7, 5, Exclusive);

@@ -17,7 +17,7 @@ pub(crate) const SMALL: Shape =
 
 /// By search alone, without replay and without settling unknown outcomes.
 fn plain_search<M: ServiceModel>(model: &M, history: &History) -> Verdict {
-    let partitions = partitions_of(model, history);
+    let partitions: Vec<_> = partitions_of(model, &history.operations).collect();
     Verdict::of_all(partitions.iter().map(|partition| {
         match Search::new(model, &partition.entries).run(STEPS_MAX) {
             Progress::Linearizable => Verdict::Valid,
@@ -40,7 +40,7 @@ fn assert_agreement<M: ServiceModel>(model: &M, history: &History, truth: bool, 
     let result = check_history(model, history, STEPS_MAX);
     assert_eq!(result.verdict, expected, "{what}: {history:#?}\n{result:?}");
     assert_eq!(plain_search(model, history), expected, "{what}, by search alone: {history:#?}");
-    for partition in &partitions_of(model, history) {
+    for partition in partitions_of(model, &history.operations) {
         let entries = &partition.entries;
         let certified = model.guess(entries).is_some_and(|order| replay(model, entries, &order).certified);
         assert!(!certified || truth, "{what}: the replay certified {history:#?}");

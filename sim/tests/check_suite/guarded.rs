@@ -17,7 +17,7 @@ fn write(client: u64, from: u64, token: u64, version: u64) -> Row {
         expected_version: None,
         value: 1,
         ttl_us: None,
-        fence: Some(Fence { resource: "r".to_owned(), token }),
+        fence: Some(Box::new(Fence { resource: "r".to_owned(), token })),
     };
     (client, from, from + 1, call, Some(Answer::Written { version }))
 }

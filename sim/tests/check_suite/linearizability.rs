@@ -239,10 +239,50 @@ fn lock_histories_are_told_apart() {
                 (1, 5, 6, release(3), Some(Answer::Released)),
             ],
         ),
+        (
+            "tokens fall within one moment, with a release between them that proves nothing",
+            vec![
+                (1, 1, 2, acquire(true), None),
+                (1, 3, 6, acquire(true), granted(2)),
+                (1, 6, 6, release(9), Some(Answer::NotHeld)),
+                (1, 6, 7, acquire(true), granted(1)),
+            ],
+        ),
     ];
     for (what, rows) in rejected {
         assert_eq!(lock(rows), Verdict::Invalid, "{what}");
     }
+}
+
+/// What came after it is put aside at once, not group by group.
+#[test]
+fn an_early_violation_of_a_lock_that_is_used_for_long_is_shown_at_once() {
+    let hold = |n: u64| {
+        let at = 10 * n;
+        [
+            (1, at + 1, at + 2, acquire(true), granted(n)),
+            (1, at + 3, at + 4, release(n), Some(Answer::Released)),
+        ]
+    };
+    let mut rows: Vec<Row> = (1..=10_000).flat_map(hold).collect();
+    for (what, spoiled) in [
+        ("released twice", (1, 55, 56, release(5), Some(Answer::Released))),
+        ("released, never granted", (1, 55, 56, release(20_000), Some(Answer::Released))),
+        ("granted twice", (1, 55, 56, acquire(true), granted(5))),
+        ("granted under an earlier token", (1, 55, 56, acquire(true), granted(0))),
+    ] {
+        rows.push(spoiled);
+        let result = check_history(&LockModel, &history(rows.clone()), STEPS_MAX);
+        let found = result.refutation.expect(what);
+        assert_eq!((result.verdict, found.found_by), (Verdict::Invalid, Tier::Rule), "{what}");
+        assert!(found.operations_shown <= 3 && found.steps < 1_000, "{what}: {found:?}");
+        rows.pop();
+    }
+    // A grant too late for its token: whoever sees both grants sees it.
+    rows.push((2, 55, 56, acquire(true), granted(20_000)));
+    let result = check_history(&LockModel, &history(rows), STEPS_MAX);
+    let found = result.refutation.expect("tokens rise");
+    assert!(found.operations_shown <= 3 && found.steps < 1_000, "{found:?}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::support::{Row, history};
 
 fn counts_of(topic: &str, from_us: u64, seen: TopicSeen) -> Row {
     let call = Call::TopicStats { topic: topic.to_owned() };
-    (8, from_us * 1_000, from_us * 1_000 + 1, call, Some(Answer::Counts { seen }))
+    (8, from_us * 1_000, from_us * 1_000 + 1, call, Some(Answer::Counts { seen: Box::new(seen) }))
 }
 
 fn counts(from_us: u64, seen: TopicSeen) -> Row {

@@ -18,7 +18,7 @@ fn declare(from_us: u64, topic: &str, attempts_max: u64, dead_letter: &str) -> R
 
 fn counts(from_us: u64, topic: &str, seen: TopicSeen) -> Row {
     let call = Call::TopicStats { topic: topic.to_owned() };
-    row(8, from_us, from_us + 1, call, Some(Answer::Counts { seen }))
+    row(8, from_us, from_us + 1, call, Some(Answer::Counts { seen: Box::new(seen) }))
 }
 
 fn acknowledge_in(topic: &str, from_us: u64, receipt: u64) -> Row {

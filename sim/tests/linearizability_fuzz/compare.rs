@@ -194,7 +194,7 @@ impl Judge<'_> {
 fn ruled<M: Model>(model: &M, settled: &[EntryOf<M>]) -> Option<bool> {
     let tied = settled.iter().any(|entry| entry.after.is_some());
     match model.rule(settled)? {
-        Ruling::Impossible => Some(false),
+        Ruling::Impossible | Ruling::ImpossibleAt(_) => Some(false),
         Ruling::Possible => (!tied).then_some(true),
         Ruling::Order(order) => {
             let certified = replay(model, settled, &order).certified;

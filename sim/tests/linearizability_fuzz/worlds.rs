@@ -320,11 +320,19 @@ pub(crate) struct Locks {
     live: BTreeSet<u64>,
     exclusive: bool,
     known: BTreeMap<u64, u64>,
+    /// The token that each process gave back last.
+    used: BTreeMap<u64, u64>,
 }
 
 impl Locks {
     pub(crate) const fn new() -> Self {
-        Self { token: 0, live: BTreeSet::new(), exclusive: false, known: BTreeMap::new() }
+        Self {
+            token: 0,
+            live: BTreeSet::new(),
+            exclusive: false,
+            known: BTreeMap::new(),
+            used: BTreeMap::new(),
+        }
     }
 }
 
@@ -333,8 +341,21 @@ impl World for Locks {
     type Answer = LockAnswer;
 
     fn ask(&mut self, rng: &mut StreamRng, process: u64) -> LockOp {
+        // Now and then once more what it gave back, or what it cannot know.
+        match below(rng, 12) {
+            0 => return LockOp::Release { token: 1 + below(rng, self.token + 2) },
+            1 => {
+                if let Some(token) = self.used.get(&process) {
+                    return LockOp::Release { token: *token };
+                }
+            }
+            _ => {}
+        }
         match self.known.remove(&process) {
-            Some(token) => LockOp::Release { token },
+            Some(token) => {
+                self.used.insert(process, token);
+                LockOp::Release { token }
+            }
             None => LockOp::Acquire { exclusive: below(rng, 2) == 0 },
         }
     }

@@ -75,6 +75,13 @@ impl Coherence {
         self.view.begin_round(drift);
     }
 
+    /// How often a leader's process ended when a write was on its way into the log for which other nodes had given
+    /// their word that they read no line of its key any more, and nobody had applied it.
+    #[must_use]
+    pub const fn leaders_lost(&self) -> u64 {
+        self.view.leaders_lost()
+    }
+
     /// What each rule has seen so far. One that had nothing to judge is left out: a run need not have near-caches,
     /// and whether one that should has them is seen by the reads that clients got from them.
     #[must_use]

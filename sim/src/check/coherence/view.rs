@@ -1,6 +1,6 @@
 //! The lines and questions of all nodes, as their events tell them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::drift::Drift;
 use crate::history::{LineMode, LineSeen, VirtualTime};
@@ -36,6 +36,10 @@ pub(super) struct Key {
     pub(super) changed: u64,
     /// Whether anybody ever had a line of it: if not, nothing is shown by nobody's having one.
     pub(super) has_been_held: bool,
+    /// Who gave their word since it last changed.
+    words: BTreeSet<u64>,
+    /// The leader that has let a write of it go into the log for which others gave their word, until it is applied.
+    committing: Option<u64>,
 }
 
 impl Key {
@@ -53,11 +57,17 @@ pub(super) struct View {
     keys: BTreeMap<String, Key>,
     /// By node, the latest term of which it gave its word that it reads no line of an earlier one.
     recalled: BTreeMap<u64, u64>,
+    leaders_lost: u64,
 }
 
 impl View {
     pub(super) const fn new(drift: Drift) -> Self {
-        Self { drift, keys: BTreeMap::new(), recalled: BTreeMap::new() }
+        Self { drift, keys: BTreeMap::new(), recalled: BTreeMap::new(), leaders_lost: 0 }
+    }
+
+    /// How often a leader's process ended between an invalidation and the commit of the write that it was for.
+    pub(super) const fn leaders_lost(&self) -> u64 {
+        self.leaders_lost
     }
 
     pub(super) fn key(&self, key: &str) -> Option<&Key> {
@@ -71,17 +81,21 @@ impl View {
 
     /// The node's process ended: another life begins with nothing, and numbers its questions anew.
     pub(super) fn forget(&mut self, node: u64) {
+        let mut was_committing = false;
         for key in self.keys.values_mut() {
             key.lines.remove(&node);
             key.questions.remove(&node);
             key.disowned.remove(&node);
+            was_committing |= key.committing.take_if(|leader| *leader == node).is_some();
         }
+        self.leaders_lost += u64::from(was_committing);
         self.recalled.remove(&node);
     }
 
     pub(super) fn begin_round(&mut self, drift: Drift) {
         self.drift = drift;
         self.keys.clear();
+        self.leaders_lost = 0;
     }
 
     fn of(&mut self, key: &str) -> &mut Key {
@@ -123,7 +137,9 @@ impl View {
                 self.of(key).lines.remove(&node);
             }
             LineSeen::Disowned { key, number } => {
-                self.of(key).disown(node, *number);
+                let key = self.of(key);
+                key.disown(node, *number);
+                key.words.insert(node);
             }
             LineSeen::Recalled { term } => {
                 let given = self.recalled.entry(node).or_default();
@@ -137,8 +153,18 @@ impl View {
             LineSeen::Changed { key, index } => {
                 let key = self.of(key);
                 key.changed = key.changed.max(*index);
+                key.words.clear();
+                key.committing = None;
             }
-            LineSeen::Read { .. } | LineSeen::Released { .. } => {}
+            LineSeen::Released { keys, .. } => {
+                for name in keys {
+                    let key = self.of(name);
+                    if key.words.iter().any(|other| *other != node) {
+                        key.committing = Some(node);
+                    }
+                }
+            }
+            LineSeen::Read { .. } => {}
         }
     }
 }

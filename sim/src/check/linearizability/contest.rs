@@ -59,6 +59,9 @@ fn by_order_or_rule<M: Model>(model: &M, entries: &[EntryOf<M>], steps: &mut u64
     let ruling = model.rule(entries)?;
     match ruling {
         Ruling::Impossible => decided(Tier::Rule, false),
+        Ruling::ImpossibleAt(culprit) => {
+            Some(Decision { tier: Tier::Rule, linearizable: false, culprit: Some(culprit) })
+        }
         Ruling::Order(order) if verify(&order) => decided(Tier::Rule, true),
         Ruling::Possible if entries.iter().all(|entry| entry.after.is_none()) => decided(Tier::Rule, true),
         // The rule does not know what came first at one moment, and the order has it wrong.

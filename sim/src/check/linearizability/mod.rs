@@ -41,6 +41,7 @@ mod render;
 mod rounds;
 mod rule;
 mod search;
+mod settle;
 mod shrink;
 mod timeline;
 mod witness;
@@ -57,7 +58,7 @@ pub use model::{
     PlainRegisterAnswer, PlainRegisterModel, PlainRegisterOp, RegisterAnswer, RegisterModel, RegisterOp,
     RegisterState, SetModel, Sets, TextAnswer, TextOp, Version,
 };
-pub use recorded::{ServiceModel, check_history, partitions_of};
+pub use recorded::{ServiceModel, check_history, check_operations, partitions_by, partitions_of};
 pub use rounds::{check, check_as, verdict};
 pub use rule::Ruling;
 pub use search::{Deepest, Progress, Search};

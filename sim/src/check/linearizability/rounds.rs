@@ -3,6 +3,7 @@
 use super::contest::{Contest, Decision, at_once};
 use super::limits::{Decided, Limits, Linearizability, Times};
 use super::refute::{Finding, refute};
+use super::settle::settle;
 use super::{Model, PartitionOf};
 use crate::check::Verdict;
 use crate::plant::{self, Flaw};
@@ -12,17 +13,22 @@ const ROUND_STEPS_FIRST: u64 = 4_096;
 /// By how much that grows from round to round.
 const ROUND_GROWTH: u64 = 4;
 
-/// Checks every object, with at most about as many steps as `limits` says. Times are shown as places.
+/// Checks every object, with at most about as many steps as `limits` says. Times are shown as places. Objects are taken
+/// one after the other, and only those are kept that are not decided at once.
 ///
 /// A history in which no operation was answered is unknown, never valid.
-pub fn check<M: Model>(model: &M, partitions: Vec<PartitionOf<M>>, limits: &Limits) -> Linearizability {
+pub fn check<M: Model>(
+    model: &M,
+    partitions: impl IntoIterator<Item = PartitionOf<M>>,
+    limits: &Limits,
+) -> Linearizability {
     check_as(model, partitions, limits, Times::Places)
 }
 
 /// As [`check`], saying what the times of the history are.
 pub fn check_as<M: Model>(
     model: &M,
-    partitions: Vec<PartitionOf<M>>,
+    partitions: impl IntoIterator<Item = PartitionOf<M>>,
     limits: &Limits,
     times: Times,
 ) -> Linearizability {
@@ -41,7 +47,6 @@ pub fn check_as<M: Model>(
 
 /// As [`check`], but a violation is not shown, and therefore neither made small nor found again, and objects after one
 /// that is not linearizable are left alone: they count as undecided.
-/// Objects are taken one after the other, and only those are kept that are not decided at once.
 pub fn verdict<M: Model>(
     model: &M,
     partitions: impl IntoIterator<Item = PartitionOf<M>>,
@@ -93,7 +98,7 @@ fn decide_all<M: Model>(
         if plant::is(Flaw::CheckerDropsPending) {
             entries.retain(|entry| entry.answer.is_some());
         }
-        model.settle(entries);
+        settle(model, entries);
         let Some(decision) = at_once(model, entries, &mut left, &mut result.steps) else {
             hard.push(partition);
             continue;

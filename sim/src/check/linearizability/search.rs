@@ -83,6 +83,8 @@ pub struct Search<'e, M: Model> {
     memo: Memo<M::State>,
     steps: u64,
     deepest: Option<(usize, Deepest<M::State>)>,
+    /// With how many operations the way there and the way here both begin.
+    shared: usize,
 }
 
 impl<'e, M: Model> Search<'e, M> {
@@ -120,6 +122,7 @@ impl<'e, M: Model> Search<'e, M> {
             memo: Memo::new(),
             steps: 0,
             deepest: None,
+            shared: 0,
         }
     }
 
@@ -266,6 +269,7 @@ impl<'e, M: Model> Search<'e, M> {
             self.unmark(frame.choice);
             self.state = frame.state;
             self.cursor = frame.resume;
+            self.shared = self.shared.min(self.stack.len());
         }
     }
 
@@ -329,7 +333,12 @@ impl<'e, M: Model> Search<'e, M> {
         let idle = self.stack.iter().rev().take_while(|frame| matches!(frame.choice, Choice::Optional(_)));
         let kept = self.stack.len() - idle.count();
         let state = self.stack.get(kept).map_or(&self.state, |frame| &frame.state).clone();
-        let prefix = self.stack[..kept].iter().map(|frame| self.position(frame.choice)).collect();
+        // Only what is new of it is written down: the way may be long, and is noted again and again.
+        let mut prefix = self.deepest.take().map(|(_, deepest)| deepest.prefix).unwrap_or_default();
+        let shared = self.shared.min(kept);
+        prefix.truncate(shared);
+        prefix.extend(self.stack[shared..kept].iter().map(|frame| self.position(frame.choice)));
+        self.shared = kept;
         let deepest = Deepest { prefix, state, stuck };
         self.deepest = Some((self.count_done, deepest));
     }

@@ -40,6 +40,8 @@ fn accepts<M: Model>(
     let mut placed = vec![false; entries.len()];
     let tied = entries.iter().filter(|_| strict);
     let ties: BTreeSet<u64> = tied.filter_map(|entry| entry.after).collect();
+    // What is not among the entries comes before nothing.
+    let ties: BTreeSet<u64> = entries.iter().map(|entry| entry.id).filter(|id| ties.contains(id)).collect();
     let mut placed_ties = BTreeSet::new();
     let mut state = model.initial();
     let mut latest_invoked = 0;
@@ -48,7 +50,7 @@ fn accepts<M: Model>(
         let Some(entry) = entries.get(position) else { return false };
         let again = std::mem::replace(&mut placed[position], true);
         let late = entry.returned.is_some_and(|returned| returned < latest_invoked);
-        let early = strict && entry.after.is_some_and(|id| !placed_ties.contains(&id));
+        let early = entry.after.is_some_and(|id| ties.contains(&id) && !placed_ties.contains(&id));
         if again || late || early {
             return false;
         }

@@ -139,7 +139,7 @@ impl<'a> Journal<'a> {
             }
             Call::TopicStats { topic } => {
                 if let Outcome::Ok { answer: Answer::Counts { seen } } = &operation.outcome {
-                    self.topic(topic).counts.push((operation, *seen));
+                    self.topic(topic).counts.push((operation, **seen));
                 }
             }
             _ => {}

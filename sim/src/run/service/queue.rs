@@ -51,10 +51,10 @@ impl<E: Env, T: TrueTime> NodesService<E, T> {
                 settled(self.client.extend(topic, named, *visibility_us).await.map(drop))
             }
             Call::TopicStats { topic } => match self.client.topic_stats(topic).await {
-                Ok(stats) => Ok(Answer::Counts { seen: seen(&stats) }),
+                Ok(stats) => Ok(Answer::Counts { seen: Box::new(seen(&stats)) }),
                 // Nothing ever came to a topic that was never made.
                 Err(ClientError::Refused(MachineError::Queue(QueueError::UnknownTopic))) => {
-                    Ok(Answer::Counts { seen: TopicSeen::default() })
+                    Ok(Answer::Counts { seen: Box::default() })
                 }
                 Err(error) => Err(error),
             },

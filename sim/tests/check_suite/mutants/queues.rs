@@ -347,7 +347,7 @@ fn counts(history: &History) -> Vec<&Operation> {
 fn more_ready(history: &History, rng: &mut StreamRng) -> Option<History> {
     let operation = pick(&counts(history), rng)?;
     let Some((Answer::Counts { seen }, _)) = answered(operation) else { return None };
-    let mut seen = *seen;
+    let mut seen = seen.clone();
     seen.ready += 1;
     Some(with_answer(history, operation.id, Answer::Counts { seen }))
 }
@@ -372,7 +372,7 @@ fn more_expired(history: &History, rng: &mut StreamRng) -> Option<History> {
         .collect();
     let operation = pick(&choices, rng)?;
     let Some((Answer::Counts { seen }, _)) = answered(operation) else { return None };
-    let mut seen = *seen;
+    let mut seen = seen.clone();
     seen.expired += 1;
     seen.acknowledged -= 1;
     Some(with_answer(history, operation.id, Answer::Counts { seen }))

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::ServiceModel;
+use super::super::{Ruling, ServiceModel, rule};
 use super::{EntryOf, Model, readers};
 use crate::history::{Answer, Call};
 
@@ -127,6 +127,10 @@ impl Model for LockModel {
             }
             LockOp::Acquire { .. } => true,
         });
+    }
+
+    fn rule(&self, entries: &[EntryOf<Self>]) -> Option<Ruling> {
+        rule::tokens(entries)
     }
 
     /// A grant with the releases under its token: it can only have stood in the way of others.

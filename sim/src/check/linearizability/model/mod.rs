@@ -92,8 +92,8 @@ pub trait Model {
         None
     }
 
-    /// What a rule for just this kind of object says, if one applies. It does not know of
-    /// [`Entry::after`](super::Entry::after).
+    /// What a rule for just this kind of object says, if one applies. It need not know of
+    /// [`Entry::after`](super::Entry::after): what it finds possible is looked at again where that matters.
     fn rule(&self, _entries: &[EntryOf<Self>]) -> Option<Ruling> {
         None
     }

@@ -7,10 +7,12 @@
 mod blocks;
 mod exclusion;
 mod fifo;
+mod tokens;
 
 pub(super) use blocks::rule as blocks;
 pub(super) use exclusion::rule as exclusion;
 pub(super) use fifo::rule as fifo;
+pub(super) use tokens::rule as tokens;
 
 /// What a rule says of the operations on one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,4 +23,7 @@ pub enum Ruling {
     Possible,
     /// They are not linearizable.
     Impossible,
+    /// They are not linearizable, and those that were invoked before this one returned are not either, of which only
+    /// that matters which had been answered by then. A position in the entries.
+    ImpossibleAt(usize),
 }
