@@ -13,7 +13,7 @@ use super::error::DaemonError;
 use super::options::Options;
 use crate::env::StreamAddress;
 use crate::ids::NodeId;
-use crate::server::NearSettings;
+use crate::server::{NEAR_DRIFT_PPM_MAX, NEAR_LEASE_US_MAX, NearSettings};
 use crate::storage::RedisConfig;
 
 /// What logs look like.
@@ -86,11 +86,11 @@ pub struct Settings {
 /// Election timeouts: below, no disk and no network would keep up; above, nobody wants to wait.
 const ELECTION_TIMEOUT_MS: std::ops::RangeInclusive<u64> = 20..=60_000;
 
-/// Leases of lines, in microseconds: longer, and a write would wait for a lost node for more than a minute.
-const NEAR_LEASE_US: std::ops::RangeInclusive<u64> = 0..=60_000_000;
+/// Leases of lines, in microseconds.
+const NEAR_LEASE_US: std::ops::RangeInclusive<u64> = 0..=NEAR_LEASE_US_MAX;
 
-/// Differences in the speed of clocks, in parts per million: of more than half nothing can be promised.
-const DRIFT_PPM: std::ops::RangeInclusive<u32> = 0..=500_000;
+/// Differences in the speed of clocks, in parts per million.
+const DRIFT_PPM: std::ops::RangeInclusive<u32> = 0..=NEAR_DRIFT_PPM_MAX;
 
 const FOLDER: &str = "--data /var/lib/stormglass, a folder of this node alone";
 

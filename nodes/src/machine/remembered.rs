@@ -9,12 +9,14 @@
 //! there now, for that may be just what the write asked for, and a refusal of it would be none that any order of the
 //! writes explains; nor can it be carried out then, for its client may have been told of the refusal, and an old copy
 //! of the request would change what nobody asked to change. In memory the value is shared with the cache until it is
-//! overwritten there.
+//! overwritten there. So there is a bound on the bytes of such values that one session keeps, beyond which a retry is
+//! told that nobody knows any more.
 
 use serde::{Deserialize, Serialize};
 
+use super::cache::CacheReply;
 use super::queue::{Delivery, QueueReply};
-use super::types::{Outcome, Reply};
+use super::types::{MachineError, Outcome, Reply};
 use super::{Action, Name, QueueAction};
 use crate::ids::{ClusterTime, MessageId, Receipt};
 
@@ -53,6 +55,19 @@ impl Remembered {
         let Some(first) = deliveries.first() else { return Self::Said(outcome.clone()) };
         let messages = deliveries.iter().map(|delivery| (delivery.id, delivery.receipt)).collect();
         Self::Delivered(Handed { topic, lease_until: first.lease_until, messages })
+    }
+
+    /// In place of what is too long to be kept.
+    pub(super) const fn lost() -> Self {
+        Self::Said(Err(MachineError::SequenceTooOld))
+    }
+
+    /// Bytes of the value that a refused write found, and that is kept with its refusal.
+    pub(super) fn found_bytes(&self) -> usize {
+        match self {
+            Self::Said(Ok(Reply::Cache(CacheReply::Mismatch(Some(found))))) => found.value.len(),
+            _ => 0,
+        }
     }
 
     /// Whether the command waits.

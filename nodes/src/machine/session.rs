@@ -17,6 +17,7 @@ use imbl::OrdSet;
 use serde::Serialize;
 
 use super::Table;
+use super::cache::VALUE_BYTES_MAX;
 use super::expiry::Deadlines;
 use super::remembered::Remembered;
 use super::service::{Asker, Service};
@@ -26,6 +27,11 @@ use super::types::{MachineError, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, Opener, Repl
 use crate::ids::{ClusterTime, Sequence, SessionId};
 use crate::marks;
 use crate::plant::{self, Bug};
+
+/// Bytes of values that a session remembers with refused writes. A refusal beyond is not remembered: whoever asks again
+/// is told that, and does not know what came of it. Otherwise what was overwritten long ago would be kept a thousand
+/// times.
+pub(super) const FOUND_BYTES_MAX: usize = VALUE_BYTES_MAX;
 
 /// One open session.
 #[derive(Clone, Debug, Serialize)]
@@ -42,6 +48,9 @@ pub(super) struct Session {
     pub(super) open_below: OrdSet<Sequence>,
     /// Remembered outcomes of open numbers, but for those of commands that wait.
     pub(super) outcomes: ShortTable<Sequence, Remembered>,
+    /// Bytes of values among them: see [`FOUND_BYTES_MAX`].
+    #[serde(skip)]
+    found_bytes: usize,
     /// The commands that wait: what is remembered of them is that they do. None is among the outcomes.
     pub(super) waits: ShortTable<Sequence, Awaiting>,
 }
@@ -62,17 +71,29 @@ impl Awaiting {
 }
 
 impl Session {
+    /// A session of which nothing is remembered.
+    pub(super) fn new(
+        lease_us: u64,
+        deadline: ClusterTime,
+        opener: Option<Opener>,
+        lowest_open: Sequence,
+        open_below: OrdSet<Sequence>,
+    ) -> Self {
+        Self {
+            lease_us,
+            deadline,
+            opener,
+            lowest_open,
+            open_below,
+            outcomes: ShortTable::default(),
+            found_bytes: 0,
+            waits: ShortTable::default(),
+        }
+    }
+
     /// A session opened by an entry stamped `time`.
     fn open(lease_us: u64, opener: Option<Opener>, time: ClusterTime) -> Self {
-        let mut session = Self {
-            lease_us,
-            deadline: time,
-            opener,
-            lowest_open: Sequence(1),
-            open_below: OrdSet::new(),
-            outcomes: ShortTable::default(),
-            waits: ShortTable::default(),
-        };
+        let mut session = Self::new(lease_us, time, opener, Sequence(1), OrdSet::new());
         session.renew(time);
         session
     }
@@ -125,7 +146,7 @@ impl Session {
     /// A command waits: that is what is remembered of it.
     fn await_in(&mut self, sequence: Sequence, wait: Awaiting) {
         // There is an outcome only if a retry was applied twice, which is a planted bug.
-        self.outcomes.remove(&sequence);
+        self.forget(sequence);
         self.waits.insert(sequence, wait);
         self.evict_early();
     }
@@ -135,12 +156,32 @@ impl Session {
         if !self.is_open(sequence) {
             return;
         }
-        self.outcomes.insert(sequence, outcome);
+        let found_bytes = outcome.found_bytes();
+        if found_bytes > 0 && self.found_bytes + found_bytes > FOUND_BYTES_MAX {
+            marks::hit("machine.refusal_not_kept");
+            self.keep(sequence, Remembered::lost());
+        } else {
+            self.keep(sequence, outcome);
+        }
         self.evict_early();
         assert!(
             self.remembered() <= OPEN_COMMANDS_MAX + OPEN_BELOW_MAX,
             "the window of open commands is bounded"
         );
+    }
+
+    /// Keeps an outcome as it is, in place of an earlier one.
+    pub(super) fn keep(&mut self, sequence: Sequence, outcome: Remembered) {
+        self.found_bytes += outcome.found_bytes();
+        if let Some(earlier) = self.outcomes.insert(sequence, outcome) {
+            self.found_bytes -= earlier.found_bytes();
+        }
+    }
+
+    fn forget(&mut self, sequence: Sequence) {
+        if let Some(outcome) = self.outcomes.remove(&sequence) {
+            self.found_bytes -= outcome.found_bytes();
+        }
     }
 
     fn evict_early(&mut self) {
@@ -149,7 +190,7 @@ impl Session {
             && let Some(&(oldest, _)) = self.outcomes.get_min()
             && self.waits.get_min().is_none_or(|&(waiting, _)| waiting > oldest)
         {
-            self.outcomes.remove(&oldest);
+            self.forget(oldest);
         }
     }
 
@@ -167,7 +208,7 @@ impl Session {
         let below = self.outcomes.range(..self.lowest_open).map(|(&number, _)| number);
         let forgotten: Vec<Sequence> = below.filter(|&number| !self.is_open(number)).collect();
         for number in forgotten {
-            self.outcomes.remove(&number);
+            self.forget(number);
         }
     }
 
@@ -179,7 +220,7 @@ impl Session {
         while let Some(&(oldest, _)) = self.outcomes.get_min()
             && oldest < lowest_open
         {
-            self.outcomes.remove(&oldest);
+            self.forget(oldest);
         }
     }
 

@@ -120,6 +120,30 @@ pub struct NearTerms {
     pub drift_ppm_max: u32,
 }
 
+/// The longest lease of a line, in microseconds: longer, and a write would wait for a lost node for more than a minute.
+pub const NEAR_LEASE_US_MAX: u64 = 60_000_000;
+/// The greatest difference in the speed of clocks, in parts per million: of more than half nothing can be promised.
+pub const NEAR_DRIFT_PPM_MAX: u32 = 500_000;
+
+impl NearTerms {
+    /// Whether a node can be set so. Terms that none can would stop every node once they are agreed on, for good.
+    ///
+    /// # Errors
+    /// Which bound is broken, [`NEAR_LEASE_US_MAX`] or [`NEAR_DRIFT_PPM_MAX`].
+    pub fn check(&self) -> Result<(), String> {
+        let Self { lease_us, drift_ppm_max } = *self;
+        if lease_us > NEAR_LEASE_US_MAX {
+            return Err(format!("the lease of a line is at most {NEAR_LEASE_US_MAX} us, not {lease_us}"));
+        }
+        if drift_ppm_max > NEAR_DRIFT_PPM_MAX {
+            return Err(format!(
+                "clocks may differ by at most {NEAR_DRIFT_PPM_MAX} ppm, not {drift_ppm_max}"
+            ));
+        }
+        Ok(())
+    }
+}
+
 impl std::fmt::Display for NearTerms {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "lease_us {} and drift_ppm_max {}", self.lease_us, self.drift_ppm_max)

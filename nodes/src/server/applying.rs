@@ -39,7 +39,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
         }
         self.applied_at = self.env.now();
         let is_behind = self.machine.is_behind() && self.tick_index <= self.applied_index;
-        if std::mem::take(&mut self.tick_refused) || is_behind {
+        if self.tick_refused.take().is_some() || is_behind {
             // More is due than one entry ends, or the last tick was not taken: the next one follows at once.
             self.ticked_at = ClusterTime(0);
         }

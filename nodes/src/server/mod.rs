@@ -46,6 +46,7 @@ mod unordered;
 mod watching;
 
 pub use crate::coherence::Settings as NearSettings;
+pub use crate::machine::{NEAR_DRIFT_PPM_MAX, NEAR_LEASE_US_MAX};
 pub use config::{NodeConfig, NodeError};
 pub use driver::{run, run_until};
 pub use events::channels;

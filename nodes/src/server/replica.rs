@@ -21,7 +21,9 @@ use crate::env::{Env, Net};
 use crate::ids::{Address, ClusterTime, LocalTime, LogIndex};
 use crate::machine::{Command, Machine};
 use crate::marks;
-use crate::raft::{self, Body, Core, Effects, Input, Message, Recovered, Role, StoreRequest, StoreToken};
+use crate::raft::{
+    self, Body, Core, Effects, Input, Message, Recovered, Refusal, Role, StoreRequest, StoreToken,
+};
 use crate::transport::Frame;
 
 pub(super) struct Replica<E: Env, P: Probe> {
@@ -52,8 +54,9 @@ pub(super) struct Replica<E: Env, P: Probe> {
     pub(super) ticked_at: ClusterTime,
     /// Where the last tick of this leadership stands in the log.
     pub(super) tick_index: LogIndex,
-    /// Whether the core had no room for that tick: it is proposed again after the next apply.
-    pub(super) tick_refused: bool,
+    /// Why the core did not take that tick, if so. It is proposed again after the next apply, or once the transfer of the
+    /// leadership that was in its way has failed.
+    pub(super) tick_refused: Option<Refusal>,
     /// The near-cache.
     pub(super) near: Near,
     /// What clients were told of messages.
@@ -116,7 +119,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
             hashed: Vec::new(),
             ticked_at: ClusterTime(0),
             tick_index: LogIndex(0),
-            tick_refused: false,
+            tick_refused: None,
             near,
             freshness: Freshness::default(),
             watches: Watches::default(),
@@ -136,12 +139,26 @@ impl<E: Env, P: Probe> Replica<E, P> {
     /// Time has passed.
     pub(super) fn on_time(&mut self) {
         self.core.step(Input::Tick, self.env.now());
+        if !self.is_handing_over() {
+            self.propose_after_transfer();
+        }
         self.near_on_time();
         if self.machine_due_in_us() == Some(0) {
             let now = self.env.now();
             self.ticked_at = self.core.cluster_time(now).unwrap_or_default();
             self.core.step(Input::Propose { id: NOBODY, command: self.encode(&Command::Tick) }, now);
         }
+    }
+
+    /// Lets be proposed again what a transfer of the leadership was in the way of: it has failed. In a quiet cluster
+    /// nothing else would, and leases would not end.
+    fn propose_after_transfer(&mut self) {
+        let by_transfer = |refusal: &mut Refusal| matches!(refusal, Refusal::Transferring { .. });
+        if self.tick_refused.take_if(by_transfer).is_some() {
+            marks::hit("server.tick_after_failed_transfer");
+            self.ticked_at = ClusterTime(0);
+        }
+        self.near.agreement_after(by_transfer);
     }
 
     /// A frame arrived. Whatever it holds, it is judged, never trusted.

@@ -99,8 +99,13 @@ impl<E: Env, P: Probe> Replica<E, P> {
         if encoded.len() > COMMAND_BYTES_MAX {
             marks::hit("server.command_too_long");
             let why = format!("a command has at most {COMMAND_BYTES_MAX} bytes, not {}", encoded.len());
-            let refused = Err(MachineError::InvalidArgument(why));
-            return self.answer(asker, Ok(ResponseBody::Outcome(refused)));
+            return self.refuse(asker, why);
+        }
+        if let Command::AgreeOnNear { terms, .. } = command
+            && let Err(why) = terms.check()
+        {
+            marks::hit("server.near_terms_out_of_bounds");
+            return self.refuse(asker, why);
         }
         let id = self.pending.propose(asker);
         if let Some(name) = CommandName::of(command)
@@ -109,6 +114,11 @@ impl<E: Env, P: Probe> Replica<E, P> {
             self.pending.under_way.begin(id, name);
         }
         self.propose_gated(id, command, encoded, origin);
+    }
+
+    /// What was asked for breaks a bound.
+    fn refuse(&mut self, asker: Asker, why: String) {
+        self.answer(asker, Ok(ResponseBody::Outcome(Err(MachineError::InvalidArgument(why)))));
     }
 
     /// Answers a retry of a command that has been applied here, or lets it wait in the place of the attempt
@@ -141,12 +151,12 @@ impl<E: Env, P: Probe> Replica<E, P> {
                 self.near_appended(id, index, term);
                 self.pending.appended(id, index, term);
             }
-            ProposalOutcome::Refused { id: NOBODY, .. } => {
+            ProposalOutcome::Refused { id: NOBODY, reason } => {
                 marks::hit("server.tick_refused");
-                self.tick_refused = true;
+                self.tick_refused = Some(reason);
             }
             ProposalOutcome::Refused { id, reason } => {
-                self.near_refused(id);
+                self.near_refused(id, reason);
                 for asker in self.pending.refused(id) {
                     self.answer(asker, Err(refusal(reason)));
                 }

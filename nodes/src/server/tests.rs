@@ -13,8 +13,8 @@ use crate::ids::{
 };
 use crate::machine::{
     Action, CacheAction, CacheQuery, Command, Expected, LEASE_US_MIN, LockAction, LockMode, LockReply,
-    LockRequest, Machine, MachineError, NAME_BYTES_MAX, Query, QueueAction, QueueError, Reply,
-    VALUE_BYTES_MAX,
+    LockRequest, Machine, MachineError, NAME_BYTES_MAX, NEAR_DRIFT_PPM_MAX, NEAR_LEASE_US_MAX, NearTerms,
+    Query, QueueAction, QueueError, Reply, VALUE_BYTES_MAX,
 };
 use crate::raft::membership::{MemberChange, Membership, MembershipChange};
 use crate::raft::{
@@ -272,6 +272,25 @@ fn a_tick_refused_for_overload_is_proposed_again_once_there_is_room() {
     node.turn();
     node.turn();
     assert_eq!(node.replica.next_expiry(), None);
+}
+
+#[test]
+fn terms_of_near_caches_that_no_node_can_be_set_to_are_refused() {
+    let mut node = Node::leading(|_| {});
+    let last = node.replica.last_index();
+    let terms = |lease_us, drift_ppm_max| NearTerms { lease_us, drift_ppm_max };
+    for (id, terms) in
+        (1..).zip([terms(NEAR_LEASE_US_MAX + 1, 1_000), terms(150_000, NEAR_DRIFT_PPM_MAX + 1)])
+    {
+        node.ask(id, RequestBody::Command(Command::AgreeOnNear { terms, replaces: None }));
+        node.turn();
+        let outcomes = node.outcomes();
+        assert!(
+            matches!(&outcomes[..], [(of, Err(MachineError::InvalidArgument(_)))] if *of == id),
+            "{outcomes:?}"
+        );
+    }
+    assert_eq!(node.replica.last_index(), last, "none is in the log, where it would stop every node");
 }
 
 #[test]

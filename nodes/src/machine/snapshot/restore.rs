@@ -15,7 +15,6 @@ use crate::machine::queue::check_topic;
 use crate::machine::remembered::{Handed, Remembered};
 use crate::machine::service::Asker;
 use crate::machine::session::{Session, check_open_below};
-use crate::machine::short_table::ShortTable;
 use crate::machine::{
     BATCH_MAX, CONSUMERS_WAITING_MAX, LEASE_US_MAX, LEASE_US_MIN, Machine, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX,
     QueueReply, Reply, VISIBILITY_US_MAX, WAITERS_MAX,
@@ -66,8 +65,7 @@ fn read_sessions(reader: &mut Reader<'_>, restoring: &mut Restoring<'_>) -> Resu
         check_session(restoring, &head)?;
         let SessionHead { id, lease_us, deadline, opener, lowest_open, open_below } = head;
         let open_below = open_below.into_iter().collect();
-        let (outcomes, waits) = (ShortTable::default(), ShortTable::default());
-        let mut session = Session { lease_us, deadline, opener, lowest_open, open_below, outcomes, waits };
+        let mut session = Session::new(lease_us, deadline, opener, lowest_open, open_below);
         let mut last = None;
         for _ in 0..reader.count("outcomes of one session", OPEN_COMMANDS_MAX + OPEN_BELOW_MAX)? {
             let (sequence, outcome): (Sequence, Remembered) = reader.item()?;
@@ -77,7 +75,7 @@ fn read_sessions(reader: &mut Reader<'_>, restoring: &mut Restoring<'_>) -> Resu
             if let Remembered::Said(Ok(Reply::Waiting { ahead })) = outcome {
                 restoring.awaiting.insert(Asker { session: id, sequence }, check_ahead(id, ahead)?);
             } else {
-                session.outcomes.insert(sequence, outcome);
+                session.keep(sequence, outcome);
             }
         }
         restoring.sessions.insert(id, session);

@@ -5,10 +5,10 @@ use bytes::Bytes;
 use crate::ids::{ClusterTime, FenceToken, LogIndex, Sequence, SessionId};
 use crate::machine::limits::Limits;
 use crate::machine::{
-    Action, CacheAction, CacheQuery, Command, LEASE_US_MAX, LEASE_US_MIN, LockAction, LockError, LockEvent,
-    LockMode, LockQuery, LockReply, LockRequest, Machine, MachineError, MachineEvent, NAME_BYTES_MAX,
-    NearTerms, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, Outcome, Query, Reply, VALUE_BYTES_MAX, WAIT_US_MAX,
-    WAITERS_MAX,
+    Action, CacheAction, CacheQuery, CacheReply, Command, Expected, LEASE_US_MAX, LEASE_US_MIN, LockAction,
+    LockError, LockEvent, LockMode, LockQuery, LockReply, LockRequest, Machine, MachineError, MachineEvent,
+    NAME_BYTES_MAX, NearTerms, OPEN_BELOW_MAX, OPEN_COMMANDS_MAX, Outcome, Query, Reply, VALUE_BYTES_MAX,
+    WAIT_US_MAX, WAITERS_MAX,
 };
 
 /// A machine that numbers its entries itself and stamps them all 0.
@@ -185,6 +185,47 @@ fn a_long_wait_holds_up_neither_later_commands_nor_the_letting_go_of_their_repli
     let last = 5 * OPEN_COMMANDS_MAX as u64 + 1;
     assert!(fixture.once_with(session, last, (last, &[]), set("key", b"v")).is_ok());
     assert_eq!(fixture.once(session, 1, 1, wait()), Err(MachineError::SequenceTooOld), "it was let go of");
+}
+
+#[test]
+fn a_session_keeps_few_values_with_refused_writes_and_no_refusal_beyond() {
+    let mut fixture = Fixture::new();
+    let session = fixture.open();
+    let value = vec![b'v'; VALUE_BYTES_MAX / 2];
+    let found = |outcome: &Outcome| match outcome {
+        Ok(Reply::Cache(CacheReply::Mismatch(Some(found)))) => found.value.len(),
+        other => panic!("no refusal with what was found: {other:?}"),
+    };
+    let refused = || {
+        let (key, value) = ("key".to_owned(), Bytes::new());
+        Action::Cache(CacheAction::CompareAndSet { key, expected: Expected::Absent, value, ttl_us: None })
+    };
+    assert!(fixture.once(session, 1, 1, set("key", &value)).is_ok());
+    for sequence in 2..=5 {
+        let first = fixture.once(session, sequence, 1, refused());
+        assert_eq!(found(&first), value.len(), "{sequence}: the first time it is answered as it is");
+        let again = fixture.once(session, sequence, 1, refused());
+        assert_eq!(
+            again,
+            if sequence <= 3 { first } else { Err(MachineError::SequenceTooOld) },
+            "{sequence}"
+        );
+    }
+    let snapshot = fixture.machine.snapshot();
+    let bytes: Vec<u8> = pieces(snapshot).concat();
+    assert!(bytes.len() < 2 * VALUE_BYTES_MAX, "{} bytes", bytes.len());
+    fixture.machine = Machine::restore(&bytes).expect("it was just written");
+    assert_eq!(fixture.once(session, 6, 1, refused()).as_ref().map(|_| ()), Ok(()));
+    assert_eq!(fixture.once(session, 6, 1, refused()), Err(MachineError::SequenceTooOld), "as before");
+    // Who lets go of earlier answers has room again.
+    assert_eq!(found(&fixture.once(session, 7, 7, refused())), value.len());
+    assert_eq!(found(&fixture.once(session, 7, 7, refused())), value.len());
+}
+
+/// A snapshot as it goes to the disk.
+fn pieces(mut snapshot: crate::machine::Snapshotter) -> Vec<Bytes> {
+    std::iter::from_fn(|| snapshot.next_piece(64 * 1024).map(|piece| Bytes::copy_from_slice(&piece)))
+        .collect()
 }
 
 #[test]

@@ -40,7 +40,8 @@ pub struct Config {
     pub uncommitted_bytes_max: usize,
     /// Reads that wait for their confirmation, at most. Default 16384.
     pub pending_reads_max: usize,
-    /// A snapshot that is longer is not accepted from a leader. Default 1 GiB.
+    /// A snapshot that is longer is not accepted from a leader: who needs one never catches up then. Default 1 TiB,
+    /// more than any state that fits into memory: what arrives is kept there until it is whole.
     pub snapshot_bytes_max: u64,
     /// Entries before a snapshot that stay in the log for followers which are a little behind. Default 1024.
     pub trailing_entries: u64,
@@ -82,7 +83,7 @@ impl Config {
             inflight_bytes_max: 4 * 1024 * 1024,
             uncommitted_bytes_max: 16 * 1024 * 1024,
             pending_reads_max: 16_384,
-            snapshot_bytes_max: 1024 * 1024 * 1024,
+            snapshot_bytes_max: 1 << 40,
             trailing_entries: 1024,
             trailing_bytes: 16 * 1024 * 1024,
             promotion_lag_entries: 64,

@@ -14,7 +14,7 @@ use crate::env::Env;
 use crate::ids::{LogIndex, Term};
 use crate::machine::{Action, Command};
 use crate::marks;
-use crate::raft::Input;
+use crate::raft::{Input, Refusal};
 
 impl<E: Env, P: Probe> Replica<E, P> {
     /// Proposes a client's command, at once or when nobody reads what it may change. Without an `origin` it counts as one
@@ -104,8 +104,10 @@ impl<E: Env, P: Probe> Replica<E, P> {
     }
 
     /// The core has refused a proposal that may be a write of ours; returns whether it is.
-    pub(in crate::server) fn near_refused(&mut self, id: u64) -> bool {
-        self.near.is_agreement_refused |= self.near.agreeing == Some(id);
+    pub(in crate::server) fn near_refused(&mut self, id: u64, reason: Refusal) -> bool {
+        if self.near.agreeing == Some(id) {
+            self.near.agreement_refused = Some(reason);
+        }
         let Some(write) = self.near.proposed.remove(&id) else { return false };
         self.near.claims.end(write);
         let (now, near, seen) = self.near_and_seen();
@@ -116,10 +118,8 @@ impl<E: Env, P: Probe> Replica<E, P> {
     /// The entry at this index is applied.
     pub(in crate::server) fn near_applied(&mut self, index: LogIndex, term: Term) {
         self.near.applied_term = term;
-        if std::mem::take(&mut self.near.is_agreement_refused) {
-            // There is room again.
-            self.near.agreeing = None;
-        }
+        // There is room again.
+        self.near.agreement_after(|_| true);
         if let Err(error) = self.near.check_terms(&self.machine) {
             self.failed = Some(error);
             return;

@@ -19,6 +19,8 @@ mod room;
 mod surrender_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transfer_tests;
 mod writing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +35,7 @@ use crate::coherence::{
 use crate::ids::{ClusterTime, LocalTime, LogIndex, NodeId, Term};
 use crate::machine::{CacheQuery, Machine, NearTerms, Room, Versioned};
 use crate::marks;
+use crate::raft::Refusal;
 use crate::raft::membership::Membership;
 use crate::server::NodeError;
 
@@ -83,8 +86,8 @@ pub(in crate::server) struct Near {
     terms: NearTerms,
     /// The proposal by which the members are to agree on it, in this leadership.
     agreeing: Option<u64>,
-    /// Whether the core had no room for that.
-    is_agreement_refused: bool,
+    /// Why the core did not take that, if so.
+    agreement_refused: Option<Refusal>,
     /// What whoever watches was told of the counters.
     told: (HolderStats, DirectoryStats),
 }
@@ -119,8 +122,15 @@ impl Near {
             applied_term: Term(0),
             terms: NearTerms { lease_us: settings.lease_us, drift_ppm_max: settings.drift_ppm_max },
             agreeing: None,
-            is_agreement_refused: false,
+            agreement_refused: None,
             told: Default::default(),
+        }
+    }
+
+    /// The agreement may be sought again if it was refused for such a reason.
+    pub(in crate::server) fn agreement_after(&mut self, is_over: impl FnOnce(&mut Refusal) -> bool) {
+        if self.agreement_refused.take_if(is_over).is_some() {
+            self.agreeing = None;
         }
     }
 

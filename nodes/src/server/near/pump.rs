@@ -64,7 +64,7 @@ impl<E: Env, P: Probe> Replica<E, P> {
         self.near.rounds.clear();
         self.near.confirmed.clear();
         self.near.claims = super::Claims::default();
-        (self.near.agreeing, self.near.is_agreement_refused) = (None, false);
+        (self.near.agreeing, self.near.agreement_refused) = (None, None);
         for gated in std::mem::take(&mut self.near.gated).into_values() {
             marks::hit("server.gated_command_refused");
             for asker in self.pending.refused(gated.id) {
