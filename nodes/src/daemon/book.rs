@@ -26,9 +26,10 @@ pub(super) async fn look_up(address: &str) -> Option<SocketAddr> {
 
 /// The same, for an address without which there is no going on.
 pub(super) async fn must_find(option: &str, address: &str) -> Result<SocketAddr, DaemonError> {
+    // What names are known may change.
     look_up(address).await.ok_or_else(|| {
-        DaemonError::usage(
-            format!("{option} {address}: there is no such address"),
+        DaemonError::outside(
+            format!("{option} {address}: there is no such address at the moment"),
             "HOST:PORT, the host by its number or by a name that this machine can look up",
         )
     })

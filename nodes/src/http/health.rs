@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::App;
+use super::problem::ProblemBody;
 use crate::env::Env;
 use crate::machine::{
     BATCH_MAX, CacheQuery, CacheReply, LockQuery, LockReply, Query, QueueQuery, QueueReply, Reply,
@@ -70,6 +71,8 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
 #[utoipa::path(get, path = "/metrics", tag = "operation", responses(
     (status = 200, description = "In the OpenMetrics text format", body = String,
      content_type = "application/openmetrics-text"),
+    (status = 401, description = "A bearer token is needed", body = ProblemBody,
+     content_type = "application/problem+json"),
 ))]
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     // What does not answer in time is left as it was: a look must not fail, or take long, because the cluster does.

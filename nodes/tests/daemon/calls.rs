@@ -1,6 +1,9 @@
 //! The older system's transcripts, in order, each answering as that system's report shows.
 
+use std::time::Duration;
+
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::support::{Daemons, Transcript};
 
@@ -58,6 +61,49 @@ async fn the_older_systems_transcripts_replay() {
     said.note("Every field of the older system's status is there.");
     said.ask(&daemons, 1, "GET", "/status", "").await;
     insta::assert_snapshot!(said.text());
+}
+
+/// A client that gives up on a call for a lock, at any moment of it, and calls again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_hangs_up_gets_its_place_in_line_all_the_same() {
+    let daemons = Daemons::start(1, &[]).await;
+    let wish = |client: &str| json!({"resource": "r", "client_id": client});
+    assert_eq!(daemons.post(1, "/lock", "", &wish("holder")).await.status, 200);
+    for number in 0..40 {
+        let client = format!("c{number}");
+        let patience = Duration::from_micros(200 * number);
+        // Whether it was answered before it hung up does not matter.
+        drop(timeout(patience, daemons.post(1, "/lock", "", &wish(&client))).await);
+        let again = daemons.post(1, "/lock", "", &wish(&client)).await;
+        let message = again.json()["message"].as_str().unwrap_or_default().to_owned();
+        let expected = format!("Waiting: {client} waiting for exclusive lock on r");
+        assert!(
+            again.status == 200 && message.starts_with(&expected),
+            "{number}: {} {message}",
+            again.status
+        );
+    }
+    // All are in line, each once.
+    let line = daemons.get(1, "/v1/locks/r").await.json();
+    assert_eq!(line["waiters"].as_array().map(Vec::len), Some(40), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_and_values_are_kept_as_they_are_written() {
+    let daemons = Daemons::start(1, &[]).await;
+    let written = r#"{"z":1,"a":[1e2,12345678901234567890123], "a":null}"#;
+    let head = "content-type: application/json\r\n";
+    for (path, field, got) in [
+        ("/queue/enqueue", r#""topic":"t","message""#, "/queue/dequeue?topic=t"),
+        ("/cache/set", r#""key":"k","value""#, "/cache/get/k"),
+    ] {
+        let body = format!("{{{field}:{written}}}");
+        let answer = daemons.cluster.request(1, "POST", path, head, body.as_bytes()).await;
+        assert_eq!(answer.expect("the daemon answers").status, 200);
+        let answer = daemons.cluster.request(1, "GET", got, "", b"").await.expect("the daemon answers");
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(text.contains(&format!(":{written},")), "{text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

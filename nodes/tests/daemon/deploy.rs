@@ -204,7 +204,7 @@ fn the_systemd_unit_starts_the_daemon_with_the_file_beside_it() {
     assert!(settings.stop_timeout.as_secs() * 2 <= patience, "systemd waits longer than the daemon");
     // Bad options are told apart by the exit code that the daemon documents.
     assert_eq!(says("RestartPreventExitStatus"), "64");
-    assert_eq!((says("KillSignal"), says("DynamicUser")), ("SIGTERM", "yes"));
+    assert_eq!((says("KillSignal"), says("User"), says("Group")), ("SIGTERM", "stormglass", "stormglass"));
     // It is the file that says where the nodes are, so that a reload has something to read.
     assert_eq!(says("ExecReload"), "/bin/kill -HUP $MAINPID");
     assert_eq!(settings.addresses_from, Some(file("node.toml")));

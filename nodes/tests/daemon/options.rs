@@ -31,7 +31,9 @@ async fn bad_options_are_refused_in_one_line_with_a_hint() {
     ];
     for (arguments, named) in cases {
         let (code, said) = refused(&arguments).await;
-        assert_eq!(code, Some(64), "{arguments:?}: {said}");
+        // What names are known may change: to try again may help.
+        let expected = if named == "there is no such address" { 1 } else { 64 };
+        assert_eq!(code, Some(expected), "{arguments:?}: {said}");
         let lines: Vec<&str> = said.lines().collect();
         assert!(
             lines.iter().any(|line| line.starts_with("error: ") && line.contains(named)),

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{Refusal, Said};
@@ -20,9 +20,9 @@ use crate::machine::{Action, CacheAction, CacheQuery, CacheReply, Query, Reply};
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct SetCall {
     key: Name,
-    /// Any JSON.
-    #[schema(value_type = Value)]
-    value: Value,
+    /// Any JSON, which is kept as it is written.
+    #[schema(value_type = serde_json::Value)]
+    value: Box<RawValue>,
 }
 
 /// A value that was written.
@@ -42,8 +42,8 @@ pub(crate) struct GotCall {
     /// `hit` or `miss`.
     status: &'static str,
     /// Nothing if it is a miss.
-    #[schema(value_type = Value)]
-    value: Value,
+    #[schema(value_type = serde_json::Value)]
+    value: Option<Box<RawValue>>,
     /// Whether this node had it at hand.
     held_here: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,7 +61,7 @@ pub(crate) async fn set(
 ) -> Result<Json<WrittenCall>, Refusal> {
     let key = call.key.0;
     let message = format!("Success: set {key}");
-    let action = CacheAction::Set { key, value: Bytes::from(call.value.to_string()), ttl_us: None };
+    let action = CacheAction::Set { key, value: Bytes::from(call.value.get().to_owned()), ttl_us: None };
     match app.gateway.act(None, Action::Cache(action), 0).await? {
         Reply::Cache(CacheReply::Written { version }) => {
             Ok(Json(WrittenCall { message, status: "ok", node_id: app.id.0, version: version.0 }))
@@ -88,10 +88,9 @@ pub(crate) async fn get(
     let node_id = app.id.0;
     Ok(Json(match found {
         Some(found) => {
-            let text = || Value::from(String::from_utf8_lossy(&found.value).into_owned());
-            let value = serde_json::from_slice(&found.value).unwrap_or_else(|_| text());
+            let value = Some(super::json_of(&found.value));
             GotCall { key, node_id, status: "hit", value, held_here, version: Some(found.version.0) }
         }
-        None => GotCall { key, node_id, status: "miss", value: Value::Null, held_here, version: None },
+        None => GotCall { key, node_id, status: "miss", value: None, held_here, version: None },
     }))
 }

@@ -16,6 +16,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
+use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
 use super::{Refusal, Said, ok};
@@ -25,6 +26,7 @@ use crate::http::App;
 use crate::http::bounded::{CallClient, CallResource};
 use crate::http::extract::LooseBody;
 use crate::http::keys::CommandName;
+use crate::http::limits::Place;
 use crate::http::problem::Problem;
 use crate::http::v1::is_free;
 use crate::ids::{Sequence, SessionId};
@@ -106,17 +108,35 @@ enum Standing {
 }
 
 /// One client's access to one resource.
-struct Claim<'a> {
-    app: &'a App,
-    client: &'a str,
-    resource: &'a str,
+struct Claim {
+    app: Arc<App>,
+    client: String,
+    resource: String,
     name: String,
 }
 
-impl<'a> Claim<'a> {
-    fn new(app: &'a App, client: &'a CallClient, resource: &'a CallResource) -> Self {
-        let (client, resource) = (client.0.as_str(), resource.0.as_str());
-        Self { app, client, resource, name: name_of(client, resource) }
+impl Claim {
+    fn new(app: Arc<App>, CallClient(client): CallClient, CallResource(resource): CallResource) -> Self {
+        let name = name_of(&client, &resource);
+        Self { app, client, resource, name }
+    }
+
+    /// Does `work` to its end, although the client may hang up: half done, it would leave sessions behind that nobody
+    /// uses. It keeps the place of its request until then.
+    async fn complete<T: Send + 'static, W: Future<Output = Result<T, Problem>> + Send + 'static>(
+        self,
+        place: Place,
+        work: impl FnOnce(Self) -> W + Send + 'static,
+    ) -> Result<T, Problem> {
+        let (tell, told) = oneshot::channel();
+        let app = Arc::clone(&self.app);
+        app.gateway.env().spawn("http-lock-call", async move {
+            let result = work(self).await;
+            drop(place);
+            // Nobody may listen any more.
+            let _ = tell.send(result);
+        });
+        told.await.unwrap_or_else(|_| Err(Problem::misanswered()))
     }
 
     /// The session of this client and resource, if there is one.
@@ -177,7 +197,7 @@ impl<'a> Claim<'a> {
 
     /// The same in a session; says also whether that is now the client's.
     async fn call_in(&self, session: SessionId, mode: LockMode) -> Result<Option<(Standing, bool)>, Problem> {
-        let both = vec![(self.name.as_str(), LockMode::Exclusive), (self.resource, mode)];
+        let both = vec![(self.name.as_str(), LockMode::Exclusive), (self.resource.as_str(), mode)];
         if was_granted(self.acquire((session, 1), both, 0).await)? {
             return Ok(Some((Standing::Holds(mode), true)));
         }
@@ -185,15 +205,35 @@ impl<'a> Claim<'a> {
         if !was_granted(self.acquire((session, 2), own, 0).await)? {
             let Some(earlier) = self.session().await? else { return Ok(None) };
             let _ = self.app.gateway.client().keep_alive_for_another(earlier).await;
-            return Ok(self.standing(earlier).await?.map(|standing| (standing, false)));
+            let standing = match self.standing(earlier).await? {
+                None => self.go_on(earlier, mode).await?,
+                found => found,
+            };
+            return Ok(standing.map(|standing| (standing, false)));
         }
         self.stand_in_line(session, mode).await.map(|standing| Some((standing, true)))
+    }
+
+    /// Has an earlier call's session stand in line, which it does not: that call has not come so far yet, or its node
+    /// was lost before. The number of the command makes it the same, whoever asks. `None` if the session has ended, or
+    /// has waited for as long as one may, and is ended then.
+    async fn go_on(&self, earlier: SessionId, mode: LockMode) -> Result<Option<Standing>, Problem> {
+        match self.stand_in_line(earlier, mode).await {
+            // In what mode, the other call may have said.
+            Ok(_) => self.standing(earlier).await,
+            Err(problem) if problem.name() == "session-gone" => Ok(None),
+            Err(problem) if problem.name() == "lock-not-granted" => {
+                let closed = self.app.gateway.client().close_for_another(earlier).await;
+                closed.map(|_| None).map_err(|error| Problem::of_client(error, None))
+            }
+            Err(problem) => Err(problem),
+        }
     }
 
     /// Returns once the session holds the resource or has its place in line, so that places are taken in the order in
     /// which calls are answered.
     async fn stand_in_line(&self, session: SessionId, mode: LockMode) -> Result<Standing, Problem> {
-        let waits = self.acquire((session, 3), vec![(self.resource, mode)], LEASE_US);
+        let waits = self.acquire((session, 3), vec![(self.resource.as_str(), mode)], LEASE_US);
         let looks = async {
             loop {
                 if let Some(standing) = self.standing(session).await? {
@@ -210,14 +250,35 @@ impl<'a> Claim<'a> {
         }
     }
 
+    /// Ends the client's hold, or leaves the line.
+    async fn give_back(&self) -> Result<Json<Said>, Problem> {
+        let (client, resource) = (&self.client, &self.resource);
+        let Some(session) = self.session().await? else {
+            let detail = format!("{client} does not hold a lock on {resource}");
+            return Err(Problem::new(StatusCode::NOT_FOUND, "not-held", "There is no such hold", detail));
+        };
+        let standing = self.standing(session).await?;
+        let closed = self.app.gateway.client().close_for_another(session).await;
+        closed.map_err(|error| Problem::of_client(error, None))?;
+        Ok(ok(match standing {
+            Some(Standing::Waits(mode)) => {
+                format!("Success: {client} no longer waits for {} lock on {resource}", word(mode))
+            }
+            Some(Standing::Holds(mode)) => {
+                format!("Success: {client} released {} lock on {resource}", word(mode))
+            }
+            None => format!("Success: {client} released {resource}"),
+        }))
+    }
+
     /// Who holds the resource, in words.
     async fn current(&self) -> Result<Option<String>, Problem> {
-        let state = self.state_of(self.resource).await?;
+        let state = self.state_of(&self.resource).await?;
         let Some(first) = state.holders.first() else { return Ok(None) };
         let mut names = Vec::new();
         for holder in &state.holders {
             let locks = self.locks_of(holder.session).await?;
-            let name = locks.held.iter().find_map(|held| client_of(&held.resource, self.resource));
+            let name = locks.held.iter().find_map(|held| client_of(&held.resource, &self.resource));
             names.push(name.map_or_else(|| format!("session {}", holder.session.0), str::to_owned));
         }
         Ok(Some(format!("{} by {}", word(first.mode), names.join(", "))))
@@ -226,7 +287,7 @@ impl<'a> Claim<'a> {
     /// What is to be said of how the client stands. Who holds a lock alone may share it as well; who shares it, or waits
     /// to, has not been given what asks for more, and a client that acted on a success would not be alone.
     async fn answer(&self, standing: Standing, wanted: LockMode) -> Result<Json<Said>, Problem> {
-        let (client, resource) = (self.client, self.resource);
+        let (client, resource) = (&self.client, &self.resource);
         if let Standing::Holds(mode) | Standing::Waits(mode) = standing
             && wanted == LockMode::Exclusive
             && mode != LockMode::Exclusive
@@ -270,17 +331,20 @@ fn was_granted(acquired: Result<Reply, Problem>) -> Result<bool, Problem> {
 ))]
 pub(crate) async fn lock(
     State(app): State<Arc<App>>,
+    place: Place,
     LooseBody(call): LooseBody<Call>,
 ) -> Result<Json<Said>, Refusal> {
     is_free(&call.resource.0)?;
-    let claim = Claim::new(&app, &call.client_id, &call.resource);
     let mode = call.lock_type.mode();
-    for _ in 0..ATTEMPTS_MAX {
-        if let Some(standing) = claim.call(mode).await? {
-            return Ok(claim.answer(standing, mode).await?);
+    let attempts = async move |claim: Claim| {
+        for _ in 0..ATTEMPTS_MAX {
+            if let Some(standing) = claim.call(mode).await? {
+                return claim.answer(standing, mode).await;
+            }
         }
-    }
-    Err(Problem::too_many("other calls of the same client for the same resource kept coming between").into())
+        Err(Problem::too_many("other calls of the same client for the same resource kept coming between"))
+    };
+    Ok(Claim::new(app, call.client_id, call.resource).complete(place, attempts).await?)
 }
 
 /// Give a lock back, or leave its line
@@ -290,26 +354,11 @@ pub(crate) async fn lock(
 ))]
 pub(crate) async fn unlock(
     State(app): State<Arc<App>>,
+    place: Place,
     LooseBody(call): LooseBody<Return>,
 ) -> Result<Json<Said>, Refusal> {
-    let claim = Claim::new(&app, &call.client_id, &call.resource);
-    let (client, resource) = (claim.client, claim.resource);
-    let Some(session) = claim.session().await? else {
-        let detail = format!("{client} does not hold a lock on {resource}");
-        return Err(Problem::new(StatusCode::NOT_FOUND, "not-held", "There is no such hold", detail).into());
-    };
-    let standing = claim.standing(session).await?;
-    let closed = app.gateway.client().close_for_another(session).await;
-    closed.map_err(|error| Problem::of_client(error, None))?;
-    Ok(ok(match standing {
-        Some(Standing::Waits(mode)) => {
-            format!("Success: {client} no longer waits for {} lock on {resource}", word(mode))
-        }
-        Some(Standing::Holds(mode)) => {
-            format!("Success: {client} released {} lock on {resource}", word(mode))
-        }
-        None => format!("Success: {client} released {resource}"),
-    }))
+    let give_back = async move |claim: Claim| claim.give_back().await;
+    Ok(Claim::new(app, call.client_id, call.resource).complete(place, give_back).await?)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -52,6 +53,15 @@ impl IntoResponse for Refusal {
         self.0.say_when(response.headers_mut());
         response
     }
+}
+
+/// What was stored, as it is if it is JSON; or else the text that it is.
+fn json_of(stored: &[u8]) -> Box<RawValue> {
+    let text = || {
+        let text = String::from_utf8_lossy(stored);
+        to_raw_value(&text).expect("every text can be written as JSON")
+    };
+    serde_json::from_slice(stored).unwrap_or_else(|_| text())
 }
 
 fn ok(message: String) -> Json<Said> {

@@ -12,7 +12,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Refusal, Said};
@@ -31,9 +31,9 @@ const VISIBILITY_US: u64 = 30_000_000;
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct EnqueueCall {
     topic: Name,
-    /// Any JSON.
-    #[schema(value_type = Value)]
-    message: Value,
+    /// Any JSON, which is kept as it is written.
+    #[schema(value_type = serde_json::Value)]
+    message: Box<RawValue>,
 }
 
 /// A message that was taken.
@@ -57,8 +57,8 @@ pub(crate) struct DequeueCall {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DequeuedCall {
     /// The message as it was enqueued.
-    #[schema(value_type = Value)]
-    message: Value,
+    #[schema(value_type = serde_json::Value)]
+    message: Box<RawValue>,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     topic: Option<String>,
@@ -115,7 +115,7 @@ pub(crate) async fn enqueue(
     LooseBody(call): LooseBody<EnqueueCall>,
 ) -> Result<Json<EnqueuedCall>, Refusal> {
     let topic = call.topic.0;
-    let message = NewMessage { payload: Bytes::from(call.message.to_string()), ..NewMessage::default() };
+    let message = NewMessage { payload: Bytes::from(call.message.get().to_owned()), ..NewMessage::default() };
     let action = QueueAction::Enqueue { topic: topic.clone(), messages: vec![message], producer: None };
     let QueueReply::Enqueued { ids, .. } = act(&app, action).await? else {
         return Err(Problem::misanswered().into());
@@ -140,13 +140,11 @@ pub(crate) async fn dequeue(
     }
     let InQuery(DequeueCall { topic: Name(topic) }) = call?;
     let Some(delivery) = take(&app, &topic).await? else {
-        let message = Value::from("No messages available");
+        let message = super::json_of(b"No messages available");
         let empty = DequeuedCall { message, status: "empty", topic: None, message_id: None };
         return Ok(Json(empty).into_response());
     };
-    let payload = &delivery.payload;
-    let text = || Value::from(String::from_utf8_lossy(payload).into_owned());
-    let message = serde_json::from_slice(payload).unwrap_or_else(|_| text());
+    let message = super::json_of(&delivery.payload);
     let message_id = Some(delivery.id.0);
     Ok(Json(DequeuedCall { message, status: "ok", topic: Some(topic), message_id }).into_response())
 }
@@ -185,14 +183,16 @@ pub(crate) async fn stats(State(app): State<Arc<App>>) -> Result<Json<QueueStats
     let asked =
         topics.iter().map(async |listed| ask(&app, QueueQuery::Stats { topic: listed.topic.clone() }).await);
     let answers = futures_util::future::join_all(asked).await;
-    // A topic that was deleted meanwhile has no answer, and does not count any more.
-    let known: Vec<TopicStats> = answers
-        .into_iter()
-        .filter_map(|answer| match answer {
-            Ok(QueueReply::Stats(stats)) => Some(*stats),
-            _ => None,
-        })
-        .collect();
+    let mut known: Vec<TopicStats> = Vec::with_capacity(answers.len());
+    for answer in answers {
+        match answer {
+            Ok(QueueReply::Stats(stats)) => known.push(*stats),
+            Ok(_) => return Err(Problem::misanswered().into()),
+            // A topic that was deleted meanwhile does not count any more.
+            Err(problem) if problem.status == StatusCode::NOT_FOUND => {}
+            Err(problem) => return Err(problem.into()),
+        }
+    }
     let sum = |count: fn(&TopicStats) -> u64| known.iter().map(count).fold(0_u64, u64::saturating_add);
     let leader = app.gateway.client().status().await.map_err(|error| Problem::of_client(error, None))?;
     let traffic = leader.traffic;

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::Said;
 use crate::http::App;
+use crate::http::problem::ProblemBody;
 use crate::http::v1::role_name;
 use crate::storage::StorageReport;
 
@@ -78,6 +79,8 @@ impl Storage {
 /// How this node is
 #[utoipa::path(get, path = "/status", tag = "calls", responses(
     (status = 200, description = "It is so", body = Node),
+    (status = 401, description = "A bearer token is needed", body = ProblemBody,
+     content_type = "application/problem+json"),
     (status = 503, description = "It does not answer", body = Said),
 ))]
 pub(crate) async fn status(State(app): State<Arc<App>>) -> Response {
