@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use utoipa::OpenApi as _;
 use utoipa::openapi::extensions::Extensions;
-use utoipa::openapi::path::Operation;
-use utoipa::openapi::{ContentBuilder, OpenApi, Ref, ResponseBuilder};
+use utoipa::openapi::path::{Operation, Parameter};
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
 
 use super::calls::Said;
 use super::problem::{Conclusion, ProblemBody};
@@ -42,6 +42,10 @@ const COMMON: &[(&str, &str)] = &[
     ("503", "The cluster has no leader at the moment, or this node is stopping"),
     ("504", "Nobody knows yet what came of it"),
 ];
+
+/// What comes besides of an Idempotency-Key that was used before, for whatever command.
+const OF_OTHERS: (&str, &str) =
+    ("404", "With an Idempotency-Key that was used for another command before: that one found no such thing");
 
 /// The document of all routes.
 pub(crate) fn of_routes() -> OpenApi {
@@ -122,7 +126,9 @@ fn is_call(operation: &Operation) -> bool {
 
 fn add_common(operation: &mut Operation) {
     let is_call = is_call(operation);
-    for (status, description) in COMMON {
+    let is_key = |one: &RefOr<Parameter>| matches!(one, RefOr::T(one) if one.name == "Idempotency-Key");
+    let of_others = operation.parameters.iter().flatten().any(is_key).then_some(OF_OTHERS);
+    for (status, description) in COMMON.iter().chain(&of_others) {
         let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
         let mut response =
             ResponseBuilder::new().description(*description).content("application/problem+json", problem);

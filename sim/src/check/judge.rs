@@ -168,9 +168,7 @@ pub fn judge_subject(subject: Subject, terms: &Terms<'_>) -> Vec<CheckReport> {
             linearizable.into_iter().chain([lock_safety::check(history, drift, calm)]).chain(views).collect()
         }
         Subject::Semaphore => vec![lock_safety::check(history, drift, calm)],
-        Subject::Queue => {
-            vec![queue_safety::check(history, drift, calm), queue_safety::check_accounts(history, drift)]
-        }
+        Subject::Queue => queue_safety::check_all(history, drift, calm).into(),
         Subject::Cache => {
             let by_versions = cache_safety::check(history, drift, calm);
             let mut registers = cache_safety::as_registers(history).peekable();

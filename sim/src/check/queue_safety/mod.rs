@@ -47,14 +47,29 @@ use journal::Journal;
 /// Checks a history whose promises hold. Without any delivery the verdict is unknown.
 #[must_use]
 pub fn check(history: &History, drift: Drift, calm: Option<Calm>) -> CheckReport {
+    check_deliveries(history, &Journal::of(history), drift, calm)
+}
+
+/// As [`check`] and [`check_accounts`], of a history that is looked through once.
+#[must_use]
+pub fn check_all(history: &History, drift: Drift, calm: Option<Calm>) -> [CheckReport; 2] {
     let journal = Journal::of(history);
+    [check_deliveries(history, &journal, drift, calm), accounts::check(history, &journal, drift)]
+}
+
+fn check_deliveries(
+    history: &History,
+    journal: &Journal<'_>,
+    drift: Drift,
+    calm: Option<Calm>,
+) -> CheckReport {
     let deliveries = journal.topics.values().map(|topic| topic.deliveries.len()).sum::<usize>();
-    let problem = deliveries::check(&journal)
-        .or_else(|| leases::check(&journal, drift))
-        .or_else(|| stale::check(&journal, drift, calm))
-        .or_else(|| order::check(&journal, drift))
-        .or_else(|| dead::check(&journal))
-        .or_else(|| loops::check(history, &journal));
+    let problem = deliveries::check(journal)
+        .or_else(|| leases::check(journal, drift))
+        .or_else(|| stale::check(journal, drift, calm))
+        .or_else(|| order::check(journal, drift))
+        .or_else(|| dead::check(journal))
+        .or_else(|| loops::check(history, journal));
     let verdict = match problem {
         Some(_) => Verdict::Invalid,
         None if deliveries == 0 => Verdict::Unknown,

@@ -21,20 +21,23 @@ use crate::history::{Operation, VirtualTime};
 pub(super) fn check(journal: &Journal<'_>, drift: Drift) -> Option<String> {
     journal.topics.iter().find_map(|(name, topic)| {
         let free = free(journal, name, topic);
-        passed_over(journal, topic, &free)
-            .or_else(|| back_in_place(journal, topic, &free))
-            .or_else(|| within_one_answer(journal, topic))
+        let known = at_home(journal, topic);
+        passed_over(&known, &free)
+            .or_else(|| back_in_place(&known, &free))
+            .or_else(|| within_one_answer(&known))
             .or_else(|| turned_away(topic, drift))
             .or_else(|| empty_although(topic, &free, drift))
             .or_else(|| group_out_of_order(journal, name, topic))
     })
 }
 
-fn passed_over(journal: &Journal<'_>, topic: &Topic<'_>, free: &[Free<'_>]) -> Option<String> {
-    let known = at_home(journal, topic);
+/// A delivery with the story of its message.
+type Known<'j, 'a> = (&'j Handed<'a>, &'j Story<'a>);
+
+fn passed_over(known: &[Known<'_, '_>], free: &[Free<'_>]) -> Option<String> {
     let priorities: BTreeSet<u8> = known.iter().map(|(_, story)| story.message.priority).collect();
     for priority in priorities {
-        let mut later: Vec<&(&Handed<'_>, &Story<'_>)> =
+        let mut later: Vec<&Known<'_, '_>> =
             known.iter().filter(|(_, story)| story.message.priority == priority).collect();
         // Those of the same priority that were there before this one was sent.
         later.sort_by_key(|(_, story)| story.asked_ns);
@@ -84,7 +87,7 @@ fn passed_at_once<'f, 'a>(
 }
 
 /// The topic's deliveries of messages that were sent there.
-fn at_home<'j, 'a>(journal: &'j Journal<'a>, topic: &'j Topic<'a>) -> Vec<(&'j Handed<'a>, &'j Story<'a>)> {
+fn at_home<'j, 'a>(journal: &'j Journal<'a>, topic: &'j Topic<'a>) -> Vec<Known<'j, 'a>> {
     let story = |handed: &'j Handed<'a>| Some((handed, journal.stories.get(&handed.delivery.message)?));
     let all = topic.deliveries.iter().filter_map(story);
     all.filter(|(handed, story)| story.topic == handed.topic).collect()
@@ -92,7 +95,7 @@ fn at_home<'j, 'a>(journal: &'j Journal<'a>, topic: &'j Topic<'a>) -> Vec<(&'j H
 
 /// A message that had come back, and that one sent after it was given out before. Those that were never out
 /// are judged by [`passed_over`].
-fn back_in_place(journal: &Journal<'_>, topic: &Topic<'_>, free: &[Free<'_>]) -> Option<String> {
+fn back_in_place(known: &[Known<'_, '_>], free: &[Free<'_>]) -> Option<String> {
     let mut back: Vec<&Free<'_>> = free.iter().filter(|free| free.is_back).collect();
     if back.is_empty() {
         return None;
@@ -100,7 +103,7 @@ fn back_in_place(journal: &Journal<'_>, topic: &Topic<'_>, free: &[Free<'_>]) ->
     back.sort_by_key(|free| free.since_ns);
     let mut came: Vec<VirtualTime> = back.iter().filter_map(|free| free.story.there_ns).collect();
     came.sort_unstable();
-    let mut later = at_home(journal, topic);
+    let mut later = known.to_vec();
     later.sort_by_key(|(handed, _)| handed.operation.invoked_ns);
     let priorities: BTreeSet<u8> = back.iter().map(|free| free.story.message.priority).collect();
     for priority in priorities {
@@ -134,12 +137,11 @@ fn back_in_place(journal: &Journal<'_>, topic: &Topic<'_>, free: &[Free<'_>]) ->
 }
 
 /// Two messages in one answer in the wrong order. All of one answer lay there together.
-fn within_one_answer(journal: &Journal<'_>, topic: &Topic<'_>) -> Option<String> {
+fn within_one_answer(known: &[Known<'_, '_>]) -> Option<String> {
     // The next of a group may come up only when the one before it is out.
-    let is_plain = |(_, story): &&(&Handed<'_>, &Story<'_>)| story.message.group.is_none();
-    let known = at_home(journal, topic);
+    let is_plain = |(_, story): &&Known<'_, '_>| story.message.group.is_none();
     known.chunk_by(|(one, _), (other, _)| one.operation.id == other.operation.id).find_map(|answer| {
-        let plain: Vec<&(&Handed<'_>, &Story<'_>)> = answer.iter().filter(is_plain).collect();
+        let plain: Vec<&Known<'_, '_>> = answer.iter().filter(is_plain).collect();
         plain.windows(2).find_map(|pair| {
             let ((one, before), (other, after)) = (pair[0], pair[1]);
             let came_first = after.there_ns.is_some_and(|there| there < before.asked_ns);
