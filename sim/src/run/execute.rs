@@ -69,6 +69,8 @@ pub struct Outcome {
     pub elections: Vec<VirtualTime>,
     /// Campaigns for votes begun.
     pub campaigns: u64,
+    /// Leaders killed between an invalidation and the commit of the write that it was for, as the rules of lines saw it.
+    pub leaders_lost: u64,
 }
 
 /// What the inside of a run brings out.
@@ -360,13 +362,11 @@ pub(super) fn judge(
     let verdicts = unexpected.iter().map(|check| check.verdict);
     let verdict = Verdict::of_all(verdicts.chain((!vacuous.is_empty()).then_some(Verdict::Unknown)));
     let (statistics, trace, marks) = match harvest {
-        Some(mut harvest) => {
-            harvest.statistics.near.leaders_lost = watch.coherence.leaders_lost();
-            (Some(harvest.statistics), harvest.trace, harvest.marks)
-        }
+        Some(harvest) => (Some(harvest.statistics), harvest.trace, harvest.marks),
         None => (None, None, BTreeMap::new()),
     };
     let (elections, campaigns) = (watch.elections.clone(), watch.campaigns);
+    let leaders_lost = watch.coherence.leaders_lost();
     drop(watch);
     Outcome {
         verdict,
@@ -380,6 +380,7 @@ pub(super) fn judge(
         ended,
         elections,
         campaigns,
+        leaders_lost,
     }
 }
 

@@ -239,8 +239,6 @@ fn counts_of(held: &HolderStats, directed: &DirectoryStats) -> NearCounts {
         evictions: held.evicted,
         writes_held_back: directed.writes_held_back,
         surrenders: held.surrenders,
-        // No node sees its own end: the rules of lines tell.
-        leaders_lost: 0,
     }
 }
 

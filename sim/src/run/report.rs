@@ -118,11 +118,11 @@ fn statistics(outcome: &Outcome) -> reports::Statistics {
         syncs: world.disk_syncs,
         campaigns: outcome.campaigns,
         leaders_elected: outcome.elections.len() as u64,
-        near: near(world.near),
+        near: near(world.near, outcome.leaders_lost),
     }
 }
 
-fn near(counts: NearCounts) -> reports::NearStatistics {
+fn near(counts: NearCounts, leaders_lost: u64) -> reports::NearStatistics {
     reports::NearStatistics {
         hits: counts.hits,
         misses: counts.misses,
@@ -136,6 +136,6 @@ fn near(counts: NearCounts) -> reports::NearStatistics {
         evictions: counts.evictions,
         writes_held_back: counts.writes_held_back,
         surrenders: counts.surrenders,
-        leaders_lost: counts.leaders_lost,
+        leaders_lost,
     }
 }

@@ -58,8 +58,6 @@ pub struct NearCounts {
     pub writes_held_back: u64,
     /// Lines given up for writes from where they were held.
     pub surrenders: u64,
-    /// Leaders killed between an invalidation and the commit of the write that it was for.
-    pub leaders_lost: u64,
 }
 
 impl NearCounts {
@@ -79,7 +77,6 @@ impl NearCounts {
             evictions: self.evictions + other.evictions,
             writes_held_back: self.writes_held_back + other.writes_held_back,
             surrenders: self.surrenders + other.surrenders,
-            leaders_lost: self.leaders_lost + other.leaders_lost,
         }
     }
 }

@@ -15,8 +15,7 @@ pub(super) fn settle<M: Model>(model: &M, entries: &mut Vec<EntryOf<M>>) {
     model.settle(entries);
     let left: BTreeSet<u64> = entries.iter().map(|entry| entry.id).collect();
     for entry in entries {
-        let is_left = |id: &u64| left.contains(id);
-        let mut before = std::iter::successors(entry.after, |id| followed.get(id).copied().flatten());
-        entry.after = before.by_ref().take(followed.len()).find(is_left);
+        let before = std::iter::successors(entry.after, |id| followed.get(id).copied().flatten());
+        entry.after = before.take(followed.len()).find(|id| left.contains(id));
     }
 }
