@@ -21,6 +21,7 @@ struct Shared {
     tasks: Vec<Task>,
     sent: Vec<(Address, Bytes)>,
     inbox: VecDeque<(Address, Bytes)>,
+    stands_still_us: u64,
 }
 
 /// The world of one process.
@@ -44,6 +45,11 @@ impl FakeEnv {
         for _ in 0..3 {
             self.poll_all();
         }
+    }
+
+    /// From now on the process stands still for so long whenever it has sent something.
+    pub(crate) fn stand_still_after_sending_us(&self, us: u64) {
+        self.lock().stands_still_us = us;
     }
 
     /// Takes what was sent since the last call.
@@ -109,7 +115,9 @@ impl Env for FakeEnv {
 
 impl Net for FakeEnv {
     fn send(&self, to: Address, frame: Bytes) {
-        self.lock().sent.push((to, frame));
+        let mut shared = self.lock();
+        shared.sent.push((to, frame));
+        shared.now = shared.now.plus_us(shared.stands_still_us);
     }
 
     async fn receive(&self) -> (Address, Bytes) {

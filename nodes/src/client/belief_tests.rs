@@ -56,6 +56,22 @@ fn a_keep_alive_that_joined_another_renews_nothing_and_is_sent_again_at_once() {
     assert!(joined > 10, "{joined} were sent, though none renewed anything");
 }
 
+#[test]
+fn a_lease_is_counted_from_before_its_request_was_sent_however_long_the_process_stood_still_then() {
+    let mut bench = Bench::ready();
+    let guard = held(&mut bench, "r");
+    let until = bench.client.belief_ends(&guard).expect("it is held");
+    // A keep-alive goes out, and the cluster takes it at once.
+    bench.env.stand_still_after_sending_us(200_000);
+    bench.env.advance_us(lease_us() / 3);
+    let sent_by = bench.env.now().0 - 200_000;
+    bench.serve();
+    let renewed = bench.client.belief_ends(&guard).expect("it is held");
+    let config = ClientConfig::new(ClientId(1), vec![NodeId(1)]);
+    assert!(renewed > until, "the keep-alive was answered");
+    assert!(renewed.0 <= sent_by + config.belief_us(), "{renewed:?} for what was sent by {sent_by}");
+}
+
 /// An operator ends this hold.
 fn forced(bench: &mut Bench, resource: &str, token: FenceToken) {
     let operator = another(bench);

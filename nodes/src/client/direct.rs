@@ -8,12 +8,14 @@
 use super::locks::ASK_AGAIN_US;
 use super::rpc::Completed;
 use super::session::{Numbers, Open, Session};
+use super::unclaimed::Claim;
 use super::{Client, ClientError, ReadFrom};
 use crate::api::{KeyLines, NodeStatus, RequestBody, ResponseBody};
 use crate::env::Env;
 use crate::ids::{NodeId, SessionId};
 use crate::machine::{
-    Action, Command, ForcedRelease, LockAction, LockQuery, LockReply, MachineError, Outcome, Query, Reply,
+    Action, Command, ForcedRelease, LockAction, LockQuery, LockReply, MachineError, Outcome, Query,
+    QueueAction, Reply,
 };
 
 const MISANSWERED: ClientError = ClientError::Unknown("the cluster answered another question");
@@ -166,13 +168,28 @@ impl<E: Env> Begun<'_, E> {
 
     /// Does `action` once under these numbers; of `wait_us` the action itself must say the same.
     ///
-    /// Not for what a session holds, such as locks: if the caller goes away, nobody gives them back.
+    /// Not for what a session holds, such as locks: if the caller goes away, nobody gives them back. Messages that a
+    /// caller asked for who went away meanwhile are given back, and its place in line.
     ///
     /// # Errors
-    /// When it is refused, or nobody answered in time.
-    pub async fn act(self, action: Action, wait_us: u64) -> Result<Reply, ClientError> {
+    /// When it is refused, or nobody answered in time: then it is [owed](Begun::owe).
+    pub async fn act(&mut self, action: Action, wait_us: u64) -> Result<Reply, ClientError> {
+        let asks_for_messages = matches!(action, Action::Queue(QueueAction::Dequeue { .. }));
+        self.0.claim = asks_for_messages.then(|| Claim::of(&action));
         let Open { client, numbers, .. } = &self.0;
         let done = client.once_as(numbers, action, client.attempt_us(wait_us), wait_us).await;
+        match &done {
+            Err(ClientError::Unknown(_)) => self.owe(),
+            _ => self.0.claim = None,
+        }
         done.map(|(_, reply)| reply)
+    }
+
+    /// The caller does not know how it ended, and is told by which numbers to ask ([`Client::act_as`]): its outcome is
+    /// kept as long as the session lives, and until a command has gone out whose number is greater by
+    /// [`OPEN_COMMANDS_MAX`](crate::machine::OPEN_COMMANDS_MAX).
+    pub fn owe(&mut self) {
+        self.0.claim = None;
+        self.0.is_owed = true;
     }
 }

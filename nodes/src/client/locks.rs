@@ -36,8 +36,7 @@ impl LockGuard {
 
 impl<E: Env> Client<E> {
     /// Gets a lock, or permits of a semaphore, standing in line for at most `wait_us` if need be. If the future
-    /// is dropped, the session is made to leave the line, or to give back what it was granted, within about a
-    /// third of its lease.
+    /// is dropped, the session is made to leave the line at once, or to give back what it was granted.
     ///
     /// # Errors
     /// See [`ClientError`]. After an unknown outcome the session may hold the lock or stand in line for a while; as

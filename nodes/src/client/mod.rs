@@ -34,6 +34,8 @@ mod consumer;
 #[cfg(test)]
 mod consumer_tests;
 mod direct;
+#[cfg(test)]
+mod direct_tests;
 mod error;
 mod holds;
 mod inbox;
@@ -58,7 +60,7 @@ mod within;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 pub use cache::LifeLeft;
 pub use config::{ClientConfig, ReadFrom};
@@ -86,6 +88,8 @@ pub struct Client<E: Env> {
     state: Arc<Mutex<State>>,
     /// Tells who waits for the end of a belief that it may have come: see [`Client::session_lost`].
     beliefs: Arc<watch::Sender<()>>,
+    /// Told when there is a command whose answer nobody takes.
+    unclaimed: Arc<Notify>,
     /// Held while a session is opened that others can share.
     opening: Arc<tokio::sync::Mutex<()>>,
 }
@@ -98,6 +102,7 @@ impl<E: Env> Clone for Client<E> {
             inbox: Arc::clone(&self.inbox),
             state: Arc::clone(&self.state),
             beliefs: Arc::clone(&self.beliefs),
+            unclaimed: Arc::clone(&self.unclaimed),
             opening: Arc::clone(&self.opening),
         }
     }
@@ -127,8 +132,9 @@ impl<E: Env> Client<E> {
         env.spawn("client inbox", inbox::receive(env.clone(), Arc::clone(&inbox)));
         let state =
             State { nodes: config.nodes.clone(), target: 0, session: None, near_silent_until: LocalTime(0) };
-        let (state, beliefs, opening) = (Arc::new(Mutex::new(state)), Arc::default(), Arc::default());
-        Self { env, config: Arc::new(config), inbox, state, beliefs, opening }
+        let (config, state) = (Arc::new(config), Arc::new(Mutex::new(state)));
+        let (beliefs, unclaimed, opening) = (Arc::default(), Arc::default(), Arc::default());
+        Self { env, config, inbox, state, beliefs, unclaimed, opening }
     }
 
     /// The cluster's nodes are these from now on; positions, as those of [`ReadFrom`], are places in this list.

@@ -103,9 +103,8 @@ impl<E: Env> Client<E> {
     }
 
     /// Gets up to `count_max` messages, which nobody else gets for `visibility_us`; waits for at most
-    /// `wait_us` if there is none. Returns none if there was none in time. If the future is dropped, the wait is ended,
-    /// and what was delivered to nobody is rejected, so that others get it, within about a third of the session's
-    /// lease.
+    /// `wait_us` if there is none. Returns none if there was none in time. If the future is dropped, the wait is ended
+    /// at once, and what was delivered to nobody is rejected: others get it, unless that was its last attempt.
     ///
     /// # Errors
     /// See [`ClientError`]. After an unknown outcome messages may have been delivered to nobody. They come back as if

@@ -297,8 +297,10 @@ impl<E: Env> Client<E> {
     fn send_to(&self, target: NodeId, body: RequestBody) -> Sent<'_, E> {
         let (id, response) = self.inbox.expect();
         let frame = Frame::Request(Request { id, body }).encode();
+        // A lease is counted from here. The process may stand still for however long once the frame is on its way.
+        let at = self.env.now();
         self.env.net().send(Address::Node(target), frame);
-        Sent { at: self.env.now(), response, _forget_when_done: Forget { client: self, id } }
+        Sent { at, response, _forget_when_done: Forget { client: self, id } }
     }
 
     /// Turns to the leader that a refusal names, or else to the next node. Says whether one was named.

@@ -30,6 +30,8 @@ pub(super) struct Session {
     last_sequence: Sequence,
     /// Commands that somebody still waits for. The cluster lets go of all below the lowest.
     open: BTreeSet<Sequence>,
+    /// Those of them whose callers were told that nobody knows how they ended, and by which numbers to ask again.
+    owed: BTreeSet<Sequence>,
     pub(super) believed_until: LocalTime,
     /// Commands whose callers are gone or do not know how they ended, to be settled.
     unclaimed: Vec<Unclaimed>,
@@ -42,6 +44,7 @@ impl Session {
             id,
             last_sequence: Sequence(0),
             open: BTreeSet::new(),
+            owed: BTreeSet::new(),
             believed_until,
             unclaimed: Vec::new(),
             holds: Holds::new(LogIndex(id.0), believed_until),
@@ -51,11 +54,24 @@ impl Session {
     /// What a new command under this number says of those before it. None if they have been open for too long.
     fn numbers(&self, sequence: Sequence) -> Option<Numbers> {
         let near = Sequence(sequence.0.saturating_sub(NAMED_FROM_BEHIND));
-        let open_below: Vec<Sequence> = self.open.range(..near).take(OPEN_BELOW_MAX).copied().collect();
+        let fits = |open: Sequence| sequence.0 - open.0 < OPEN_COMMANDS_MAX as u64;
+        let counts = |open: &&Sequence| fits(**open) || !self.owed.contains(open);
+        let below = self.open.range(..near).filter(counts).take(OPEN_BELOW_MAX);
+        let open_below: Vec<Sequence> = below.copied().collect();
         let after = open_below.last().copied().unwrap_or_default();
-        let lowest_open = self.open.range((Excluded(after), Unbounded)).next().copied().unwrap_or(sequence);
-        let fits = sequence.0 - lowest_open.0 < OPEN_COMMANDS_MAX as u64;
-        fits.then_some(Numbers { session: self.id, sequence, lowest_open, open_below })
+        let mut beyond = self.open.range((Excluded(after), Unbounded)).filter(counts);
+        let lowest_open = beyond.next().copied().unwrap_or(sequence);
+        fits(lowest_open).then_some(Numbers { session: self.id, sequence, lowest_open, open_below })
+    }
+
+    /// Whoever was told by which numbers to ask again has had time for it until this one came.
+    fn let_go_of_owed(&mut self, sequence: Sequence) {
+        while let Some(&owed) = self.owed.first()
+            && sequence.0 - owed.0 >= OPEN_COMMANDS_MAX as u64
+        {
+            self.owed.remove(&owed);
+            self.open.remove(&owed);
+        }
     }
 
     /// Whether one more command may be open.
@@ -244,14 +260,15 @@ impl<E: Env> Client<E> {
         let numbers = session.numbers(sequence);
         let numbers = numbers.ok_or(ClientError::NotDone("too many earlier commands are still open"))?;
         session.last_sequence = sequence;
+        session.let_go_of_owed(sequence);
         session.open.insert(sequence);
-        Ok(Open { client: self, numbers, claim: None })
+        Ok(Open { client: self, numbers, claim: None, is_owed: false })
     }
 
-    /// The next command says that nobody waits for any before it.
+    /// The next command says that nobody waits for any before it, but for those by whose numbers somebody may ask.
     pub(super) fn let_go_of_open_commands(&self) {
         if let Some(session) = &mut self.state().session {
-            session.open.clear();
+            session.open.clone_from(&session.owed);
         }
     }
 
@@ -272,16 +289,23 @@ impl<E: Env> Client<E> {
 
     async fn keep_alive(self, id: SessionId) {
         let interval_us = self.config.lease_us / KEEP_ALIVES_PER_LEASE;
-        let mut pause_us = interval_us;
+        let mut next_at = self.env.now().plus_us(interval_us);
         loop {
-            self.env.sleep_until(self.env.now().plus_us(pause_us)).await;
-            pause_us = interval_us;
+            let is_due = tokio::select! {
+                biased;
+                () = self.env.sleep_until(next_at) => true,
+                () = self.unclaimed.notified() => false,
+            };
             if !self.owns(id) {
                 return;
             }
             for unclaimed in self.take_unclaimed(id) {
                 self.env.spawn("unclaimed command", self.clone().settle(unclaimed));
             }
+            if !is_due {
+                continue;
+            }
+            let mut pause_us = interval_us;
             let body = RequestBody::Command(Command::KeepAlive { session: id });
             let completed = self.call(body, self.config.attempt_timeout_us, self.config.lease_us).await;
             match completed {
@@ -305,6 +329,7 @@ impl<E: Env> Client<E> {
                 Ok(Completed { outcome: Err(MachineError::SessionExpired), .. }) => return self.lose(id),
                 _ => {}
             }
+            next_at = self.env.now().plus_us(pause_us);
         }
     }
 
@@ -458,17 +483,26 @@ pub(super) struct Open<'a, E: Env> {
     pub(super) client: &'a Client<E>,
     pub(super) numbers: Numbers,
     /// What its answer may have brought, as long as nobody has taken it.
-    claim: Option<Claim>,
+    pub(super) claim: Option<Claim>,
+    /// Whether the caller was told to ask again by these numbers.
+    pub(super) is_owed: bool,
 }
 
 impl<E: Env> Drop for Open<'_, E> {
     fn drop(&mut self) {
         let mut state = self.client.state();
         let Some(session) = state.session.as_mut().filter(|s| s.id == self.numbers.session) else { return };
+        let sequence = self.numbers.sequence;
         match self.claim.take() {
-            Some(claim) => session.unclaimed.push(Unclaimed { numbers: self.numbers.clone(), claim }),
+            Some(claim) => {
+                session.unclaimed.push(Unclaimed { numbers: self.numbers.clone(), claim });
+                self.client.unclaimed.notify_one();
+            }
+            None if self.is_owed => {
+                session.owed.insert(sequence);
+            }
             None => {
-                session.open.remove(&self.numbers.sequence);
+                session.open.remove(&sequence);
             }
         }
     }

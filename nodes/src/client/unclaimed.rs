@@ -2,8 +2,8 @@
 //! that nobody knows how it ended, must not leave its session holding, or standing in line for, what no guard stands
 //! for, nor messages hidden that nobody was given.
 //!
-//! Dropping only takes note. The task that keeps the session alive looks at the notes, and settles each in a task
-//! of its own: it cancels the wait, learns how the command ended, and gives back what was granted or delivered; a
+//! Dropping only takes note. The task that keeps the session alive is woken, looks at the notes, and settles each in a
+//! task of its own: it cancels the wait, learns how the command ended, and gives back what was granted or delivered; a
 //! release it asks for until it is answered. Until then the command stays open, so that the cluster remembers its
 //! outcome.
 

@@ -1,5 +1,7 @@
 //! Why the daemon does not start, or stopped, and what to do about it.
 
+use std::ffi::OsString;
+
 use thiserror::Error;
 
 use crate::server::NodeError;
@@ -45,11 +47,30 @@ impl DaemonError {
         let text = error.to_string();
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let first = lines.next().unwrap_or("the arguments cannot be read");
-        let tip = lines.find_map(|line| line.strip_prefix("tip: "));
+        let tip = lines.find_map(|line| line.strip_prefix("tip: ").or_else(|| line.strip_prefix("[")));
+        let tip = tip.map(|tip| tip.trim_end_matches(']'));
         Self::usage(
             without_passwords(first.strip_prefix("error: ").unwrap_or(first)),
             tip.unwrap_or("`stormglassd --help` explains every option"),
         )
+    }
+
+    /// The same; where the option that is at fault was given by an environment variable, it is named.
+    pub(super) fn with_source(self, arguments: &[OsString], is_set: impl Fn(&str) -> bool) -> Self {
+        let Self::Usage { message, hint } = self else { return self };
+        let variable = flag_in(&message).and_then(|flag| {
+            let is_argument = |argument: &OsString| {
+                let argument = argument.to_string_lossy();
+                argument.split('=').next() == Some(flag)
+            };
+            let variable = flag.replacen("--", "STORMGLASS_", 1).replace('-', "_").to_uppercase();
+            (!arguments.iter().any(is_argument) && is_set(&variable)).then_some(variable)
+        });
+        let message = match variable {
+            Some(variable) => format!("{message} (it is given by {variable})"),
+            None => message,
+        };
+        Self::Usage { message, hint }
     }
 
     /// Whether the options are at fault.
@@ -103,6 +124,13 @@ impl DaemonError {
     }
 }
 
+/// The first flag that a text names.
+fn flag_in(text: &str) -> Option<&str> {
+    let flag = &text[text.find("--")?..];
+    let end = flag.find(|c: char| !c.is_ascii_lowercase() && c != '-').unwrap_or(flag.len());
+    Some(&flag[..end])
+}
+
 /// A text in which a URL may stand, without what stands in it before the `@`.
 fn without_passwords(text: &str) -> String {
     let mut shown = String::new();
@@ -124,7 +152,29 @@ fn without_passwords(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::without_passwords;
+    use std::ffi::OsString;
+
+    use super::{DaemonError, without_passwords};
+
+    #[test]
+    fn an_option_that_a_variable_gives_is_told_of_with_it() {
+        let told = |message: &str, arguments: &[&str]| {
+            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            let error = DaemonError::usage(message, "").with_source(&arguments, |name| {
+                ["STORMGLASS_JOIN", "STORMGLASS_HTTP_TOKENS"].contains(&name)
+            });
+            error.to_string()
+        };
+        let wrong = "invalid value '1' for '--join[=<BOOL>]'";
+        assert_eq!(told(wrong, &["stormglassd"]), format!("{wrong} (it is given by STORMGLASS_JOIN)"));
+        assert_eq!(told(wrong, &["stormglassd", "--join=1"]), wrong);
+        assert_eq!(
+            told("--http-tokens f: gone", &[]),
+            "--http-tokens f: gone (it is given by STORMGLASS_HTTP_TOKENS)"
+        );
+        assert_eq!(told("--http h", &[]), "--http h");
+        assert_eq!(told("no flag at all", &[]), "no flag at all");
+    }
 
     #[test]
     fn a_password_in_a_url_is_not_repeated() {

@@ -24,6 +24,7 @@ mod run;
 mod settings;
 mod stop;
 
+use std::env;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
@@ -41,18 +42,21 @@ const USAGE: u8 = 64;
 /// Runs the daemon with these arguments, of which the first is the program's name.
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let options = match Options::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let refuse =
+        |error: DaemonError| refuse(&error.with_source(&arguments, |name| env::var_os(name).is_some()));
+    let options = match Options::try_parse_from(&arguments) {
         Ok(options) => options,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             // A closed pipe is no reason to fail.
             drop(error.print());
             return ExitCode::SUCCESS;
         }
-        Err(error) => return refuse(&DaemonError::of_usage(&error)),
+        Err(error) => return refuse(DaemonError::of_usage(&error)),
     };
     match options.complete().and_then(Settings::from_options).and_then(run::run) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => refuse(&error),
+        Err(error) => refuse(error),
     }
 }
 

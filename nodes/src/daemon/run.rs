@@ -23,7 +23,7 @@ use crate::ids::{Address, NodeId};
 use crate::raft::membership::Membership;
 use crate::server::{self, NodeConfig, NodeError};
 use crate::storage::StorageStatus;
-use crate::tokio_env::{NetLimits, Security, TokioConfig, TokioEnv};
+use crate::tokio_env::{NetLimits, Security, StartError, TokioConfig, TokioEnv};
 
 /// Threads that run tasks, at most: the node itself is one task, and HTTP has the others.
 const THREADS_MAX: usize = 4;
@@ -259,18 +259,19 @@ async fn start_env(
     let security =
         settings.peer_tls.as_ref().map(|[ca, certificate, key]| Security::from_files(ca, certificate, key));
     let security = security.transpose().map_err(unusable)?;
-    TokioEnv::start_secure(config, NetLimits::default(), security).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse | std::io::ErrorKind::AddrNotAvailable => DaemonError::outside(
+    let data = settings.data.display();
+    TokioEnv::start_secure(config, NetLimits::default(), security).await.map_err(|error| match error {
+        StartError::Net(error) => DaemonError::outside(
             format!("cannot listen on {listen}: {error}"),
             "is another node running here? Otherwise name an address of this machine and a free port",
         ),
-        std::io::ErrorKind::WouldBlock => DaemonError::outside(
-            format!("--data {}: {error}", settings.data.display()),
+        StartError::Disk(error) if error.kind() == std::io::ErrorKind::WouldBlock => DaemonError::outside(
+            format!("--data {data}: {error}"),
             "each node has a folder of its own, and one process at a time",
         ),
-        _ => DaemonError::outside(
-            format!("cannot use --data {} or listen on {listen}: {error}", settings.data.display()),
-            "look at the folder's permissions and its disk",
+        StartError::Disk(error) => DaemonError::outside(
+            format!("cannot use --data {data}: {error}"),
+            "name a folder that this user may create or write, and look at its disk",
         ),
     })
 }

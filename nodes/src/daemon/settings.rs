@@ -130,6 +130,17 @@ impl Settings {
             options.adopt_redis.unwrap_or(false),
         )?;
         let cluster_name = options.cluster_name.unwrap_or_else(|| "stormglass".to_owned());
+        let of_http = [
+            (options.http_tokens.is_some(), "http-tokens"),
+            (options.http_tls_cert.is_some(), "http-tls-cert"),
+            (options.http_tls_key.is_some(), "http-tls-key"),
+        ];
+        if let (None, Some((_, name))) = (&options.http, of_http.iter().find(|(is_given, _)| *is_given)) {
+            return Err(DaemonError::usage(
+                format!("--{name} is given without --http"),
+                "name the address at which to serve HTTP, such as --http 127.0.0.1:8000, or leave it out",
+            ));
+        }
         let peer_tls = [options.peer_tls_ca, options.peer_tls_cert, options.peer_tls_key];
         let http_tls = [options.http_tls_cert, options.http_tls_key];
         let timeout_ms = options.election_timeout_ms.unwrap_or(300);
@@ -321,7 +332,9 @@ mod tests {
             ("--id 1 --cluster 1=a:1 --data d --redis-tls-ca f", "without --redis"),
             ("--id 1 --cluster 1=a:1 --data d --allow-volatile-redis", "without --redis"),
             ("--id 1 --cluster 1=a:1 --data d --adopt-redis", "without --redis"),
-            ("--id 1 --cluster 1=a:1 --data d --http-tls-key k", "go together"),
+            ("--id 1 --cluster 1=a:1 --data d --http h:1 --http-tls-key k", "go together"),
+            ("--id 1 --cluster 1=a:1 --data d --http-tls-key k", "--http-tls-key is given without --http"),
+            ("--id 1 --cluster 1=a:1 --data d --http-tokens f", "--http-tokens is given without --http"),
             ("--id 1 --cluster 1=a:1 --data d --election-timeout-ms 1", "20..=60000"),
             ("--id 1 --cluster 1=a:1 --data d --near-lease-us 60000001", "0..=60000000"),
             ("--id 1 --cluster 1=a:1 --data d --near-drift-ppm-max 500001", "0..=500000"),

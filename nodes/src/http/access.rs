@@ -45,6 +45,11 @@ impl Tokens {
         Ok(Self(Some(tokens)))
     }
 
+    /// Whether one is needed.
+    pub(super) const fn are_wanted(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Whether these credentials open the door.
     fn admit(&self, credentials: Option<&HeaderValue>) -> bool {
         let Some(tokens) = &self.0 else { return true };

@@ -63,10 +63,13 @@ pub(crate) fn of_routes() -> OpenApi {
     document
 }
 
-/// The same as it is served.
-pub(crate) fn text() -> String {
+/// The same as it is served, by a node that wants a token or does not.
+pub(crate) fn text(wants_token: bool) -> String {
     let mut document = serde_json::to_value(of_routes()).expect("the document is plain data");
     say_as_it_is_sent(&mut document);
+    if wants_token {
+        say_who_may_ask(&mut document);
+    }
     document.to_string()
 }
 
@@ -104,6 +107,16 @@ fn say_as_it_is_sent(value: &mut Value) {
         }
         Value::Array(values) => values.iter_mut().for_each(say_as_it_is_sent),
         _ => {}
+    }
+}
+
+/// Says that a bearer token is needed, and where none is.
+fn say_who_may_ask(document: &mut Value) {
+    document["components"]["securitySchemes"] = json!({ "token": { "type": "http", "scheme": "bearer" } });
+    document["security"] = json!([{ "token": [] }]);
+    let (_, free) = super::signs_of_life().split_for_parts();
+    for path in free.paths.paths.keys() {
+        document["paths"][path]["get"]["security"] = json!([]);
     }
 }
 
@@ -147,7 +160,7 @@ mod tests {
     /// Every reference leads somewhere, and every operation has a summary.
     #[test]
     fn the_document_is_whole() {
-        let document: Value = serde_json::from_str(&super::text()).expect("it is JSON");
+        let document: Value = serde_json::from_str(&super::text(false)).expect("it is JSON");
         assert_eq!(document["openapi"].as_str().map(|version| &version[..4]), Some("3.1."));
         let mut references = Vec::new();
         collect(&document, &mut references);
@@ -166,8 +179,20 @@ mod tests {
     }
 
     #[test]
+    fn the_document_of_a_node_that_wants_a_token_says_so() {
+        let [open, closed] = [false, true].map(|wants_token| -> Value {
+            serde_json::from_str(&super::text(wants_token)).expect("it is JSON")
+        });
+        assert!(open["security"].is_null() && open["components"]["securitySchemes"].is_null());
+        assert_eq!(closed["components"]["securitySchemes"]["token"]["scheme"], "bearer");
+        assert_eq!(closed["security"][0]["token"], serde_json::json!([]));
+        let free = |path: &str| closed["paths"][path]["get"].get("security") == Some(&serde_json::json!([]));
+        assert!(free("/healthz") && free("/readyz") && !free("/metrics") && !free("/v1/topics"));
+    }
+
+    #[test]
     fn the_document_says_what_travels() {
-        let document: Value = serde_json::from_str(&super::text()).expect("it is JSON");
+        let document: Value = serde_json::from_str(&super::text(false)).expect("it is JSON");
         let (mut parameters, mut names) = (0, std::collections::BTreeSet::new());
         each(&document, &mut |fields| {
             if let Some(Value::String(id)) = fields.get("operationId") {

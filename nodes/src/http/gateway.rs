@@ -134,19 +134,21 @@ impl Gateway {
 
     async fn act_for_one(&self, action: Action, wait_us: u64) -> Result<Reply, Problem> {
         let begun = self.a_client(wait_us).begin().await;
-        let begun = begun.map_err(|error| Problem::of_client(error, None))?;
+        let mut begun = begun.map_err(|error| Problem::of_client(error, None))?;
         let name = CommandName::from(begun.numbers().clone());
         self.note_own(name);
         let problem = |error| Problem::of_client(error, Some(name));
         if wait_us == 0 {
             return begun.act(action, wait_us).await.map_err(problem);
         }
-        let mut acts = std::pin::pin!(begun.act(action, wait_us));
-        let done = tokio::select! {
-            biased;
-            done = &mut acts => return done.map_err(problem),
-            // Meanwhile `end_waits` has it ended.
-            () = self.stops() => timeout(WAITS_END, acts).await,
+        let done = {
+            let mut acts = std::pin::pin!(begun.act(action, wait_us));
+            tokio::select! {
+                biased;
+                done = &mut acts => return done.map_err(problem),
+                // Meanwhile `end_waits` has it ended.
+                () = self.stops() => timeout(WAITS_END, acts).await,
+            }
         };
         let stopped = match done {
             Ok(Ok(Reply::Queue(QueueReply::Delivered(none)))) if none.is_empty() => {
@@ -154,7 +156,10 @@ impl Gateway {
             }
             Ok(Ok(reply)) => return Ok(reply),
             Ok(Err(error)) => problem(error),
-            Err(_) => Problem::stopping(Conclusion::Indefinite).of_command(name),
+            Err(_) => {
+                begun.owe();
+                Problem::stopping(Conclusion::Indefinite).of_command(name)
+            }
         };
         if stopped.outcome == Conclusion::Indefinite {
             self.owes_answers.store(true, Ordering::Relaxed);

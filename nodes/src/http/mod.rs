@@ -181,7 +181,7 @@ fn router(app: Arc<App>) -> Router {
     let (services, _) = services().split_for_parts();
     let (operations, _) = operations().split_for_parts();
     let (signs_of_life, _) = signs_of_life().split_for_parts();
-    let document = document::text();
+    let document = document::text(app.tokens.are_wanted());
     let page = page::html(&document::of_routes());
     services
         .layer(from_fn_with_state(Arc::clone(&app), limits::place))

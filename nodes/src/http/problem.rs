@@ -192,7 +192,8 @@ impl Problem {
             LockError::WaitGraphTooLarge
             | LockError::TooManyWaiters
             | LockError::TooManyLocks
-            | LockError::TooManyClaims => ("lock-bound", "A bound of the locks is reached"),
+            | LockError::TooManyClaims
+            | LockError::TooManyClaimsOfAll => ("lock-bound", "A bound of the locks is reached"),
         };
         Self::conflict(name, title, detail)
     }
@@ -201,6 +202,12 @@ impl Problem {
         match error {
             CacheError::NoSuchKey => Self::not_found(detail),
             CacheError::Full => Self::conflict("cache-full", "The cache is full", detail),
+            CacheError::TooLarge { .. } => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too-large",
+                "Key and value are larger than the cache",
+                detail,
+            ),
             CacheError::NotACounter | CacheError::CounterOverflow => {
                 Self::conflict("not-a-counter", "The value does not count", detail)
             }

@@ -66,10 +66,10 @@ pub use cache::{
 };
 pub use codec::NEWEST_VERSION;
 pub use lock::{
-    AwaitedLock, CLAIMS_MAX, DEADLOCK_STEPS_NAMED_MAX, DeadlockStep, FORCED_RELEASES_KEPT, ForcedRelease,
-    HeldLock, LOCKS_MAX, LockAction, LockError, LockEvent, LockGrant, LockHolder, LockMode, LockQuery,
-    LockReply, LockRequest, LockState, LockStats, LockWaiter, REASON_BYTES_MAX, REQUESTS_MAX, SessionLocks,
-    TokenStatus, WAIT_GRAPH_STEPS_MAX, WAITERS_MAX,
+    AwaitedLock, CLAIMS_MAX, CLAIMS_OF_ALL_MAX, DEADLOCK_STEPS_NAMED_MAX, DeadlockStep, FORCED_RELEASES_KEPT,
+    ForcedRelease, HeldLock, LOCKS_MAX, LockAction, LockError, LockEvent, LockGrant, LockHolder, LockMode,
+    LockQuery, LockReply, LockRequest, LockState, LockStats, LockWaiter, REASON_BYTES_MAX, REQUESTS_MAX,
+    SessionLocks, TokenStatus, WAIT_GRAPH_STEPS_MAX, WAITERS_MAX,
 };
 pub use queue::{
     ATTEMPTS_MAX, Acknowledgement, BATCH_MAX, CONSUMERS_WAITING_MAX, DELAY_US_MAX, DEPTH_MAX, Death,

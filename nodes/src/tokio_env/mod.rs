@@ -33,6 +33,8 @@ pub use net::tls::Security;
 pub use net::{NetCounts, NetLimits, TokioNet};
 pub use stream::TokioStream;
 
+use thiserror::Error;
+
 use crate::env::{Env, StreamAddress};
 use crate::ids::{Address, ClientId, LocalTime, NodeId};
 use tasks::Tasks;
@@ -48,6 +50,25 @@ pub struct TokioConfig {
     pub peers: BTreeMap<NodeId, SocketAddr>,
     /// The folder of its disk. It is created if need be, and belongs to this process alone.
     pub data: PathBuf,
+}
+
+/// Why a process did not begin.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The folder cannot be created or used; [`io::ErrorKind::WouldBlock`] if a living process has it.
+    #[error(transparent)]
+    Disk(io::Error),
+    /// The address cannot be bound.
+    #[error(transparent)]
+    Net(io::Error),
+}
+
+impl From<StartError> for io::Error {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Disk(error) | StartError::Net(error) => error,
+        }
+    }
 }
 
 /// One process on the real world.
@@ -75,23 +96,24 @@ impl TokioEnv {
     ///
     /// As [`TokioEnv::start`].
     pub async fn start_with(config: TokioConfig, limits: NetLimits) -> io::Result<Self> {
-        Self::start_secure(config, limits, None).await
+        Ok(Self::start_secure(config, limits, None).await?)
     }
 
     /// The same; if there is a `security`, over connections that are encrypted and whose ends are known.
     ///
     /// # Errors
     ///
-    /// As [`TokioEnv::start`].
+    /// As [`TokioEnv::start`], and which of the two it was.
     pub async fn start_secure(
         config: TokioConfig,
         limits: NetLimits,
         security: Option<Security>,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, StartError> {
         let tasks = Tasks::new(tokio::runtime::Handle::current());
-        let disk = TokioDisk::open(config.data).await?;
+        let disk = TokioDisk::open(config.data).await.map_err(StartError::Disk)?;
         let book = Arc::new(watch::Sender::new(config.peers));
-        let net = TokioNet::start(config.me, config.listen, book, (limits, security), tasks.clone()).await?;
+        let net = TokioNet::start(config.me, config.listen, book, (limits, security), tasks.clone());
+        let net = net.await.map_err(StartError::Net)?;
         Ok(Self { origin: Instant::now(), tasks, net, disk })
     }
 

@@ -308,6 +308,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
             CacheError::CounterOverflow.into(),
             CacheError::NoSuchKey.into(),
             CacheError::AnswerTooLong.into(),
+            CacheError::TooLarge { bytes: 9, bytes_max: 6 }.into(),
         ])
         .prop_map(Err),
         any::<String>().prop_map(|why| Err(MachineError::InvalidArgument(why))),

@@ -73,6 +73,11 @@ async fn an_answer_that_nobody_knows_comes_with_a_key_under_which_it_is_known_la
         daemons.cluster.restart(*id).await.expect("it starts again");
     }
     daemons.until_served(others[0]).await;
+    // Others come to the same node without keys, and do not take its place.
+    daemons.until_served(leader).await;
+    for key in ["a", "b", "c"] {
+        assert_eq!(daemons.put(leader, key, b"x").await.expect("it answers").status, 204);
+    }
     // Whether or not it was done before, it is done once.
     let settled = daemons.keyed(others[0], path, &key, &message("second")).await;
     assert_eq!(settled.status, 201, "{}", settled.text());

@@ -154,6 +154,9 @@ pub(super) struct Run {
     /// Stop a sweep at the first run that is not valid
     #[arg(long, requires = "seeds")]
     pub(super) fail_fast: bool,
+    /// Leave the folder of each run, valid or not
+    #[arg(long)]
+    pub(super) keep: bool,
     #[command(flatten)]
     pub(super) output: Output,
     #[command(flatten)]
@@ -201,6 +204,9 @@ pub(super) struct Live {
     /// Where the nodes keep their folders while the run lasts [default: the system's temporary folder]
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
+    /// Leave the folder of each run, valid or not
+    #[arg(long)]
+    pub(super) keep: bool,
     #[command(flatten)]
     pub(super) output: Output,
     #[command(flatten)]

@@ -85,7 +85,7 @@ fn run_one(
         UsageError::new(error.to_string(), hint)
     })?;
     let report = live_report(&schedule, options, &outcome, again(seed, arguments));
-    output::leave(&arguments.output, &report, &schedule, &outcome.history)?;
+    output::leave(&arguments.output, arguments.keep, &report, &schedule, &outcome.history)?;
     Ok(report)
 }
 

@@ -57,14 +57,15 @@ pub(super) fn show_sweep(report: &SweepReport, output: &Output, wall: Duration, 
     }
 }
 
-/// Leaves the folder of a run that is not valid, and says so.
+/// Leaves the folder of a run that is not valid, or is to be kept, and says so.
 pub(super) fn leave(
     output: &Output,
+    keep: bool,
     report: &Report,
     schedule: &Schedule,
     history: &History,
 ) -> Result<(), UsageError> {
-    if report.verdict == Verdict::Valid {
+    if report.verdict == Verdict::Valid && !keep {
         return Ok(());
     }
     let folder = run::leave(&output.out, report, schedule, history).map_err(|error| {

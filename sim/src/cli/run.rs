@@ -54,7 +54,7 @@ fn run_once(chosen: &Chosen, arguments: &args::Run, options: Options) -> Result<
     let outcome = execute(&schedule, options);
     let report = report(&schedule, options, &outcome, replay(chosen, arguments.seed, arguments));
     output::show_run(&report, &arguments.output, watch.elapsed());
-    output::leave(&arguments.output, &report, &schedule, &outcome.history)?;
+    output::leave(&arguments.output, arguments.keep, &report, &schedule, &outcome.history)?;
     Ok(ExitCode::from(report.verdict.exit_code()))
 }
 
@@ -79,7 +79,9 @@ fn sweep(
     let take = |_: &(&Chosen, u64), (schedule, outcome, report): (Schedule, Outcome, Report)| {
         summary.add(&report);
         progress(&summary, total);
-        if let Err(error) = output::leave(&arguments.output, &report, &schedule, &outcome.history) {
+        if let Err(error) =
+            output::leave(&arguments.output, arguments.keep, &report, &schedule, &outcome.history)
+        {
             trouble = Some(error);
             return false;
         }

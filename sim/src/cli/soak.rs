@@ -88,7 +88,7 @@ pub(super) fn soak(arguments: &args::Soak) -> Result<ExitCode, UsageError> {
             output::show_run(&report, &arguments.output, watch.elapsed());
         }
         let alone = expand(&job.scenario, report.seed);
-        output::leave(&arguments.output, &report, &alone, &history)?;
+        output::leave(&arguments.output, false, &report, &alone, &history)?;
         tell!("its schedule.toml is that round by itself, on new nodes, which need not fail");
     } else if arguments.output.format == Format::Terminal {
         output::print(&summary(sum, watch.elapsed().as_secs_f64()));

@@ -76,6 +76,20 @@ fn a_run_that_shows_nothing_is_unknown_and_leaves_a_folder_that_replays() {
 }
 
 #[test]
+fn a_valid_run_that_is_to_be_kept_leaves_its_folder_too() {
+    let place = Place::with(&[("short.toml", SHORT)]);
+    let ended = place.run(&["run", "short.toml", "--seed", "2"]);
+    assert_eq!((ended.code, place.files()), (Some(0), vec!["short.toml".to_owned()]), "{}", ended.stdout);
+    let ended = place.run(&["run", "short.toml", "--seeds", "2..2", "--keep"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stdout);
+    assert_left(&place, "stormglass-runs/short-2");
+    for again in [["check", "--model", "register"].as_slice(), &["replay"]] {
+        let ended = place.run(&[again, &["stormglass-runs/short-2"]].concat());
+        assert_eq!(ended.code, Some(0), "{}", ended.stdout);
+    }
+}
+
+#[test]
 fn a_sweep_groups_what_failed_and_says_how_to_repeat_it() {
     let place = Place::with(&[("vacuous.toml", VACUOUS), ("short.toml", SHORT)]);
     let ended = place.run(&["run", "short.toml", "vacuous.toml", "--seeds", "1..3"]);

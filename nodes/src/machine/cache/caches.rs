@@ -288,17 +288,15 @@ impl Caches {
         out: &mut Out,
     ) -> Result<CacheReply, MachineError> {
         let weight = weight_bytes(key, &value);
-        if weight > self.settings.bytes_max {
-            return Err(MachineError::InvalidArgument(format!(
-                "key and value have {weight} bytes, and the whole cache {} at most",
-                self.settings.bytes_max
-            )));
+        let CacheSettings { entries_max, bytes_max, .. } = self.settings;
+        if weight > bytes_max {
+            return Err(CacheError::TooLarge { bytes: weight, bytes_max }.into());
         }
         let before = self.keys.get(key).map(|kept| weight_bytes(key, &kept.value));
-        let has_entry = before.is_some() || (self.keys.len() as u64) < self.settings.entries_max;
+        let has_entry = before.is_some() || (self.keys.len() as u64) < entries_max;
         // What does not grow is let in even when bounds were set below what there is.
         let bytes = self.bytes - before.unwrap_or(0) + weight;
-        let has_bytes = bytes <= self.settings.bytes_max || before.is_some_and(|before| weight <= before);
+        let has_bytes = bytes <= bytes_max || before.is_some_and(|before| weight <= before);
         if !has_entry || !has_bytes {
             marks::hit("machine.keys_full");
             self.totals.refused += 1;

@@ -289,6 +289,14 @@ pub enum CacheError {
     /// The answer would be too long: ask for fewer keys.
     #[error("the values have more than {ANSWER_BYTES_MAX} bytes together")]
     AnswerTooLong,
+    /// Key and value alone are more than the cache as it is set now may hold: no room that is made would do.
+    #[error("key and value have {bytes} bytes, and the cache is set to hold {bytes_max} at most")]
+    TooLarge {
+        /// Of key and value together.
+        bytes: u64,
+        /// Of all keys and values, as the settings have it.
+        bytes_max: u64,
+    },
 }
 
 /// Longest value.

@@ -37,6 +37,10 @@ impl Locks {
             marks::hit("machine.lock_claims_full");
             return Err(LockError::TooManyClaims.into());
         }
+        if self.parties.claims() + requests.len() > self.limits.claims {
+            marks::hit("machine.lock_claims_of_all_full");
+            return Err(LockError::TooManyClaimsOfAll.into());
+        }
         let unknown = found.iter().filter(|id| id.is_none()).count();
         if unknown > 0 && self.resources.len() + unknown > self.limits.locks {
             marks::hit("machine.locks_full");
@@ -83,7 +87,7 @@ impl Locks {
         if is_alone {
             // Who is admitted in part beside it would wait for it from now on.
             self.resource_mut(id).upgrader = Some(by);
-            let checked = self.check_upgrade_deadlock(by.session);
+            let checked = self.check_upgrade_deadlock(by.session, id);
             self.resource_mut(id).upgrader = None;
             checked?;
             self.retract(id);
@@ -102,7 +106,7 @@ impl Locks {
         self.resource_mut(id).upgrader = Some(by);
         let deadline = at.time.plus_us(wait_us);
         self.parties.add_wait(by, Wait { ticket: at.index, deadline, wanted: Wanted::Upgrade(id) });
-        if let Err(refused) = self.check_upgrade_deadlock(by.session) {
+        if let Err(refused) = self.check_upgrade_deadlock(by.session, id) {
             self.resource_mut(id).upgrader = None;
             self.parties.take_wait(by);
             return Err(refused.into());

@@ -38,13 +38,18 @@
 //! Whether anybody waits for a session is seen from its claims and the ends of their lines. In a search each node is
 //! visited once. A waiter looks past the ones before it only until one who is not admitted and
 //! asks for at least as much: what that one waits for it waits for as well. So all waiters of a mutex together
-//! look at each place in line and at each holder a few times at most. Permits of many sizes can cost more,
-//! whence the bound: beyond [`WAIT_GRAPH_STEPS_MAX`] the command is refused with
-//! [`LockError::WaitGraphTooLarge`].
+//! look at each place in line and at each holder a few times at most. Permits of many sizes can cost more.
+//!
+//! What a session would wait for may be most of what there is, where only few wait for that session. So those who
+//! wait for it are looked for as well ([`super::behind`]), by turns and with as many steps: whichever comes to its end
+//! first decides. The cost is that of the smaller side of the graph, but for a factor. Where both sides are large,
+//! nothing much better is known, whence the bound: beyond [`WAIT_GRAPH_STEPS_MAX`] on both sides the command is
+//! refused with [`LockError::WaitGraphTooLarge`].
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::behind::{Behind, SearchBehind};
 use super::locks::Locks;
 use super::resource::{Holding, ResourceId, weight};
 use super::types::{DEADLOCK_STEPS_NAMED_MAX, DeadlockStep, LockError, LockMode, WAIT_GRAPH_STEPS_MAX};
@@ -53,6 +58,9 @@ use crate::ids::{LogIndex, SessionId};
 use crate::machine::service::Asker;
 use crate::marks;
 use crate::plant::{self, Bug};
+
+/// Places looked at before those behind are looked for. Tests look from both ends in all they search.
+const STEPS_AT_FIRST: usize = if cfg!(test) { 1 } else { 64 };
 
 /// What waits, or is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,14 +93,16 @@ impl Locks {
             return Ok(());
         }
         let mut search = Search::new(self, session);
+        let mut awaited = BTreeSet::new();
         for want in wants {
             if !self.resources[&want.resource].would_admit(want.mode) {
+                awaited.insert(want.resource);
                 let node = Node::Admission(want.resource, ticket);
                 search.came_from.insert(node, (Node::Session(session), want.resource));
-                search.wait_for_admission(want.resource, ticket, want.mode)?;
+                search.wait_for_admission(want.resource, ticket, want.mode);
             }
         }
-        search.run()
+        search.run(awaited)
     }
 
     /// Whether anybody may wait for this session: somebody stands in line for what it holds, or behind it, or would
@@ -111,11 +121,12 @@ impl Locks {
             })
     }
 
-    /// Refuses an upgrade that is at its resource as if it waited, and would close a cycle.
-    pub(super) fn check_upgrade_deadlock(&self, session: SessionId) -> Result<(), LockError> {
+    /// Refuses an upgrade of this resource that is there as if it waited, and would close a cycle.
+    pub(super) fn check_upgrade_deadlock(&self, session: SessionId, id: ResourceId) -> Result<(), LockError> {
         let mut search = Search::new(self, session);
-        search.session_waits(session)?;
-        search.run()
+        search.session_waits(session);
+        let waits = self.parties.waits_of(session).flat_map(|(_, wait)| wait.wanted.places());
+        search.run(waits.map(|want| want.resource).chain([id]).collect())
     }
 }
 
@@ -124,31 +135,51 @@ impl<'a> Search<'a> {
         Self { locks, from, came_from: BTreeMap::new(), next: VecDeque::new(), steps: 0 }
     }
 
-    fn run(mut self) -> Result<(), LockError> {
-        while let Some(node) = self.next.pop_front() {
+    /// Looks from both ends by turns, at twice as many places each time; `awaited` is where the session would wait.
+    fn run(mut self, awaited: BTreeSet<ResourceId>) -> Result<(), LockError> {
+        let mut steps = STEPS_AT_FIRST;
+        if self.run_to(steps)? {
+            return Ok(());
+        }
+        let mut behind = SearchBehind::new(self.locks, self.from, awaited);
+        loop {
+            match behind.run_to(steps) {
+                Behind::NoCycle => {
+                    marks::hit("machine.deadlock_ruled_out_from_behind");
+                    return Ok(());
+                }
+                // All depends on what it would wait for.
+                Behind::Perhaps => steps = WAIT_GRAPH_STEPS_MAX,
+                Behind::Unfinished => {}
+            }
+            if self.run_to(steps)? {
+                return Ok(());
+            }
+            if steps >= WAIT_GRAPH_STEPS_MAX {
+                marks::hit("machine.wait_graph_too_large");
+                return Err(LockError::WaitGraphTooLarge);
+            }
+            steps *= 2;
+        }
+    }
+
+    /// Goes on until it has looked at this many places in all, or somewhat more. Whether all is looked at.
+    fn run_to(&mut self, steps: usize) -> Result<bool, LockError> {
+        while self.steps <= steps {
+            let Some(node) = self.next.pop_front() else { return Ok(true) };
             match node {
                 Node::Session(session) if session == self.from => {
                     marks::hit("machine.deadlock_refused");
                     return Err(LockError::Deadlock { cycle: self.cycle() });
                 }
-                Node::Session(session) => self.session_waits(session)?,
+                Node::Session(session) => self.session_waits(session),
                 Node::Admission(id, ticket) => {
                     let mode = self.locks.resources[&id].line[&ticket].mode;
-                    self.wait_for_admission(id, ticket, mode)?;
+                    self.wait_for_admission(id, ticket, mode);
                 }
             }
         }
-        Ok(())
-    }
-
-    /// One step more.
-    fn step(&mut self) -> Result<(), LockError> {
-        self.steps += 1;
-        if self.steps > WAIT_GRAPH_STEPS_MAX {
-            marks::hit("machine.wait_graph_too_large");
-            return Err(LockError::WaitGraphTooLarge);
-        }
-        Ok(())
+        Ok(self.next.is_empty())
     }
 
     /// `waiter` waits at a resource for `node`.
@@ -160,30 +191,24 @@ impl<'a> Search<'a> {
     }
 
     /// The edges of a session: all that its commands wait for.
-    fn session_waits(&mut self, session: SessionId) -> Result<(), LockError> {
+    fn session_waits(&mut self, session: SessionId) {
         let node = Node::Session(session);
         let locks = self.locks;
         for (_, wait) in locks.parties.waits_of(session) {
             for &Want { resource: id, .. } in wait.wanted.places() {
-                self.step()?;
+                self.steps += 1;
                 if !locks.resources[&id].is_admitted(wait.ticket) {
                     self.edge(node, id, Node::Admission(id, wait.ticket));
                 }
             }
             if let Wanted::Upgrade(id) = wait.wanted {
-                self.wait_for_holders(node, id, |holder| holder != session)?;
+                self.wait_for_holders(node, id, |holder| holder != session);
             }
         }
-        Ok(())
     }
 
     /// The edges of an admission.
-    fn wait_for_admission(
-        &mut self,
-        id: ResourceId,
-        ticket: LogIndex,
-        mode: LockMode,
-    ) -> Result<(), LockError> {
+    fn wait_for_admission(&mut self, id: ResourceId, ticket: LogIndex, mode: LockMode) {
         let (node, locks) = (Node::Admission(id, ticket), self.locks);
         let resource = &locks.resources[&id];
         if let Some(upgrader) = resource.upgrader {
@@ -191,7 +216,7 @@ impl<'a> Search<'a> {
         }
         let mine = weight(mode);
         for (place, (&earlier, waiting)) in resource.line.range(..ticket).rev().enumerate() {
-            self.step()?;
+            self.steps += 1;
             let theirs = weight(waiting.mode);
             let is_admitted = resource.is_admitted(earlier);
             if place == 0 && !is_admitted {
@@ -201,12 +226,12 @@ impl<'a> Search<'a> {
                 self.edge(node, id, Node::Session(waiting.by.session));
             }
             if !is_admitted && theirs >= mine {
-                return Ok(());
+                return;
             }
         }
         let conflicting = |holding: &Holding| resource.conflict(mine, weight(holding.mode));
         for holding in resource.holders.values() {
-            self.step()?;
+            self.steps += 1;
             if plant::is(Bug::DeadlockMissedShared) && holding.mode == LockMode::Shared {
                 continue;
             }
@@ -214,23 +239,16 @@ impl<'a> Search<'a> {
                 self.edge(node, id, Node::Session(holding.session));
             }
         }
-        Ok(())
     }
 
-    fn wait_for_holders(
-        &mut self,
-        node: Node,
-        id: ResourceId,
-        counts: impl Fn(SessionId) -> bool,
-    ) -> Result<(), LockError> {
+    fn wait_for_holders(&mut self, node: Node, id: ResourceId, counts: impl Fn(SessionId) -> bool) {
         for holding in self.locks.resources[&id].holders.values() {
-            self.step()?;
+            self.steps += 1;
             let is_missed = plant::is(Bug::DeadlockMissedShared) && holding.mode == LockMode::Shared;
             if counts(holding.session) && !is_missed {
                 self.edge(node, id, Node::Session(holding.session));
             }
         }
-        Ok(())
     }
 
     /// The way back from where the search began to where it began, or its first steps.

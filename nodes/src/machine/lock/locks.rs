@@ -12,7 +12,9 @@ use serde::Serialize;
 
 use super::parties::Parties;
 use super::resource::{Resource, ResourceId};
-use super::types::{FORCED_RELEASES_KEPT, LOCKS_MAX, LockAction, LockError, LockEvent, WAITERS_MAX};
+use super::types::{
+    CLAIMS_OF_ALL_MAX, FORCED_RELEASES_KEPT, LOCKS_MAX, LockAction, LockError, LockEvent, WAITERS_MAX,
+};
 use super::views::{ForcedRelease, LockHolder};
 use super::waits::Wanted;
 use crate::ids::{ClusterTime, FenceToken, LogIndex, SessionId};
@@ -27,13 +29,20 @@ pub(in crate::machine) struct LockLimits {
     pub(in crate::machine) waiters: usize,
     /// Locks held, awaited or declared.
     pub(in crate::machine) locks: usize,
+    /// Holds and places in line, of all sessions.
+    pub(in crate::machine) claims: usize,
     /// Forced releases on record; at most [`FORCED_RELEASES_KEPT`].
     pub(in crate::machine) forced: usize,
 }
 
 impl Default for LockLimits {
     fn default() -> Self {
-        Self { waiters: WAITERS_MAX, locks: LOCKS_MAX, forced: FORCED_RELEASES_KEPT }
+        Self {
+            waiters: WAITERS_MAX,
+            locks: LOCKS_MAX,
+            claims: CLAIMS_OF_ALL_MAX,
+            forced: FORCED_RELEASES_KEPT,
+        }
     }
 }
 

@@ -28,6 +28,7 @@
 //! Deliberately absent: barging, priorities, and waits without a deadline.
 
 mod acquire;
+mod behind;
 mod deadlock;
 mod locks;
 mod parties;
@@ -43,9 +44,9 @@ mod waits;
 pub(super) use locks::{LockLimits, Locks};
 pub(super) use snapshot::LockPlace;
 pub use types::{
-    CLAIMS_MAX, DEADLOCK_STEPS_NAMED_MAX, DeadlockStep, FORCED_RELEASES_KEPT, LOCKS_MAX, LockAction,
-    LockError, LockEvent, LockGrant, LockMode, LockQuery, LockReply, LockRequest, REASON_BYTES_MAX,
-    REQUESTS_MAX, WAIT_GRAPH_STEPS_MAX, WAITERS_MAX,
+    CLAIMS_MAX, CLAIMS_OF_ALL_MAX, DEADLOCK_STEPS_NAMED_MAX, DeadlockStep, FORCED_RELEASES_KEPT, LOCKS_MAX,
+    LockAction, LockError, LockEvent, LockGrant, LockMode, LockQuery, LockReply, LockRequest,
+    REASON_BYTES_MAX, REQUESTS_MAX, WAIT_GRAPH_STEPS_MAX, WAITERS_MAX,
 };
 pub use views::{
     AwaitedLock, ForcedRelease, HeldLock, LockHolder, LockState, LockStats, LockWaiter, SessionLocks,

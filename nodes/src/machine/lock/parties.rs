@@ -71,6 +71,9 @@ pub(super) struct Parties {
     /// How many claims are holds. Follows from them, so the fingerprint of a state does without it.
     #[serde(skip)]
     holding: usize,
+    /// How many claims there are. Follows from them as well.
+    #[serde(skip)]
+    claims: usize,
 }
 
 impl Parties {
@@ -103,6 +106,7 @@ impl Parties {
     pub(super) fn claim(&mut self, session: SessionId, resource: ResourceId, claim: Claim) {
         self.holding += usize::from(claim.token().is_some());
         let before = self.party_mut(session).claims.insert(resource, claim);
+        self.claims += usize::from(before.is_none());
         self.holding -= usize::from(before.and_then(Claim::token).is_some());
     }
 
@@ -113,6 +117,7 @@ impl Parties {
         if party.is_idle() {
             self.table.remove(&session);
         }
+        self.claims -= 1;
         self.holding -= usize::from(claim.token().is_some());
     }
 
@@ -152,6 +157,11 @@ impl Parties {
     /// How often sessions hold a resource.
     pub(super) fn holding(&self) -> usize {
         self.holding
+    }
+
+    /// How many holds and places in line there are.
+    pub(super) fn claims(&self) -> usize {
+        self.claims
     }
 
     /// How many commands wait.

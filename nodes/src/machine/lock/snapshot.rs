@@ -251,7 +251,8 @@ impl Locks {
         ensure(self.parties.claim_of(session, id).is_none(), || format!("{session} is twice at {name}"))?;
         self.parties.claim(session, id, claim);
         let is_bounded = self.parties.count_claims(session) <= CLAIMS_MAX;
-        ensure(is_bounded, || format!("{session} has too many locks"))
+        ensure(is_bounded, || format!("{session} has too many locks"))?;
+        ensure(self.parties.claims() <= self.limits.claims, || "all have too many locks together".to_owned())
     }
 
     /// Admits all who are, and checks that there is nobody to be granted and nothing to be forgotten.

@@ -214,6 +214,9 @@ pub enum LockError {
     /// The session holds or awaits too many already.
     #[error("this session holds or awaits too many locks: at most {CLAIMS_MAX}")]
     TooManyClaims,
+    /// All sessions together hold or await too many already.
+    #[error("locks are held and awaited too many times: at most {CLAIMS_OF_ALL_MAX}")]
+    TooManyClaimsOfAll,
 }
 
 fn cycle_text(cycle: &[DeadlockStep]) -> String {
@@ -258,6 +261,8 @@ pub const WAITERS_MAX: usize = 4096;
 pub const LOCKS_MAX: usize = 1_048_576;
 /// Locks that one session holds or awaits.
 pub const CLAIMS_MAX: usize = 1024;
+/// What all sessions hold and await together, each place in a line counted: four for each lock that there may be.
+pub const CLAIMS_OF_ALL_MAX: usize = 4 * LOCKS_MAX;
 /// Longest reason of a forced release.
 pub const REASON_BYTES_MAX: usize = 256;
 /// Forced releases that are kept on record.
@@ -265,6 +270,7 @@ pub const FORCED_RELEASES_KEPT: usize = 64;
 /// Steps of a cycle that a refusal names: of a longer one the first of them, lest the refusal, which the
 /// session table keeps, be thousands of times as long as the command.
 pub const DEADLOCK_STEPS_NAMED_MAX: usize = 32;
-/// Steps of one search for a deadlock. A search among mutexes takes one for each waiter and holder that it
-/// comes by, and so has room for a dozen full lines.
+/// Steps of one search for a deadlock, from each end: whom the session would wait for, and who waits for it. Among
+/// mutexes there is one for each waiter and holder come by, and so room for a dozen full lines at either end;
+/// whichever has no more than that decides.
 pub const WAIT_GRAPH_STEPS_MAX: usize = 65_536;

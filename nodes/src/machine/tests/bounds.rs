@@ -306,6 +306,7 @@ fn a_full_line_of_shared_waiters_comes_in_by_one_entry_under_rising_tokens() {
 fn the_public_bounds_are_those_of_a_production_machine() {
     let Limits { sessions, ends, lock, queue, cache } = Limits::default();
     assert_eq!((sessions, lock.waiters, lock.locks, cache.keys), (65_536, 4_096, 1_048_576, 1_048_576));
+    assert_eq!(lock.claims, 4_194_304);
     assert_eq!((queue.topics, queue.waiting, queue.producers, queue.purge), (16_384, 4_096, 1_024, 4_096));
     assert_eq!(ends, 4_096);
 }

@@ -4,7 +4,7 @@ use super::script::run;
 use crate::ids::{ClusterTime, Sequence, SessionId};
 use crate::machine::{
     Action, Applied, Command, DEADLOCK_STEPS_NAMED_MAX, LockAction, LockError, LockMode, LockRequest,
-    Machine, MachineError, NAME_BYTES_MAX,
+    Machine, MachineError, NAME_BYTES_MAX, Reply,
 };
 
 /// The longest frame that brings an answer.
@@ -51,7 +51,12 @@ fn apply(machine: &mut Machine, command: &Command) -> Applied {
 }
 
 fn acquire(machine: &mut Machine, session: u64, sequence: u64, resource: String) -> Applied {
-    let requests = vec![LockRequest { resource, mode: LockMode::Exclusive }];
+    acquire_all(machine, session, sequence, vec![resource])
+}
+
+fn acquire_all(machine: &mut Machine, session: u64, sequence: u64, resources: Vec<String>) -> Applied {
+    let request = |resource| LockRequest { resource, mode: LockMode::Exclusive };
+    let requests = resources.into_iter().map(request).collect();
     let action = Action::Lock(LockAction::Acquire { requests, wait_us: 60_000_000 });
     let (session, sequence) = (SessionId(session), Sequence(sequence));
     apply(
@@ -105,4 +110,35 @@ fn a_cycle_is_found_by_what_is_held_and_by_places_in_line_beside_however_many() 
     acquire(&mut machine, LINE + 3, 2, "gate".to_owned()).outcome.expect("it waits behind");
     let before = acquire(&mut machine, LINE + 2, 2, "bolt".to_owned()).outcome;
     assert!(matches!(before, Err(MachineError::Lock(LockError::Deadlock { .. }))), "{before:?}");
+}
+
+#[test]
+fn a_wait_before_however_many_is_let_in_if_few_are_behind_and_refused_if_many_are() {
+    const LINE: u64 = 4_000;
+    let lines = |what: &str| -> Vec<String> { (0..10).map(|number| format!("{what} {number}")).collect() };
+    let mut machine = Machine::new();
+    for _ in 0..2 * LINE + 5 {
+        apply(&mut machine, &Command::OpenSession { lease_us: 60_000_000 });
+    }
+    let [gatekeeper, porter, guest, friend, visitor] = [1, 2, 3, 4, 5].map(|number| 2 * LINE + number);
+    acquire_all(&mut machine, gatekeeper, 1, lines("gate")).outcome.expect("nobody has them");
+    acquire_all(&mut machine, porter, 1, lines("hall")).outcome.expect("nobody has them");
+    for number in 1..=LINE {
+        acquire_all(&mut machine, number, 1, lines("gate")).outcome.expect("it waits");
+        acquire_all(&mut machine, LINE + number, 1, lines("hall")).outcome.expect("it waits");
+    }
+    acquire(&mut machine, guest, 1, "key".to_owned()).outcome.expect("nobody has it");
+    acquire(&mut machine, friend, 1, "key".to_owned()).outcome.expect("it waits");
+    // Before the guest stand thousands in ten lines, and behind it one.
+    let waits = acquire(&mut machine, guest, 2, "gate 0".to_owned()).outcome;
+    assert!(matches!(waits, Ok(Reply::Waiting { .. })), "{waits:?}");
+    // Before this one as well, and behind it no fewer: they wait for the porter.
+    acquire(&mut machine, visitor, 1, "bell".to_owned()).outcome.expect("nobody has it");
+    acquire(&mut machine, porter, 2, "desk".to_owned()).outcome.expect("nobody has it");
+    acquire(&mut machine, porter, 3, "bell".to_owned()).outcome.expect("it waits");
+    let refused = acquire(&mut machine, visitor, 2, "gate 1".to_owned()).outcome;
+    assert_eq!(refused, Err(LockError::WaitGraphTooLarge.into()));
+    // A cycle is found all the same, if it is a short one.
+    let closes = acquire(&mut machine, visitor, 3, "desk".to_owned()).outcome;
+    assert!(matches!(closes, Err(MachineError::Lock(LockError::Deadlock { .. }))), "{closes:?}");
 }

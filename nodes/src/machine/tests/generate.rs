@@ -31,7 +31,7 @@ pub(super) fn limits() -> Limits {
     Limits {
         sessions: 7,
         ends: 2,
-        lock: LockLimits { waiters: 2, locks: 5, forced: 2 },
+        lock: LockLimits { waiters: 2, locks: 5, claims: 9, forced: 2 },
         queue: QueueLimits::default(),
         cache: CacheLimits { keys: 3 },
     }

@@ -258,6 +258,11 @@ impl Locks {
                 _ => {}
             }
         }
+        let in_line = self.waits.iter().filter(|wait| wait.upgrade.is_none());
+        let places: usize = in_line.map(|wait| wait.requests.len()).sum();
+        if self.holds.len() + places + requests.len() > self.limits.lock.claims {
+            return Err(LockError::TooManyClaimsOfAll.into());
+        }
         let new = names.iter().filter(|name| !self.is_known(name)).count();
         if new > 0 && self.known.len() + new > self.limits.lock.locks {
             return Err(LockError::TooManyLocks.into());

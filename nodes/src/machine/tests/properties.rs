@@ -202,10 +202,12 @@ fn random_logs_reach_every_corner() {
     let corners = [
         "machine.compare_found_other",
         "machine.deadlock_refused",
+        "machine.deadlock_ruled_out_from_behind",
         "machine.keys_full",
         "machine.line_full",
         "machine.lock_admission_taken_back",
         "machine.lock_admitted_in_part",
+        "machine.lock_claims_of_all_full",
         "machine.lock_handed_off",
         "machine.lock_release_forced",
         "machine.lock_upgrade_granted",

@@ -171,8 +171,9 @@ impl Model {
 
     fn write(&mut self, index: u64, key: &str, value: &[u8], ends: Option<u64>) -> Answer {
         let new = Item { key: key.to_owned(), value: value.to_vec(), version: index, ends };
-        if new.bytes() > self.settings.bytes_max {
-            return Answer::Senseless;
+        let CacheSettings { bytes_max, .. } = self.settings;
+        if new.bytes() > bytes_max {
+            return Answer::Refused(CacheError::TooLarge { bytes: new.bytes(), bytes_max });
         }
         let old = self.find(key).cloned();
         let others: u64 = self.items.iter().filter(|item| item.key != key).map(Item::bytes).sum();
