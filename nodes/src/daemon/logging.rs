@@ -6,18 +6,14 @@
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::error::DaemonError;
 use super::settings::{LogFormat, Settings};
 
 /// Begins to log.
 pub(super) fn begin(settings: &Settings) -> Result<(), DaemonError> {
-    let filter = EnvFilter::try_new(&settings.log_level).map_err(|error| {
-        DaemonError::usage(
-            format!("--log-level {}: {error}", settings.log_level),
-            "a level (error, warn, info, debug, trace), or levels by module: info,stormglass_nodes::raft=debug",
-        )
-    })?;
+    let filter = filter(&settings.log_level)?;
     // By default it tells of a failed write on standard error, and panics when that fails, too.
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -29,4 +25,38 @@ pub(super) fn begin(settings: &Settings) -> Result<(), DaemonError> {
         LogFormat::Json => logs.json().flatten_event(true).try_init(),
     });
     Ok(())
+}
+
+/// What a text lets through.
+fn filter(level: &str) -> Result<EnvFilter, DaemonError> {
+    let refused = |why: &str| {
+        DaemonError::usage(
+            format!("--log-level {level}: {why}"),
+            "a level (error, warn, info, debug, trace), or levels by module: info,stormglass_nodes::raft=debug",
+        )
+    };
+    // A name by itself would be a module's, of which all is logged, and nothing of the others.
+    let is_level = |part: &str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
+    if let Some(part) = level.split(',').map(str::trim).find(|part| part.is_empty() || !is_level(part)) {
+        return Err(refused(&format!("{part:?} is no level")));
+    }
+    EnvFilter::try_new(level).map_err(|error| refused(&error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::filter;
+
+    #[test]
+    fn a_level_is_a_level() {
+        for level in
+            ["info", "WARN", "off", "info,stormglass_nodes::raft=debug", "stormglass_nodes=trace, warn"]
+        {
+            assert!(filter(level).is_ok(), "{level}");
+        }
+        for level in ["", "verbose", "info,", "info,stormglass_nodes", "stormglass_nodes=loud"] {
+            let error = filter(level).expect_err(level).to_string();
+            assert!(error.starts_with("--log-level"), "{error}");
+        }
+    }
 }

@@ -17,12 +17,13 @@ use super::probe::Counting;
 use super::settings::Settings;
 use super::stop::{self, Signals};
 use super::{book, logging};
-use crate::env::Env;
+use crate::env::{Env, StreamAddress};
 use crate::http::{Http, HttpConfig, Metrics, Tokens, acceptor};
 use crate::ids::{Address, NodeId};
 use crate::raft::membership::Membership;
 use crate::server::{self, NodeConfig, NodeError};
-use crate::storage::StorageStatus;
+use crate::storage::{RedisConfig, StorageStatus};
+use crate::tokio_env::net::tls::certificates;
 use crate::tokio_env::{NetLimits, Security, StartError, TokioConfig, TokioEnv};
 
 /// Threads that run tasks, at most: the node itself is one task, and HTTP has the others.
@@ -118,6 +119,7 @@ struct Started {
 }
 
 async fn start(settings: &Settings) -> Result<Started, DaemonError> {
+    settings.redis.as_ref().map_or(Ok(()), must_vouch)?;
     let listen = book::must_find("--listen", &settings.listen).await?;
     must_be_private("--listen", listen, settings.is_insecure_beyond_loopback || settings.peer_tls.is_some())?;
     let peers = book::look_all_up(&settings.addresses, &BTreeMap::new()).await;
@@ -161,8 +163,20 @@ fn start_node(env: &TokioEnv, config: NodeConfig, metrics: Arc<Metrics>) -> (one
 }
 
 /// Files that cannot be used are bad options.
-fn unusable(error: std::io::Error) -> DaemonError {
-    DaemonError::usage(error.to_string(), "name files in PEM format that this user may read")
+fn unusable(option: &str) -> impl Fn(std::io::Error) -> DaemonError {
+    move |error| {
+        DaemonError::usage(format!("{option}: {error}"), "name files in PEM format that this user may read")
+    }
+}
+
+/// Refuses a file of authorities that cannot be used: a Redis that is not reached would be tried again and again.
+fn must_vouch(redis: &RedisConfig) -> Result<(), DaemonError> {
+    match &redis.address {
+        StreamAddress::Tls { authorities: Some(file), .. } => {
+            certificates(file).map(drop).map_err(unusable("--redis-tls-ca"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn tokens_in(path: &Path) -> Result<Tokens, DaemonError> {
@@ -209,7 +223,7 @@ async fn start_http(
             .as_ref()
             .map(|[certificate, key]| acceptor(certificate, key))
             .transpose()
-            .map_err(unusable)?,
+            .map_err(unusable("--http-tls-cert, --http-tls-key"))?,
         tokens: settings
             .http_tokens
             .as_ref()
@@ -258,7 +272,8 @@ async fn start_env(
     let config = TokioConfig { me, listen: Some(listen), peers, data: settings.data.clone() };
     let security =
         settings.peer_tls.as_ref().map(|[ca, certificate, key]| Security::from_files(ca, certificate, key));
-    let security = security.transpose().map_err(unusable)?;
+    let security =
+        security.transpose().map_err(unusable("--peer-tls-ca, --peer-tls-cert, --peer-tls-key"))?;
     let data = settings.data.display();
     TokioEnv::start_secure(config, NetLimits::default(), security).await.map_err(|error| match error {
         StartError::Net(error) => DaemonError::outside(

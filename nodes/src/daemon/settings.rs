@@ -129,7 +129,18 @@ impl Settings {
             options.allow_volatile_redis.unwrap_or(false),
             options.adopt_redis.unwrap_or(false),
         )?;
+        if data.as_os_str().is_empty() {
+            return Err(DaemonError::usage("--data is empty", FOLDER));
+        }
+        must_be_an_address("listen", options.listen.as_deref())?;
+        must_be_an_address("http", options.http.as_deref())?;
         let cluster_name = options.cluster_name.unwrap_or_else(|| "stormglass".to_owned());
+        if cluster_name.is_empty() {
+            return Err(DaemonError::usage(
+                "--cluster-name is empty",
+                "give all nodes of a cluster one name, or leave it out",
+            ));
+        }
         let of_http = [
             (options.http_tokens.is_some(), "http-tokens"),
             (options.http_tls_cert.is_some(), "http-tls-cert"),
@@ -156,7 +167,9 @@ impl Settings {
             ("http-connections-max", options.http_connections_max),
         ];
         for (name, count) in counts.into_iter().filter_map(|(name, count)| Some((name, count?))) {
-            within(name, count, 1..=Semaphore::MAX_PERMITS, "with none, nobody would be served")?;
+            let hint =
+                if count == 0 { "with none, nobody would be served" } else { "leave it out for the default" };
+            within(name, count, 1..=Semaphore::MAX_PERMITS, hint)?;
         }
         let near = near_of(options.near_lease_us, options.near_drift_ppm_max, options.near_lines_max);
         within("near-lease-us", near.lease_us, NEAR_LEASE_US, "150000 suits the default election timeout")?;
@@ -272,6 +285,23 @@ fn missing(name: &str, hint: &str) -> DaemonError {
     DaemonError::usage(format!("--{name} is missing"), hint)
 }
 
+/// Whether this is HOST:PORT.
+fn is_host_and_port(address: &str) -> bool {
+    let parts = address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    parts.is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+}
+
+/// Refuses what is no HOST:PORT, if it is given.
+fn must_be_an_address(name: &str, given: Option<&str>) -> Result<(), DaemonError> {
+    match given.filter(|address| !is_host_and_port(address)) {
+        None => Ok(()),
+        Some(address) => Err(DaemonError::usage(
+            format!("--{name} {address:?} is not HOST:PORT"),
+            "the host by its number or by a name that this machine can look up: 127.0.0.1:8000",
+        )),
+    }
+}
+
 /// Reads `1=host:port,2=host:port`.
 pub(super) fn addresses_of(text: &str) -> Result<BTreeMap<NodeId, String>, DaemonError> {
     let mut addresses = BTreeMap::new();
@@ -281,12 +311,13 @@ pub(super) fn addresses_of(text: &str) -> Result<BTreeMap<NodeId, String>, Daemo
         let id =
             id.trim().parse().ok().filter(|id| *id > 0).ok_or_else(|| wrong("the number is 1 or more"))?;
         let address = address.trim();
-        let port = address
-            .rsplit_once(':')
-            .filter(|(host, _)| !host.is_empty())
-            .and_then(|(_, port)| port.parse::<u16>().ok());
-        if port.is_none() {
+        if !is_host_and_port(address) {
             return Err(wrong("the address is not HOST:PORT"));
+        }
+        // Port 0 is chosen by the system, for each anew.
+        let is_fixed = !address.ends_with(":0");
+        if is_fixed && addresses.values().any(|other| other == address) {
+            return Err(wrong("another node has this address"));
         }
         if addresses.insert(NodeId(id), address.to_owned()).is_some() {
             return Err(wrong("this node is named twice"));
@@ -324,6 +355,12 @@ mod tests {
             ("--id 1 --cluster 1=a", "the address is not HOST:PORT"),
             ("--id 1 --cluster 1=:1", "the address is not HOST:PORT"),
             ("--id 1 --cluster 1=a:1,1=b:1", "named twice"),
+            ("--id 1 --cluster 1=a:1,2=a:1", "another node has this address"),
+            ("--id 1 --cluster 1=a:1 --data d --http foo", "--http \"foo\" is not HOST:PORT"),
+            ("--id 1 --cluster 1=a:1 --data d --http 127.0.0.1", "is not HOST:PORT"),
+            ("--id 1 --cluster 1=a:1 --data d --listen a:99999", "--listen \"a:99999\" is not HOST:PORT"),
+            ("--id 1 --cluster 1=a:1 --data d --cluster-name=", "--cluster-name is empty"),
+            ("--id 1 --cluster 1=a:1 --data d --http-waits-max 18446744073709551615", "leave it out"),
             ("--id 1 --cluster 2=a:1", "does not say where this node, 1, is"),
             ("--id 1 --cluster 1=a:1", "--data is missing"),
             ("--id 1 --cluster 1=a:1 --redis redis://h", "emptied"),

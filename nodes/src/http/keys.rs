@@ -11,8 +11,16 @@
 //! answered 409, `session-gone`, and is indefinite. Whoever sends *another* request under a key that was used is answered with what came
 //! of the first.
 
-use axum::extract::FromRequestParts;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::Method;
 use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::path::Parameter;
+use utoipa::openapi::{OpenApi, RefOr};
 
 use super::document::never;
 use super::problem::Problem;
@@ -48,6 +56,42 @@ impl From<Numbers> for CommandName {
     fn from(numbers: Numbers) -> Self {
         Self { session: numbers.session, sequence: numbers.sequence }
     }
+}
+
+/// Where a key counts: methods, and paths as their routes have them.
+pub(crate) struct Takers(BTreeSet<(String, String)>);
+
+impl Takers {
+    /// By what the document says of each operation.
+    pub(crate) fn of(document: &OpenApi) -> Self {
+        let is_key = |one: &RefOr<Parameter>| matches!(one, RefOr::T(one) if one.name.eq_ignore_ascii_case(IDEMPOTENCY_KEY));
+        let mut takers = BTreeSet::new();
+        for (path, item) in &document.paths.paths {
+            let operations = [("PUT", &item.put), ("POST", &item.post), ("DELETE", &item.delete)];
+            for (method, operation) in operations {
+                let parameters = operation.iter().flat_map(|operation| operation.parameters.iter().flatten());
+                if parameters.into_iter().any(is_key) {
+                    takers.insert((method.to_owned(), path.clone()));
+                }
+            }
+        }
+        Self(takers)
+    }
+}
+
+/// Refuses a command with a key that would not count: whoever sent it relies on it. The older system's calls know no
+/// keys, and a question may be asked again as often as one likes.
+pub(crate) async fn admit(State(takers): State<Arc<Takers>>, request: Request, next: Next) -> Response {
+    if request.headers().contains_key(IDEMPOTENCY_KEY)
+        && request.method() != Method::GET
+        && let Some(path) = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str)
+        && path.starts_with("/v1/")
+        && !takers.0.contains(&(request.method().to_string(), path.to_owned()))
+    {
+        let why = "no Idempotency-Key counts here: leave it out, and repeat with care";
+        return Problem::bad_request(why).into_response();
+    }
+    next.run(request).await
 }
 
 /// The key of a request, if it has one.

@@ -182,8 +182,10 @@ fn router(app: Arc<App>) -> Router {
     let (operations, _) = operations().split_for_parts();
     let (signs_of_life, _) = signs_of_life().split_for_parts();
     let document = document::text(app.tokens.are_wanted());
-    let page = page::html(&document::of_routes());
+    let of_routes = document::of_routes();
+    let page = page::html(&of_routes);
     services
+        .layer(from_fn_with_state(Arc::new(keys::Takers::of(&of_routes)), keys::admit))
         .layer(from_fn_with_state(Arc::clone(&app), limits::place))
         .merge(operations)
         .route("/openapi.json", get(async move || ([("content-type", "application/json")], document)))

@@ -42,6 +42,21 @@ async fn garbage_is_closed_and_counted_and_the_node_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_would_not_count_is_refused() {
+    let daemons = Daemons::start(1, &[]).await;
+    let stray = daemons.keyed(1, "/v1/sessions", "1-1", &json!({"lease_ms": 60_000})).await;
+    assert_eq!(stray.status, 400, "{}", stray.text());
+    assert!(stray.text().contains("no Idempotency-Key counts here"), "{}", stray.text());
+    let session = daemons.session(1).await;
+    let message = json!({"messages": [{"text": "one"}]});
+    let key = format!("{session}-1");
+    assert_eq!(daemons.keyed(1, "/v1/topics/jobs/messages", &key, &message).await.status, 201);
+    // The older system knows no keys.
+    let enqueued = daemons.keyed(1, "/queue/enqueue", &key, &json!({"topic": "jobs", "message": 1})).await;
+    assert_eq!(enqueued.status, 200, "{}", enqueued.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_bad_request_is_a_problem_that_says_why() {
     let daemons = Daemons::start(1, &[]).await;
     let long_name = "x".repeat(257);
@@ -50,6 +65,7 @@ async fn every_bad_request_is_a_problem_that_says_why() {
         ("PATCH", "/v1/cache".to_owned(), "", "", 405, "Allow"),
         ("POST", "/v1/sessions".to_owned(), "", "{}", 415, "Content-Type"),
         ("POST", "/v1/sessions".to_owned(), "json", "[]", 400, "not a JSON object"),
+        ("GET", "/v1/topics?after=%ff".to_owned(), "", "", 400, "the query is not UTF-8"),
         (
             "POST",
             "/v1/sessions".to_owned(),

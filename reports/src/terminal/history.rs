@@ -1,5 +1,7 @@
 //! A history that was recorded elsewhere.
 
+use std::time::Duration;
+
 use super::checks::every_check;
 use super::style::{Style, clean, grouped, short_duration, sign};
 use super::words::counted;
@@ -13,14 +15,19 @@ const MEBIBYTE: u64 = 1_048_576;
 /// The report of a history as text for a terminal, ending in a newline. The peak of memory is that of the
 /// whole process, if it is known.
 #[must_use]
-pub fn render_history(report: &HistoryReport, memory_bytes: Option<u64>, options: Options) -> String {
+pub fn render_history(
+    report: &HistoryReport,
+    read: Option<Duration>,
+    memory_bytes: Option<u64>,
+    options: Options,
+) -> String {
     let style = Style::new(options.color);
     let title = format!("{}, read as {}, judged as {}", report.file, report.from, report.model);
     let mut lines: Vec<String> =
         wrap(&clean(&title), "", "  ", WIDTH).iter().map(|line| style.bold(line)).collect();
     lines.extend(about(report).iter().flat_map(|text| wrap(text, "  ", "    ", WIDTH)));
     section(&mut lines, style, "Checks", every_check(&report.checks, style));
-    section(&mut lines, style, "Cost", vec![cost(report, memory_bytes, options)]);
+    section(&mut lines, style, "Cost", vec![cost(report, read, memory_bytes, options)]);
     let verdict = format!("{} {}", sign(report.verdict), report.verdict.to_string().to_uppercase());
     lines.extend([String::new(), style.verdict(report.verdict, &verdict)]);
     let mut text = lines.join("\n");
@@ -57,11 +64,19 @@ fn about(report: &HistoryReport) -> [String; 2] {
     [operations, lines]
 }
 
-fn cost(report: &HistoryReport, memory_bytes: Option<u64>, options: Options) -> String {
+fn cost(
+    report: &HistoryReport,
+    read: Option<Duration>,
+    memory_bytes: Option<u64>,
+    options: Options,
+) -> String {
     let mut text = format!("  {}", counted(report.steps, "step"));
     if let Some(wall) = options.wall {
-        let us = u64::try_from(wall.as_micros()).unwrap_or(u64::MAX);
-        text += &format!("; {} of real time", short_duration(us));
+        let shown = |took: Duration| short_duration(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        text += &format!("; {} of real time", shown(wall));
+        if let Some(read) = read {
+            text += &format!(", {} of it to read the file", shown(read));
+        }
     }
     if let Some(bytes) = memory_bytes {
         let tenths = bytes.saturating_mul(10) / MEBIBYTE;
@@ -109,7 +124,8 @@ mod tests {
     #[test]
     fn a_history_is_shown_with_what_it_cost() {
         let options = Options { wall: Some(Duration::from_micros(1_250)), ..Options::default() };
-        insta::assert_snapshot!(render_history(&invalid(), Some(5_452_800), options), @r"
+        let read = Some(Duration::from_micros(900));
+        insta::assert_snapshot!(render_history(&invalid(), read, Some(5_452_800), options), @r"
         logs/etcd.log, read as jepsen, judged as register
           1,170 operations of 1 process on 1 object; 7 without effect, 1 of unknown outcome
           2,350 lines; 6 events of a nemesis, 3 skipped
@@ -122,7 +138,7 @@ mod tests {
                 stuck #7 read 2
 
         Cost
-          1,234 steps; 1.25ms of real time; 5.2 MiB of memory at the peak
+          1,234 steps; 1.25ms of real time, 900us of it to read the file; 5.2 MiB of memory at the peak
 
         ✗ INVALID
         ");
@@ -134,7 +150,7 @@ mod tests {
         report.verdict = Verdict::Valid;
         report.checks[0].verdict = Verdict::Valid;
         report.checks[0].counterexample = None;
-        let text = render_history(&report, None, Options::default());
+        let text = render_history(&report, None, None, Options::default());
         assert!(text.contains("decided by replay 0, by search 1, undecided 0"), "{text}");
         assert!(text.ends_with("Cost\n  1,234 steps\n\n✓ VALID\n"), "{text}");
     }
@@ -143,7 +159,7 @@ mod tests {
     fn names_from_outside_neither_control_the_terminal_nor_overflow_it() {
         let mut report = invalid();
         report.file = format!("\x1b[31m{}", "long/".repeat(60));
-        let text = render_history(&report, None, Options::default());
+        let text = render_history(&report, None, None, Options::default());
         assert!(!text.contains('\x1b'));
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
     }

@@ -157,7 +157,7 @@ pub fn judge_subject(subject: Subject, terms: &Terms<'_>) -> Vec<CheckReport> {
             vec![linearizable(&RegisterModel, "linearizable registers", &history.operations, terms)]
         }
         Subject::Lock => {
-            let is_single = |call: &Call| LockModel.op(call).is_some();
+            let is_single = |call: &Call| matches!(call, Call::Acquire { .. });
             let is_several = |call: &Call| matches!(call, Call::AcquireAll { .. });
             let any = |which: &dyn Fn(&Call) -> bool| history.operations.iter().any(|op| which(&op.call));
             // Several at a time are not locks one by one; lock safety judges all of them.

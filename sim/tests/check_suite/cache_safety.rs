@@ -312,3 +312,40 @@ fn the_rules_agree_with_the_search() {
     assert!(rejected > 800, "only {rejected} histories were rejected");
     assert!(missed * 14 < rejected, "{missed} of {} were missed", missed + rejected);
 }
+
+fn as_register(rows: Vec<Row>) -> Verdict {
+    let history = history(rows);
+    let limits = Limits { steps: 100_000 };
+    check_as(&RegisterModel, as_registers(&history), &limits, Times::Nanoseconds).verdict
+}
+
+#[test]
+fn a_refused_write_of_a_version_that_nobody_knows_hides_nothing() {
+    let refused = set_if_version(50, Some(99), Answer::Refused { value: None, version: None });
+    let rows = |between: Option<Row>| {
+        // Between versions 2 and 3 there is none that could have been deleted.
+        let mut rows = vec![delete(1, 2, false, 2), unanswered(set(5, 6, 7, 0)), delete(10, 11, true, 3)];
+        rows.extend(between);
+        rows
+    };
+    assert_eq!(as_register(rows(None)), Verdict::Invalid);
+    assert_eq!(as_register(rows(Some(refused))), Verdict::Invalid);
+}
+
+#[test]
+fn a_value_that_was_written_twice_is_not_taken_for_its_version() {
+    let refused = set_if_version(50, Some(1), Answer::Refused { value: Some(1), version: Some(2) });
+    let rows = vec![set(1, 2, 1, 1), set(3, 4, 1, 2), refused];
+    assert_ne!(as_register(rows.clone()), Verdict::Invalid);
+    assert_accepted("the second of two alike", [rows, vec![get(2, 60, 61, Some((1, 2)))]].concat());
+}
+
+#[test]
+fn nobody_writes_on_a_version_that_nobody_wrote() {
+    let written = set_if_version(10, Some(6), Answer::Written { version: 7 });
+    let read = get(2, 20, 21, Some((91, 7)));
+    let rows = vec![set(1, 2, 5, 1), written.clone(), read.clone()];
+    assert_rejected("wrote version 7", rows);
+    let unknown = vec![set(1, 2, 5, 1), unanswered(set(3, 4, 8, 0)), written, read];
+    assert_accepted("somebody may have written it", unknown);
+}

@@ -1,10 +1,10 @@
 //! Standing in line: who was overtaken, and which deadlocks were named rightly, wrongly, or not at all.
 
-use stormglass_sim::check::{CheckReport, Drift, Verdict, lock_safety};
+use stormglass_sim::check::{CheckReport, Drift, Subject, Terms, Verdict, judge_subject, lock_safety};
 use stormglass_sim::history::{Answer, Call, DeadlockStep, History, LockMode, LockWant};
 
 use crate::lock_modes::{acquire_all, release_all, want, with_holds};
-use crate::support::Row;
+use crate::support::{Row, history};
 
 use LockMode::{Exclusive, Permits, Shared};
 
@@ -125,6 +125,41 @@ fn a_deadlock_that_is_named_may_have_been_one() {
     let mut unsure = crossed(right);
     unsure[2].4 = None;
     assert_verdict("one that may go on waiting", unsure, Verdict::Valid);
+}
+
+#[test]
+fn who_asks_for_one_lock_names_no_session_and_may_be_part_of_a_deadlock() {
+    let acquire = |client, from, until, resource: &str, wait_us, answer| -> Row {
+        let call = Call::Acquire { resource: resource.to_owned(), exclusive: true, wait_us };
+        (client, from, until, call, Some(answer))
+    };
+    let granted = |token| Answer::Granted { token };
+    let rows = |cycle: Answer| {
+        vec![
+            acquire(1, 1, 2, "q", 0, granted(3)),
+            acquire_all(2, 1, &[want("r", Exclusive)], &[4]),
+            acquire(1, 10, WAIT_NS + 20, "r", WAIT_NS / 1_000, Answer::NotGranted),
+            waits(2, 100, 110, &[want("q", Exclusive)], cycle),
+        ]
+    };
+    // Nobody says that client 1 has session 71, nor that it has not.
+    assert_verdict("by another", rows(cycle(&[(2, "q"), (71, "r")])), Verdict::Valid);
+    assert_verdict("it never asked for it", rows(cycle(&[(2, "q"), (71, "z")])), Verdict::Invalid);
+    let mut told = rows(Answer::NotGranted);
+    told[3] = acquire(2, 100, 110, "q", 1, cycle(&[(2, "q"), (71, "r")]));
+    assert_verdict("by one of these", told.clone(), Verdict::Valid);
+    let judged = check_register_of_locks(told);
+    assert_eq!(judged, Verdict::Valid);
+    let mut nameless = rows(Answer::NotGranted);
+    nameless[3] = acquire(2, 100, 110, "q", 1, cycle(&[(71, "q"), (2, "r")]));
+    assert_verdict("client 2 has session 2, and does not wait for r", nameless, Verdict::Invalid);
+}
+
+/// The verdict of the general check of single locks.
+fn check_register_of_locks(rows: Vec<Row>) -> Verdict {
+    let terms = Terms { history: &history(rows), drift: Drift::default(), calm: None, budget_steps: 100_000 };
+    let reports = judge_subject(Subject::Lock, &terms);
+    reports.iter().find(|report| report.name == "linearizable locks").expect("there are single ones").verdict
 }
 
 #[test]

@@ -46,6 +46,16 @@ fn holds_conflict_exactly_if_they_overlap_and_one_is_exclusive() {
 }
 
 #[test]
+fn nobody_believes_to_hold_what_another_gave_back_later_with_success() {
+    let given_back = |at| (2, at, at + 1, release(7), Some(Answer::Released));
+    let rows = |at| [two_grants([true, true]), vec![given_back(at)]].concat();
+    assert_eq!(verdict(rows(50), &[(1, 0, true, 3, 10, 30)]), Verdict::Valid);
+    assert_eq!(verdict(rows(50), &[(1, 0, true, 3, 10, 31)]), Verdict::Invalid);
+    let sharing = [two_grants([false, false]), vec![given_back(50)]].concat();
+    assert_eq!(verdict(sharing, &[(1, 0, false, 3, 10, 60)]), Verdict::Valid);
+}
+
+#[test]
 fn a_hold_may_begin_at_the_moment_at_which_the_other_ends() {
     let spans = [(1, 0, true, 3, 10, 30), (2, 1, true, 7, 30, 40)];
     assert_eq!(verdict(two_grants([true, true]), &spans), Verdict::Valid);

@@ -203,6 +203,48 @@ fn a_delivery_is_done_with_once() {
 }
 
 #[test]
+fn a_delivery_is_extended_while_it_lasts() {
+    let given = || vec![enqueue(1, &[plain(1)]), dequeue(2, 10, &[(1, 5, 1)])];
+    let then = |rows: &[Row]| [given(), rows.to_vec()].concat();
+    assert_accepted(vec![("while it lasts", then(&[extend(2, 20, 1, 5), acknowledge(2, 30, 1, 5)]))]);
+    assert_rejected(vec![
+        ("both succeeded", then(&[acknowledge(2, 20, 1, 5), extend(2, 30, 1, 5)])),
+        ("both succeeded", then(&[reject(2, 20, 1, 5, 0), extend(2, 30, 1, 5)])),
+        ("before that delivery was asked for", then(&[extend(3, 5, 1, 5)])),
+    ]);
+}
+
+#[test]
+fn attempts_begin_anew_in_another_topic_and_when_a_message_comes_back_from_there() {
+    let declare = |from_us, topic: &str, dead_letter: &str| {
+        let (topic, dead_letter) = (topic.to_owned(), dead_letter.to_owned());
+        let call = Call::DeclareTopic { topic, attempts_max: 1, dead_letter };
+        row(9, from_us, from_us + 1, call, Some(Answer::Declared))
+    };
+    let reject_in = |topic: &str, from_us, receipt| {
+        let call = Call::Reject { topic: topic.to_owned(), message: 1, receipt, delay_us: 0 };
+        row(2, from_us, from_us + 1, call, Some(Answer::Settled))
+    };
+    let rows = |last: u64| {
+        vec![
+            declare(1, "t", "u"),
+            declare(2, "u", "t"),
+            enqueue(5, &[plain(1)]),
+            dequeue_from("t", 2, 10, 11, &[(1, 5, 1)]),
+            reject_in("t", 15, 5),
+            dequeue_from("u", 2, 20, 21, &[(1, 6, 1)]),
+            reject_in("u", 25, 6),
+            dequeue_from("t", 2, 30, 31, &[(1, 7, last)]),
+        ]
+    };
+    let report = queue_safety::check(&checked(rows(0)), Drift::default(), None);
+    assert_eq!(report.verdict, Verdict::Invalid, "the first attempt is number 1");
+    let report = queue_safety::check(&checked(rows(1)), Drift::default(), None);
+    let found = report.counterexample.unwrap_or_default();
+    assert!(!found.contains("attempts do not rise"), "{found}");
+}
+
+#[test]
 fn nobody_gets_a_message_within_the_lease_of_another() {
     let begin = || vec![enqueue(1, &[plain(7)]), dequeue(2, 4, &[(7, 1, 1)])];
     let then = |rows: Vec<Row>| [begin(), rows].concat();

@@ -2,12 +2,13 @@
 //!
 //! The search for a deadlock ([`super::deadlock`]) looks at what a session would wait for, which may be most of what
 //! there is. Often few wait for that session itself. These are found here, and those who wait for them, and so on: if
-//! they come to an end, and none of them has anything to do with a resource at which the session would wait, no cycle
-//! can arise, however large the rest of the graph is.
+//! they come to an end, and the session would wait for none of them, no cycle can arise, however large the rest of the
+//! graph is.
 //!
 //! The edges here are more than the *necessities* of [`super::deadlock`]: everybody in the line of what a session holds
-//! may wait for it, and so may everybody behind it in line and whoever would upgrade beside it. So an end proves that
-//! there is no cycle; somebody who has to do with such a resource proves nothing.
+//! may wait for it, and so may everybody behind it in line and whoever would upgrade beside it; and the session may wait
+//! for everybody who holds what it wants, or stands before it. So an end proves that there is no cycle; somebody whom it
+//! may wait for proves nothing.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +22,7 @@ use crate::ids::{LogIndex, SessionId};
 pub(super) enum Behind {
     /// These are all, and no cycle can arise.
     NoCycle,
-    /// One of them has to do with a resource at which the session would wait.
+    /// The session may wait for one of them.
     Perhaps,
     /// There are more to look at.
     Unfinished,
@@ -34,59 +35,79 @@ struct Walk {
     up_to: LogIndex,
 }
 
+/// Where a session would wait, and for whom: whoever holds the resource, and whoever stands in its line with a lower
+/// ticket than this.
+pub(super) type Awaited = BTreeMap<ResourceId, LogIndex>;
+
 /// One search.
 pub(super) struct SearchBehind<'a> {
     locks: &'a Locks,
-    from: SessionId,
-    /// Where the session would wait.
-    awaited: BTreeSet<ResourceId>,
+    awaited: Awaited,
     seen: BTreeSet<SessionId>,
+    /// Sessions that were come by, to be looked behind.
+    sessions: Vec<SessionId>,
     walks: Vec<Walk>,
     /// For each line, the ticket behind which all are looked at.
     walked_after: BTreeMap<ResourceId, LogIndex>,
     steps: usize,
-    meets: bool,
 }
 
 impl<'a> SearchBehind<'a> {
-    /// Who waits for `from`, which would wait at these.
-    pub(super) fn new(locks: &'a Locks, from: SessionId, awaited: BTreeSet<ResourceId>) -> Self {
-        let (seen, walked_after) = (BTreeSet::from([from]), BTreeMap::new());
-        let mut search =
-            Self { locks, from, awaited, seen, walks: Vec::new(), walked_after, steps: 0, meets: false };
+    /// Who waits for `from`, which would wait for these.
+    pub(super) fn new(locks: &'a Locks, from: SessionId, awaited: Awaited) -> Self {
+        let (sessions, walks, walked_after) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let seen = BTreeSet::from([from]);
+        let mut search = Self { locks, awaited, seen, sessions, walks, walked_after, steps: 0 };
         search.look_behind(from);
         search
     }
 
-    /// Goes on until it has looked at this many places in all, or somewhat more.
+    /// Goes on until it has looked at this many places in all, or at those of one session more.
     pub(super) fn run_to(&mut self, steps: usize) -> Behind {
-        while !self.meets {
-            let Some(Walk { id, after, up_to }) = self.walks.pop() else { return Behind::NoCycle };
-            if self.steps >= steps {
-                self.walks.push(Walk { id, after, up_to });
-                return Behind::Unfinished;
-            }
-            self.steps += 1;
-            let behind = (std::ops::Bound::Excluded(after), std::ops::Bound::Included(up_to));
-            if let Some((&ticket, waiting)) = self.locks.resources[&id].line.range(behind).next() {
-                let session = waiting.by.session;
-                if ticket < up_to {
-                    self.walks.push(Walk { id, after: ticket, up_to });
+        while self.steps < steps {
+            if let Some(session) = self.sessions.pop() {
+                if self.is_awaited(session) {
+                    return Behind::Perhaps;
                 }
-                self.visit(session);
+                self.look_behind(session);
+            } else if let Some(walk) = self.walks.pop() {
+                self.steps += 1;
+                self.go_on(walk);
+            } else {
+                return Behind::NoCycle;
             }
         }
-        Behind::Perhaps
+        Behind::Unfinished
     }
 
-    fn visit(&mut self, session: SessionId) {
-        if !self.seen.insert(session) {
-            return;
+    /// Comes by the next in a line.
+    fn go_on(&mut self, Walk { id, after, up_to }: Walk) {
+        let behind = (std::ops::Bound::Excluded(after), std::ops::Bound::Included(up_to));
+        let Some((&ticket, waiting)) = self.locks.resources[&id].line.range(behind).next() else { return };
+        self.come_by(waiting.by.session);
+        if ticket < up_to {
+            self.walks.push(Walk { id, after: ticket, up_to });
         }
-        self.meets |= self.awaited.iter().any(|&id| self.locks.parties.claim_of(session, id).is_some());
-        if !self.meets {
-            self.look_behind(session);
+    }
+
+    fn come_by(&mut self, session: SessionId) {
+        if self.seen.insert(session) {
+            self.sessions.push(session);
         }
+    }
+
+    /// Whether the session that all this is about would wait for this one, as far as can be told here.
+    fn is_awaited(&mut self, session: SessionId) -> bool {
+        let (locks, awaited) = (self.locks, &self.awaited);
+        let claims = locks.parties.claims_of(session);
+        self.steps += claims.len();
+        let mut holds = claims.iter().filter(|(_, claim)| claim.token().is_some());
+        let mut places = locks
+            .parties
+            .waits_of(session)
+            .flat_map(|(_, wait)| wait.wanted.places().iter().map(move |want| (want.resource, wait.ticket)));
+        holds.any(|(id, _)| awaited.contains_key(id))
+            || places.any(|(id, ticket)| awaited.get(&id).is_some_and(|&before| ticket < before))
     }
 
     /// Notes where those stand who may wait for this session.
@@ -94,15 +115,12 @@ impl<'a> SearchBehind<'a> {
         let locks = self.locks;
         for (id, claim) in locks.parties.claims_of(session) {
             self.steps += 1;
-            if claim.token().is_none() {
-                continue;
+            if claim.token().is_some() {
+                if let Some(upgrader) = locks.resources[&id].upgrader {
+                    self.come_by(upgrader.session);
+                }
+                self.walk(id, LogIndex(0));
             }
-            if let Some(upgrader) = locks.resources[&id].upgrader
-                && upgrader.session != self.from
-            {
-                self.visit(upgrader.session);
-            }
-            self.walk(id, LogIndex(0));
         }
         for (_, wait) in locks.parties.waits_of(session) {
             for want in wait.wanted.places() {

@@ -42,14 +42,14 @@
 //!
 //! What a session would wait for may be most of what there is, where only few wait for that session. So those who
 //! wait for it are looked for as well ([`super::behind`]), by turns and with as many steps: whichever comes to its end
-//! first decides. The cost is that of the smaller side of the graph, but for a factor. Where both sides are large,
-//! nothing much better is known, whence the bound: beyond [`WAIT_GRAPH_STEPS_MAX`] on both sides the command is
-//! refused with [`LockError::WaitGraphTooLarge`].
+//! first decides. The cost is that of the smaller side of the graph, but for a factor and for what one node waits for.
+//! Where both sides are large, or somebody behind may be waited for, nothing much better is known, whence the bound:
+//! beyond [`WAIT_GRAPH_STEPS_MAX`] the command is refused with [`LockError::WaitGraphTooLarge`].
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use super::behind::{Behind, SearchBehind};
+use super::behind::{Awaited, Behind, SearchBehind};
 use super::locks::Locks;
 use super::resource::{Holding, ResourceId, weight};
 use super::types::{DEADLOCK_STEPS_NAMED_MAX, DeadlockStep, LockError, LockMode, WAIT_GRAPH_STEPS_MAX};
@@ -59,7 +59,7 @@ use crate::machine::service::Asker;
 use crate::marks;
 use crate::plant::{self, Bug};
 
-/// Places looked at before those behind are looked for. Tests look from both ends in all they search.
+/// Places looked at from behind, and then ahead, in the first turn. Tests take turns in all they search.
 const STEPS_AT_FIRST: usize = if cfg!(test) { 1 } else { 64 };
 
 /// What waits, or is waited for.
@@ -78,6 +78,8 @@ struct Search<'a> {
     /// Each node that was come by, with the one from which, and the resource at which that one waits.
     came_from: BTreeMap<Node, (Node, ResourceId)>,
     next: VecDeque<Node>,
+    /// The places that it would take, which are in no line yet.
+    newcomer: BTreeMap<(ResourceId, LogIndex), LockMode>,
     steps: usize,
 }
 
@@ -93,13 +95,12 @@ impl Locks {
             return Ok(());
         }
         let mut search = Search::new(self, session);
-        let mut awaited = BTreeSet::new();
+        let mut awaited = Awaited::new();
         for want in wants {
             if !self.resources[&want.resource].would_admit(want.mode) {
-                awaited.insert(want.resource);
-                let node = Node::Admission(want.resource, ticket);
-                search.came_from.insert(node, (Node::Session(session), want.resource));
-                search.wait_for_admission(want.resource, ticket, want.mode);
+                awaited.insert(want.resource, ticket);
+                search.newcomer.insert((want.resource, ticket), want.mode);
+                search.edge(Node::Session(session), want.resource, Node::Admission(want.resource, ticket));
             }
         }
         search.run(awaited)
@@ -123,32 +124,40 @@ impl Locks {
 
     /// Refuses an upgrade of this resource that is there as if it waited, and would close a cycle.
     pub(super) fn check_upgrade_deadlock(&self, session: SessionId, id: ResourceId) -> Result<(), LockError> {
+        let waits = self.parties.waits_of(session);
+        let places = waits
+            .flat_map(|(_, wait)| wait.wanted.places().iter().map(move |want| (want.resource, wait.ticket)));
+        // At this one it waits for holders only.
+        let awaited = places.chain([(id, LogIndex(0))]).collect();
         let mut search = Search::new(self, session);
         search.session_waits(session);
-        let waits = self.parties.waits_of(session).flat_map(|(_, wait)| wait.wanted.places());
-        search.run(waits.map(|want| want.resource).chain([id]).collect())
+        search.run(awaited)
     }
 }
 
 impl<'a> Search<'a> {
     fn new(locks: &'a Locks, from: SessionId) -> Self {
-        Self { locks, from, came_from: BTreeMap::new(), next: VecDeque::new(), steps: 0 }
+        Self {
+            locks,
+            from,
+            came_from: BTreeMap::new(),
+            next: VecDeque::new(),
+            newcomer: BTreeMap::new(),
+            steps: 0,
+        }
     }
 
-    /// Looks from both ends by turns, at twice as many places each time; `awaited` is where the session would wait.
-    fn run(mut self, awaited: BTreeSet<ResourceId>) -> Result<(), LockError> {
-        let mut steps = STEPS_AT_FIRST;
-        if self.run_to(steps)? {
-            return Ok(());
-        }
+    /// Looks from both ends by turns, at twice as many places each time.
+    fn run(mut self, awaited: Awaited) -> Result<(), LockError> {
         let mut behind = SearchBehind::new(self.locks, self.from, awaited);
+        let mut steps = STEPS_AT_FIRST;
         loop {
             match behind.run_to(steps) {
                 Behind::NoCycle => {
                     marks::hit("machine.deadlock_ruled_out_from_behind");
                     return Ok(());
                 }
-                // All depends on what it would wait for.
+                // All depends on whom it would wait for.
                 Behind::Perhaps => steps = WAIT_GRAPH_STEPS_MAX,
                 Behind::Unfinished => {}
             }
@@ -163,7 +172,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Goes on until it has looked at this many places in all, or somewhat more. Whether all is looked at.
+    /// Goes on until it has looked at this many places in all, or at those of one node more. Whether all is looked at.
     fn run_to(&mut self, steps: usize) -> Result<bool, LockError> {
         while self.steps <= steps {
             let Some(node) = self.next.pop_front() else { return Ok(true) };
@@ -174,12 +183,19 @@ impl<'a> Search<'a> {
                 }
                 Node::Session(session) => self.session_waits(session),
                 Node::Admission(id, ticket) => {
-                    let mode = self.locks.resources[&id].line[&ticket].mode;
+                    let newcomer = self.newcomer.get(&(id, ticket)).copied();
+                    let mode = newcomer.unwrap_or_else(|| self.locks.resources[&id].line[&ticket].mode);
                     self.wait_for_admission(id, ticket, mode);
                 }
             }
         }
-        Ok(self.next.is_empty())
+        Ok(self.next.is_empty() && self.steps <= WAIT_GRAPH_STEPS_MAX)
+    }
+
+    /// One place more; false if that is too many, and what is left of a node is not to be looked at.
+    fn step(&mut self) -> bool {
+        self.steps += 1;
+        self.steps <= WAIT_GRAPH_STEPS_MAX
     }
 
     /// `waiter` waits at a resource for `node`.
@@ -196,7 +212,9 @@ impl<'a> Search<'a> {
         let locks = self.locks;
         for (_, wait) in locks.parties.waits_of(session) {
             for &Want { resource: id, .. } in wait.wanted.places() {
-                self.steps += 1;
+                if !self.step() {
+                    return;
+                }
                 if !locks.resources[&id].is_admitted(wait.ticket) {
                     self.edge(node, id, Node::Admission(id, wait.ticket));
                 }
@@ -216,7 +234,9 @@ impl<'a> Search<'a> {
         }
         let mine = weight(mode);
         for (place, (&earlier, waiting)) in resource.line.range(..ticket).rev().enumerate() {
-            self.steps += 1;
+            if !self.step() {
+                return;
+            }
             let theirs = weight(waiting.mode);
             let is_admitted = resource.is_admitted(earlier);
             if place == 0 && !is_admitted {
@@ -231,7 +251,9 @@ impl<'a> Search<'a> {
         }
         let conflicting = |holding: &Holding| resource.conflict(mine, weight(holding.mode));
         for holding in resource.holders.values() {
-            self.steps += 1;
+            if !self.step() {
+                return;
+            }
             if plant::is(Bug::DeadlockMissedShared) && holding.mode == LockMode::Shared {
                 continue;
             }
@@ -243,7 +265,9 @@ impl<'a> Search<'a> {
 
     fn wait_for_holders(&mut self, node: Node, id: ResourceId, counts: impl Fn(SessionId) -> bool) {
         for holding in self.locks.resources[&id].holders.values() {
-            self.steps += 1;
+            if !self.step() {
+                return;
+            }
             let is_missed = plant::is(Bug::DeadlockMissedShared) && holding.mode == LockMode::Shared;
             if counts(holding.session) && !is_missed {
                 self.edge(node, id, Node::Session(holding.session));

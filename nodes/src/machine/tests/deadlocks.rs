@@ -1,10 +1,10 @@
 //! Deadlocks that do not begin with a place in line, and cycles of any length.
 
 use super::script::run;
-use crate::ids::{ClusterTime, Sequence, SessionId};
+use crate::ids::{ClusterTime, FenceToken, Sequence, SessionId};
 use crate::machine::{
-    Action, Applied, Command, DEADLOCK_STEPS_NAMED_MAX, LockAction, LockError, LockMode, LockRequest,
-    Machine, MachineError, NAME_BYTES_MAX, Reply,
+    Action, Applied, Command, DEADLOCK_STEPS_NAMED_MAX, LockAction, LockError, LockMode, LockReply,
+    LockRequest, Machine, MachineError, NAME_BYTES_MAX, Outcome, Reply,
 };
 
 /// The longest frame that brings an answer.
@@ -55,9 +55,32 @@ fn acquire(machine: &mut Machine, session: u64, sequence: u64, resource: String)
 }
 
 fn acquire_all(machine: &mut Machine, session: u64, sequence: u64, resources: Vec<String>) -> Applied {
-    let request = |resource| LockRequest { resource, mode: LockMode::Exclusive };
-    let requests = resources.into_iter().map(request).collect();
-    let action = Action::Lock(LockAction::Acquire { requests, wait_us: 60_000_000 });
+    acquire_as(machine, session, sequence, LockMode::Exclusive, resources)
+}
+
+fn acquire_as(
+    machine: &mut Machine,
+    session: u64,
+    sequence: u64,
+    mode: LockMode,
+    resources: Vec<String>,
+) -> Applied {
+    let requests = resources.into_iter().map(|resource| LockRequest { resource, mode }).collect();
+    once(machine, session, sequence, LockAction::Acquire { requests, wait_us: 60_000_000 })
+}
+
+fn upgrade(
+    machine: &mut Machine,
+    session: u64,
+    sequence: u64,
+    resource: String,
+    token: FenceToken,
+) -> Applied {
+    once(machine, session, sequence, LockAction::Upgrade { resource, token, wait_us: 60_000_000 })
+}
+
+fn once(machine: &mut Machine, session: u64, sequence: u64, action: LockAction) -> Applied {
+    let action = Action::Lock(action);
     let (session, sequence) = (SessionId(session), Sequence(sequence));
     apply(
         machine,
@@ -117,10 +140,9 @@ fn a_wait_before_however_many_is_let_in_if_few_are_behind_and_refused_if_many_ar
     const LINE: u64 = 4_000;
     let lines = |what: &str| -> Vec<String> { (0..10).map(|number| format!("{what} {number}")).collect() };
     let mut machine = Machine::new();
-    for _ in 0..2 * LINE + 5 {
-        apply(&mut machine, &Command::OpenSession { lease_us: 60_000_000 });
-    }
-    let [gatekeeper, porter, guest, friend, visitor] = [1, 2, 3, 4, 5].map(|number| 2 * LINE + number);
+    open(&mut machine, 2 * LINE + 6);
+    let [gatekeeper, porter, guest, friend, visitor, sharer] =
+        [1, 2, 3, 4, 5, 6].map(|number| 2 * LINE + number);
     acquire_all(&mut machine, gatekeeper, 1, lines("gate")).outcome.expect("nobody has them");
     acquire_all(&mut machine, porter, 1, lines("hall")).outcome.expect("nobody has them");
     for number in 1..=LINE {
@@ -132,6 +154,12 @@ fn a_wait_before_however_many_is_let_in_if_few_are_behind_and_refused_if_many_ar
     // Before the guest stand thousands in ten lines, and behind it one.
     let waits = acquire(&mut machine, guest, 2, "gate 0".to_owned()).outcome;
     assert!(matches!(waits, Ok(Reply::Waiting { .. })), "{waits:?}");
+    // Nor is an upgrade refused for the sake of somebody who waits for it.
+    let shared = acquire_as(&mut machine, sharer, 1, LockMode::Shared, vec!["reef".to_owned()]).outcome;
+    acquire(&mut machine, friend, 2, "reef".to_owned()).outcome.expect("it waits");
+    acquire(&mut machine, sharer, 2, "gate 0".to_owned()).outcome.expect("it waits");
+    let upgraded = upgrade(&mut machine, sharer, 3, "reef".to_owned(), tokens(shared)[0]).outcome;
+    assert!(matches!(upgraded, Ok(Reply::Lock(LockReply::Granted { .. }))), "{upgraded:?}");
     // Before this one as well, and behind it no fewer: they wait for the porter.
     acquire(&mut machine, visitor, 1, "bell".to_owned()).outcome.expect("nobody has it");
     acquire(&mut machine, porter, 2, "desk".to_owned()).outcome.expect("nobody has it");
@@ -141,4 +169,59 @@ fn a_wait_before_however_many_is_let_in_if_few_are_behind_and_refused_if_many_ar
     // A cycle is found all the same, if it is a short one.
     let closes = acquire(&mut machine, visitor, 3, "desk".to_owned()).outcome;
     assert!(matches!(closes, Err(MachineError::Lock(LockError::Deadlock { .. }))), "{closes:?}");
+}
+
+fn open(machine: &mut Machine, sessions: u64) {
+    for _ in 0..sessions {
+        apply(machine, &Command::OpenSession { lease_us: 60_000_000 });
+    }
+}
+
+/// The tokens of what was granted.
+fn tokens(outcome: Outcome) -> Vec<FenceToken> {
+    match outcome {
+        Ok(Reply::Lock(LockReply::Granted { grants })) => grants.iter().map(|grant| grant.token).collect(),
+        other => panic!("it is granted, not {other:?}"),
+    }
+}
+
+#[test]
+fn a_wait_for_what_however_many_share_is_let_in_if_few_are_behind() {
+    const SHARERS: u64 = 40_000;
+    let mut machine = Machine::new();
+    open(&mut machine, SHARERS + 2);
+    let rooms = vec!["north".to_owned(), "south".to_owned()];
+    for number in 1..=SHARERS {
+        let shared = acquire_as(&mut machine, number, 1, LockMode::Shared, rooms.clone());
+        shared.outcome.expect("all share it");
+    }
+    acquire(&mut machine, SHARERS + 1, 1, "key".to_owned()).outcome.expect("nobody has it");
+    acquire(&mut machine, SHARERS + 2, 1, "key".to_owned()).outcome.expect("it waits");
+    let waits = acquire_all(&mut machine, SHARERS + 1, 2, rooms).outcome;
+    assert!(matches!(waits, Ok(Reply::Waiting { .. })), "{waits:?}");
+}
+
+#[test]
+fn upgrades_that_wait_for_one_another_in_a_row_of_thousands_are_looked_through() {
+    const ROW: u64 = 30_000;
+    let mut machine = Machine::new();
+    open(&mut machine, ROW + 101);
+    acquire(&mut machine, ROW + 1, 1, "gate".to_owned()).outcome.expect("nobody has it");
+    for waiter in 2..=100 {
+        acquire(&mut machine, ROW + waiter, 1, "gate".to_owned()).outcome.expect("it waits");
+    }
+    let berth = |number: u64| format!("berth {number}");
+    let held: Vec<FenceToken> = (1..=ROW)
+        .map(|number| {
+            let both = vec![berth(number), berth(number + 1)];
+            tokens(acquire_as(&mut machine, number, 1, LockMode::Shared, both).outcome)[0]
+        })
+        .collect();
+    for number in (2..=ROW).rev() {
+        let waits = upgrade(&mut machine, number, 2, berth(number), held[number as usize - 1]).outcome;
+        assert!(matches!(waits, Ok(Reply::Waiting { .. })), "{waits:?}");
+    }
+    // Behind the first stand all the others.
+    let waits = acquire(&mut machine, 1, 2, "gate".to_owned()).outcome;
+    assert!(matches!(waits, Ok(Reply::Waiting { .. })), "{waits:?}");
 }

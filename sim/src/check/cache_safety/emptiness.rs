@@ -75,7 +75,11 @@ fn wrong_before(key: &Key<'_>, version: u64, write: &Write<'_>, may_be_evicted: 
         (Call::CacheDelete { .. }, Answer::Deleted { existed: true, .. }) => !may_be_full,
         (Call::CacheCompareAndSet { expected_version: Some(expected), .. }, Answer::Written { .. }) => {
             let was_removed = key.writes.get(expected).is_some_and(|write| write.value.is_none());
-            before.is_some_and(|before| before.version > *expected) || *expected >= version || was_removed
+            let is_known = key.writes.contains_key(expected) || key.unknown.may_have_filled(returned_ns);
+            before.is_some_and(|before| before.version > *expected)
+                || *expected >= version
+                || was_removed
+                || !is_known
         }
         _ => found_by_counter(write).is_some_and(|found| {
             // It went on from what is known, from nothing, or from what somebody wrote of whom nobody knows.

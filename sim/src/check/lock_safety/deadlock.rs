@@ -7,7 +7,9 @@ use super::grants::Grants;
 use super::line::SureWait;
 use super::tokens::ByToken;
 use super::uses::uses;
-use crate::history::{Answer, Call, DeadlockStep, History, Hold, LockMode, Operation, Outcome, VirtualTime};
+use crate::history::{
+    Answer, Asker, Call, DeadlockStep, History, Hold, LockMode, Operation, Outcome, VirtualTime,
+};
 
 /// Of the holds of a resource that began before a moment, so many are looked at, latest first. More sharers
 /// than that at a time would go unnoticed.
@@ -34,6 +36,47 @@ struct Claim<'a> {
 struct Claims<'a> {
     /// In the order of the requests.
     by_session: BTreeMap<(u64, &'a str), Vec<Claim<'a>>>,
+    /// The sessions that each client is known to have had. One resource at a time is asked for without naming it.
+    sessions: Sessions,
+}
+
+/// Who asks in which sessions.
+#[derive(Default)]
+struct Sessions {
+    of: BTreeMap<u64, BTreeSet<u64>>,
+    named: BTreeSet<u64>,
+}
+
+impl Sessions {
+    fn of(history: &History) -> Self {
+        let mut sessions = Self::default();
+        for operation in &history.operations {
+            if let Call::AcquireAll { session, .. }
+            | Call::Upgrade { session, .. }
+            | Call::Downgrade { session, .. } = &operation.call
+            {
+                sessions.of.entry(process(operation)).or_default().insert(*session);
+                sessions.named.insert(*session);
+            }
+        }
+        let cycles = named(history).flat_map(|(_, cycle)| cycle).map(|step| step.session);
+        sessions.of.entry(NOBODY).or_default().extend(cycles.filter(|id| !sessions.named.contains(id)));
+        sessions
+    }
+
+    /// Those in which this operation, which names none, may have been asked: its client's, and those of which nobody
+    /// says whose they are.
+    fn possible(&self, operation: &Operation) -> impl Iterator<Item = u64> {
+        [process(operation), NOBODY].into_iter().filter_map(|who| self.of.get(&who)).flatten().copied()
+    }
+}
+
+/// No client has this number.
+const NOBODY: u64 = 0;
+
+/// Threads of one client share its session.
+fn process(operation: &Operation) -> u64 {
+    Asker::of(operation.client).client
 }
 
 impl<'a> Claims<'a> {
@@ -42,14 +85,17 @@ impl<'a> Claims<'a> {
         let ended_ns: ByToken<'_, VirtualTime> = uses(history)
             .filter_map(|used| Some(((used.resource, used.token), used.operation.returned_ns?)))
             .collect();
-        let mut claims = Self { by_session: BTreeMap::new() };
+        let mut claims = Self { by_session: BTreeMap::new(), sessions: Sessions::of(history) };
         for operation in &history.operations {
-            let (session, resources): (u64, Vec<&str>) = match &operation.call {
+            let (sessions, resources): (Vec<u64>, Vec<&str>) = match &operation.call {
                 Call::AcquireAll { session, wants, .. } => {
-                    (*session, wants.iter().map(|want| want.resource.as_str()).collect())
+                    (vec![*session], wants.iter().map(|want| want.resource.as_str()).collect())
                 }
                 Call::Upgrade { session, resource, .. } | Call::Downgrade { session, resource, .. } => {
-                    (*session, vec![resource])
+                    (vec![*session], vec![resource])
+                }
+                Call::Acquire { resource, .. } => {
+                    (claims.sessions.possible(operation).collect(), vec![resource])
                 }
                 _ => continue,
             };
@@ -63,9 +109,11 @@ impl<'a> Claims<'a> {
                     .get(place)
                     .map(|token| ended_ns.get(resource, *token).copied().unwrap_or(VirtualTime(u64::MAX)));
                 let end_ns = held_until.unwrap_or_default().max(returned(operation));
-                let list = claims.by_session.entry((session, resource)).or_default();
-                let before = list.last().map_or(VirtualTime(0), |claim: &Claim<'_>| claim.latest_end_ns);
-                list.push(Claim { operation, end_ns, latest_end_ns: before.max(end_ns) });
+                for &session in &sessions {
+                    let list = claims.by_session.entry((session, resource)).or_default();
+                    let before = list.last().map_or(VirtualTime(0), |claim: &Claim<'_>| claim.latest_end_ns);
+                    list.push(Claim { operation, end_ns, latest_end_ns: before.max(end_ns) });
+                }
             }
         }
         claims
@@ -126,11 +174,12 @@ pub(super) fn untrue(history: &History) -> Option<String> {
 
 fn wrong_in(claims: &Claims<'_>, operation: &Operation, cycle: &[DeadlockStep]) -> Option<String> {
     let Some(first) = cycle.first() else { return Some("the cycle is empty".to_owned()) };
-    let asker = match &operation.call {
-        Call::AcquireAll { session, .. } | Call::Upgrade { session, .. } => Some(*session),
-        _ => None,
+    let asked_so = match &operation.call {
+        Call::AcquireAll { session, .. } | Call::Upgrade { session, .. } => *session == first.session,
+        Call::Acquire { .. } => claims.sessions.possible(operation).any(|session| session == first.session),
+        _ => false,
     };
-    if asker != Some(first.session) {
+    if !asked_so {
         return Some(format!("session {} is not who asked", first.session));
     }
     if cycle.len() < 2 {

@@ -8,7 +8,7 @@ use super::uses::uses;
 use crate::history::{Call, History, Hold, LockMode, Outcome, VirtualTime};
 
 /// What clients believed; and what the service proved: a grant that was given back successfully was in force
-/// from its answer until that was asked for.
+/// from its answer until that was asked for. Each by itself, and one against the other.
 pub(super) fn check(history: &History, grants: &Grants<'_>) -> Option<String> {
     let believed: Vec<&Hold> = history.holds.iter().collect();
     let proved = proved(history, grants);
@@ -17,12 +17,19 @@ pub(super) fn check(history: &History, grants: &Grants<'_>) -> Option<String> {
     if let Some(what) = more_than_there_are(grants, &declared) {
         return Some(what);
     }
-    [("two clients believed to hold", believed), ("the service let two clients hold", proved)]
-        .into_iter()
-        .find_map(|(who, holds)| {
-            let holds: Vec<&Hold> = holds.into_iter().filter(|hold| hold.from_ns < hold.until_ns).collect();
-            conflicting(who, holds.clone()).or_else(|| beyond_permits(&holds, &declared))
-        })
+    let known: ByToken<'_, ()> =
+        believed.iter().map(|hold| ((hold.resource.as_str(), hold.token), ())).collect();
+    let not_believed = proved.iter().filter(|hold| known.get(&hold.resource, hold.token).is_none());
+    let both = believed.iter().chain(not_believed).copied().collect();
+    let all = [
+        ("two clients believed to hold", believed),
+        ("the service let two clients hold", proved),
+        ("one client believed to hold what the service let another hold,", both),
+    ];
+    all.into_iter().find_map(|(who, holds)| {
+        let holds: Vec<&Hold> = holds.into_iter().filter(|hold| hold.from_ns < hold.until_ns).collect();
+        conflicting(who, holds.clone()).or_else(|| beyond_permits(&holds, &declared))
+    })
 }
 
 /// Grants that were given back successfully: each was in force from its answer until that was asked for.

@@ -64,10 +64,9 @@ fn two_of_one(handed: &[Handed<'_>], names: &mut BTreeMap<u64, u64>) -> Option<S
     (owner != number).then(|| format!("messages {owner} and {number} have one id\n"))
 }
 
-/// Receipts rise in true time and are unique; attempts rise with them in each topic.
+/// Receipts rise in true time and are unique; attempts rise with them for as long as the message stays in one topic.
 fn disordered(handed: &[Handed<'_>]) -> Option<String> {
     let mut latest_invoked: Option<&Handed<'_>> = None;
-    let mut attempts: BTreeMap<&str, &Handed<'_>> = BTreeMap::new();
     for (position, one) in handed.iter().enumerate() {
         let twin = position.checked_sub(1).map(|before| &handed[before]);
         if let Some(twin) = twin.filter(|twin| twin.delivery.receipt == one.delivery.receipt) {
@@ -79,7 +78,7 @@ fn disordered(handed: &[Handed<'_>]) -> Option<String> {
         latest_invoked = latest_invoked
             .filter(|before| before.operation.invoked_ns >= one.operation.invoked_ns)
             .or(Some(one));
-        let before = attempts.insert(one.topic, one);
+        let before = twin.filter(|before| before.topic == one.topic);
         let rises = before.is_none_or(|before| before.delivery.attempt < one.delivery.attempt);
         if !rises || one.delivery.attempt == 0 {
             let before = before.map_or_else(String::new, |before| format!("  {}\n", before.text()));

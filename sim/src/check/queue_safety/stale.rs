@@ -31,8 +31,18 @@ fn made_up(journal: &Journal<'_>, name: &str, topic: &Topic<'_>) -> Option<Strin
     let first = topic.unknown.first().map(|dequeue| dequeue.invoked_ns);
     topic.asked.chunk_by(|one, other| one.about == other.about).find_map(|asked| {
         let about = asked.first()?.about;
-        if journal.delivery(about).is_some_and(|handed| handed.topic == name) {
-            return None;
+        if let Some(handed) = journal.delivery(about).filter(|handed| handed.topic == name) {
+            let is_early = |asked: &&Asked<'_>| {
+                let returned_ns = asked.operation.returned_ns.filter(|_| asked.is_sure);
+                returned_ns.is_some_and(|returned| returned < handed.operation.invoked_ns)
+            };
+            let early = asked.iter().find(is_early)?;
+            return Some(format!(
+                "operation #{}, {}, succeeded before that delivery was asked for:\n  {}\n",
+                early.operation.id,
+                early.operation.call.kind(),
+                handed.text()
+            ));
         }
         let is_wrong = |asked: &&Asked<'_>| {
             let returned_ns = asked.operation.returned_ns.filter(|_| asked.is_sure);
@@ -50,10 +60,16 @@ fn made_up(journal: &Journal<'_>, name: &str, topic: &Topic<'_>) -> Option<Strin
 }
 
 /// A delivery was acknowledged or rejected twice, with success: whichever came first, nothing was left for the other.
+/// Or it was extended after that.
 fn ended_twice(name: &str, topic: &Topic<'_>) -> Option<String> {
     topic.asked.chunk_by(|one, other| one.about == other.about).find_map(|asked| {
         let mut ends = asked.iter().filter(|asked| asked.is_sure && !matches!(asked.ask, Ask::Extend { .. }));
-        let (first, second) = (ends.next()?, ends.next()?);
+        let first = ends.next()?;
+        let is_late = |asked: &&Asked<'_>| {
+            let ended_ns = first.operation.returned_ns.filter(|_| asked.is_sure);
+            ended_ns.is_some_and(|ended| ended < asked.operation.invoked_ns)
+        };
+        let second = ends.next().or_else(|| asked.iter().find(is_late))?;
         Some(format!(
             "operations #{}, {}, and #{}, {}, both succeeded at message {} of {name:?} under receipt {}\n",
             first.operation.id,

@@ -60,7 +60,7 @@ impl HistoryFormat {
 pub(in crate::cli) enum CheckFormat {
     /// For people
     Terminal,
-    /// For programs: the same for the same file, but for wall_us and memory_peak_bytes
+    /// For programs: the same for the same file, but for read_us, wall_us and memory_peak_bytes
     Json,
 }
 

@@ -1,12 +1,14 @@
 //! Histories in foreign formats.
 
+use std::time::Duration;
+
 use super::source::Source;
 use super::{CheckArguments, HistoryFormat, HistoryModel, Judged};
 use crate::check::linearizability::{
     AppendModel, Limits, PlainRegisterModel, check, foreign_registers, foreign_texts,
 };
 use crate::check::linearizability_report;
-use crate::cli::UsageError;
+use crate::cli::{Stopwatch, UsageError};
 use crate::history::foreign::{self, Recording};
 
 /// Reads a history and judges it.
@@ -15,6 +17,7 @@ pub(super) fn judge(
     bytes: &[u8],
     format: HistoryFormat,
     arguments: &CheckArguments,
+    watch: &Stopwatch,
 ) -> Result<Judged, UsageError> {
     let format = match format {
         HistoryFormat::Jepsen => foreign::Format::Jepsen,
@@ -25,6 +28,7 @@ pub(super) fn judge(
     if arguments.model == HistoryModel::Kv {
         let recording = foreign::read_kv(bytes, format).map_err(refuse)?;
         let mut judged = count(&recording);
+        judged.read = watch.elapsed();
         let (model, partitions) =
             AppendModel::new(foreign_texts(recording, |operation| operation.process_in_file));
         let result = check(&model, partitions, &limits);
@@ -33,6 +37,7 @@ pub(super) fn judge(
     } else {
         let recording = foreign::read_registers(bytes, format).map_err(refuse)?;
         let mut judged = count(&recording);
+        judged.read = watch.elapsed();
         let partitions = foreign_registers(recording, |operation| operation.process_in_file);
         let result = check(&PlainRegisterModel, partitions, &limits);
         judged.checks = vec![linearizability_report("linearizable registers", result)];
@@ -52,5 +57,6 @@ fn count<C, A>(recording: &Recording<C, A>) -> Judged {
         nemesis_events: recording.seen.of_nemesis,
         skipped: recording.seen.skipped,
         checks: Vec::new(),
+        read: Duration::ZERO,
     }
 }

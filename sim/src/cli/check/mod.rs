@@ -6,6 +6,7 @@ mod own;
 mod source;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde::Serialize;
 use stormglass_reports::terminal::render_history;
@@ -29,6 +30,8 @@ struct Judged {
     nemesis_events: u64,
     skipped: u64,
     checks: Vec<CheckReport>,
+    /// How long it took until the file was read.
+    read: Duration,
 }
 
 /// The report with what the machine measured, which differs each time.
@@ -36,6 +39,7 @@ struct Judged {
 struct Measured<'a> {
     #[serde(flatten)]
     report: &'a HistoryReport,
+    read_us: u64,
     wall_us: u64,
     memory_peak_bytes: Option<u64>,
 }
@@ -49,26 +53,29 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<ExitCode, UsageError> 
     let source = Source::find(&arguments.file)?;
     let (format, judged) = match (source.text(arguments)?, arguments.model) {
         (Text::Lines(_), HistoryModel::Kv) => return Err(unfit(HistoryFormat::Jsonl, arguments.model)),
-        (Text::Lines(lines), _) => (HistoryFormat::Jsonl, own::judge(&source, lines, arguments)?),
+        (Text::Lines(lines), _) => (HistoryFormat::Jsonl, own::judge(&source, lines, arguments, &watch)?),
         (Text::Whole(format, bytes), HistoryModel::Register) => {
-            (format, foreign::judge(&source, &bytes, format, arguments)?)
+            (format, foreign::judge(&source, &bytes, format, arguments, &watch)?)
         }
         (Text::Whole(format @ HistoryFormat::Edn, bytes), HistoryModel::Kv) => {
-            (format, foreign::judge(&source, &bytes, format, arguments)?)
+            (format, foreign::judge(&source, &bytes, format, arguments, &watch)?)
         }
         (Text::Whole(format, _), _) => return Err(unfit(format, arguments.model)),
     };
+    let read = judged.read;
     let report = report(&source, format, arguments.model, judged);
     let wall = watch.elapsed();
     let memory_peak_bytes = memory::peak_bytes();
     match arguments.format {
         CheckFormat::Json => {
-            let wall_us = u64::try_from(wall.as_micros()).unwrap_or(u64::MAX);
-            output::print(&to_json(&Measured { report: &report, wall_us, memory_peak_bytes }));
+            let [read_us, wall_us] =
+                [read, wall].map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+            let measured = Measured { report: &report, read_us, wall_us, memory_peak_bytes };
+            output::print(&to_json(&measured));
         }
         CheckFormat::Terminal => {
             let options = output::options(arguments.color, wall);
-            output::print(&render_history(&report, memory_peak_bytes, options));
+            output::print(&render_history(&report, Some(read), memory_peak_bytes, options));
         }
     }
     Ok(ExitCode::from(report.verdict.exit_code()))

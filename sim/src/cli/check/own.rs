@@ -1,20 +1,28 @@
 //! Histories in the project's own format.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::source::{Lines, Source};
 use super::{CheckArguments, HistoryModel, Judged};
 use crate::check::{Subject, Terms, judge_subject};
-use crate::cli::UsageError;
+use crate::cli::{Stopwatch, UsageError};
 use crate::history::{History, Outcome, read_history};
 
 /// Reads a history and judges what is of the model in it.
-pub(super) fn judge(source: &Source, lines: Lines, arguments: &CheckArguments) -> Result<Judged, UsageError> {
+pub(super) fn judge(
+    source: &Source,
+    lines: Lines,
+    arguments: &CheckArguments,
+    watch: &Stopwatch,
+) -> Result<Judged, UsageError> {
     let history = read_history(lines).map_err(|error| {
         source.refuse(&error.to_string(), "docs/history-format.md describes the format line by line")
     })?;
+    let read = watch.elapsed();
     let wanted = subjects(arguments.model);
     let mut judged = count(&history, wanted);
+    judged.read = read;
     // One for each, and the header.
     judged.lines = (1 + history.operations.len() + history.holds.len()) as u64;
     let found: BTreeSet<Subject> =
@@ -74,6 +82,7 @@ fn count(history: &History, wanted: &[Subject]) -> Judged {
         nemesis_events: 0,
         skipped: history.operations.len() as u64 - operations,
         checks: Vec::new(),
+        read: Duration::ZERO,
     }
 }
 

@@ -177,7 +177,8 @@ impl ServiceModel for LockModel {
     fn answer(&self, answer: &Answer) -> LockAnswer {
         match *answer {
             Answer::Granted { token } => LockAnswer::Granted { token },
-            Answer::NotGranted => LockAnswer::NotGranted,
+            // Whoever is refused for a deadlock has nothing, either.
+            Answer::NotGranted | Answer::Deadlock { .. } => LockAnswer::NotGranted,
             Answer::Released => LockAnswer::Released,
             Answer::NotHeld => LockAnswer::NotHeld,
             _ => LockAnswer::Foreign,
