@@ -148,16 +148,8 @@ impl FaultRecord {
         use FaultKind::{
             ClockDrift, Degrade, DiskStall, Flap, Members, OneWay, Partition, Transfer, Upgrade,
         };
-        // Nodes that have just come back wait for their timers: as long as nobody leads they say nothing.
-        let lasts_us = if self.leader.is_none() { ATTRIBUTION_US } else { 0 };
-        let overlapping: Vec<&Self> = faults
-            .iter()
-            .filter(|other| {
-                let until_us = other.until.as_us().saturating_add(lasts_us);
-                let at_the_same_time = self.at.as_us() < until_us && other.at < self.until;
-                other.number != self.number && other.had_effect && at_the_same_time
-            })
-            .collect();
+        let overlapping: Vec<&Self> =
+            faults.iter().filter(|other| other.had_effect && self.meets_aftermath_of(other)).collect();
         let targets_of = |is_meant: &dyn Fn(&Self) -> bool| -> BTreeSet<Process> {
             let meant = overlapping.iter().filter(|other| is_meant(other));
             let others =
@@ -188,6 +180,14 @@ impl FaultRecord {
         }
     }
 
+    /// Whether this fault and `other` overlap, what `other` left behind included. Nodes that have just come back wait
+    /// for their timers: as long as nobody leads they say nothing, and do nothing that an operator wants.
+    fn meets_aftermath_of(&self, other: &Self) -> bool {
+        let lasts_us = if self.leader.is_none() { ATTRIBUTION_US } else { 0 };
+        let until_us = other.until.as_us().saturating_add(lasts_us);
+        other.number != self.number && self.at.as_us() < until_us && other.at < self.until
+    }
+
     /// Whether `other` stalls a disk of this stall on.
     pub(super) fn is_continued_by(&self, other: &Self) -> bool {
         let both_stall = self.kind == FaultKind::DiskStall && other.kind == FaultKind::DiskStall;
@@ -204,7 +204,7 @@ impl FaultRecord {
         let overlaps = other.number != self.number && self.at < other.until && other.at < self.until;
         if self.kind.is_operation() {
             // What an operator wants takes a leader, a quorum, and time, of which any harm may deprive it.
-            return other.had_effect && overlaps && other.kind != FaultKind::ClockDrift;
+            return other.had_effect && self.meets_aftermath_of(other) && other.kind != FaultKind::ClockDrift;
         }
         let mut mine = self.targets.union(&self.towards);
         let shares = mine.any(|process| other.targets.contains(process) || other.towards.contains(process));
@@ -331,6 +331,18 @@ mod tests {
         assert!(!flap.has_nothing_to_harm(3, 2, &[of_another]), "its leader speaks");
         let partition = FaultRecord { kind: FaultKind::Partition, ..flap };
         assert!(!partition.has_nothing_to_harm(3, 2, &[pause]), "a cut that lasts meets campaigns");
+    }
+
+    #[test]
+    fn an_order_given_while_nobody_leads_yet_meets_what_an_earlier_fault_left_behind() {
+        let loss = fault(0, FaultKind::PowerLoss, 1, true);
+        let order = FaultRecord { at: ms(300), until: ms(900), ..fault(1, FaultKind::Transfer, 2, false) };
+        assert!(order.is_absorbed_by(&loss), "all wait for their timers");
+        assert!(!FaultRecord { leader: Some(3), ..order.clone() }.is_absorbed_by(&loss), "somebody leads");
+        assert!(!FaultRecord { at: ms(2_020), until: ms(2_900), ..order.clone() }.is_absorbed_by(&loss));
+        assert!(!order.is_absorbed_by(&FaultRecord { had_effect: false, ..loss.clone() }));
+        let crash = FaultRecord { kind: FaultKind::Crash, ..order };
+        assert!(!crash.is_absorbed_by(&loss), "a node can be killed at any time");
     }
 
     #[test]
