@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::exclusion::proved;
+use super::exclusion::{not_believed, proved};
 use super::grants::Grants;
 use super::line::SureWait;
 use super::tokens::ByToken;
@@ -217,11 +217,8 @@ pub(super) fn missed(history: &History, waits: &[SureWait<'_>], grants: &Grants<
         return None;
     }
     let mut holds = Holds { by_resource: BTreeMap::new(), permits: BTreeMap::new() };
-    let believed: ByToken<'_, ()> =
-        history.holds.iter().map(|hold| ((hold.resource.as_str(), hold.token), ())).collect();
     let proved = proved(history, grants);
-    let others = proved.iter().filter(|hold| believed.get(&hold.resource, hold.token).is_none());
-    for hold in history.holds.iter().chain(others) {
+    for hold in history.holds.iter().chain(not_believed(history, &proved)) {
         holds.by_resource.entry(&hold.resource).or_default().push(hold);
     }
     holds.by_resource.values_mut().for_each(|holds| holds.sort_by_key(|hold| hold.from_ns));

@@ -12,15 +12,16 @@ use crate::history::{Call, History, Hold, LockMode, Outcome, VirtualTime};
 pub(super) fn check(history: &History, grants: &Grants<'_>) -> Option<String> {
     let believed: Vec<&Hold> = history.holds.iter().collect();
     let proved = proved(history, grants);
-    let proved: Vec<&Hold> = proved.iter().collect();
     let declared = declared(history);
     if let Some(what) = more_than_there_are(grants, &declared) {
         return Some(what);
     }
-    let known: ByToken<'_, ()> =
-        believed.iter().map(|hold| ((hold.resource.as_str(), hold.token), ())).collect();
-    let not_believed = proved.iter().filter(|hold| known.get(&hold.resource, hold.token).is_none());
-    let both = believed.iter().chain(not_believed).copied().collect();
+    // As a rule whatever is proved was believed, and there is nothing more to compare.
+    let mut both = not_believed(history, &proved);
+    if !both.is_empty() {
+        both.extend(&believed);
+    }
+    let proved: Vec<&Hold> = proved.iter().collect();
     let all = [
         ("two clients believed to hold", believed),
         ("the service let two clients hold", proved),
@@ -54,6 +55,13 @@ pub(super) fn proved(history: &History, grants: &Grants<'_>) -> Vec<Hold> {
         })
     })
     .collect()
+}
+
+/// Those of the proved holds that no client is on record to have believed in.
+pub(super) fn not_believed<'h>(history: &History, proved: &'h [Hold]) -> Vec<&'h Hold> {
+    let believed: ByToken<'_, ()> =
+        history.holds.iter().map(|hold| ((hold.resource.as_str(), hold.token), ())).collect();
+    proved.iter().filter(|hold| believed.get(&hold.resource, hold.token).is_none()).collect()
 }
 
 /// Sweeps the holds by their beginning, remembering which of the earlier ones lasts longest.
