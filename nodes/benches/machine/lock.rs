@@ -142,7 +142,7 @@ fn main() -> ExitCode {
         println!("  {:7.1}  lock held, with its name of 16 bytes (no bound)", bytes_per_hold());
         measure::print_times("places taken in lines", times);
         println!(
-            "  who holds what somebody awaits and stands in line is refused after {WAIT_GRAPH_STEPS_MAX} steps of a search"
+            "  where more than {WAIT_GRAPH_STEPS_MAX} steps would be on both sides of a search for deadlocks, the wait is refused"
         );
         [place, wait, alone].iter().all(|&bytes| bytes <= BYTES_MAX)
     })

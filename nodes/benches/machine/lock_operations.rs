@@ -158,8 +158,7 @@ fn questions(bench: &mut Bench, holders: &[SessionId]) -> Vec<(&'static str, f64
 }
 
 /// A session that holds something stands in the line of one of these locks; it leaves again. If another awaits what it
-/// holds, a cycle is looked for among all who stand there; where so many do that the search is given up, the time is that
-/// of giving it up.
+/// holds, a cycle is looked for, from both ends.
 pub(super) fn search(
     bench: &mut Bench,
     session: SessionId,
