@@ -137,10 +137,15 @@ fn is_call(operation: &Operation) -> bool {
     operation.tags.iter().flatten().any(|tag| tag == "calls")
 }
 
+/// Whether an Idempotency-Key counts there.
+pub(super) fn takes_key(operation: &Operation) -> bool {
+    let is_key = |one: &RefOr<Parameter>| matches!(one, RefOr::T(one) if one.name == "Idempotency-Key");
+    operation.parameters.iter().flatten().any(is_key)
+}
+
 fn add_common(operation: &mut Operation) {
     let is_call = is_call(operation);
-    let is_key = |one: &RefOr<Parameter>| matches!(one, RefOr::T(one) if one.name == "Idempotency-Key");
-    let of_others = operation.parameters.iter().flatten().any(is_key).then_some(OF_OTHERS);
+    let of_others = takes_key(operation).then_some(OF_OTHERS);
     for (status, description) in COMMON.iter().chain(&of_others) {
         let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
         let mut response =

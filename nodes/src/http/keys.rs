@@ -19,10 +19,9 @@ use axum::http::Method;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use utoipa::openapi::path::Parameter;
-use utoipa::openapi::{OpenApi, RefOr};
+use utoipa::openapi::OpenApi;
 
-use super::document::never;
+use super::document::{never, takes_key};
 use super::problem::Problem;
 use crate::client::Numbers;
 use crate::ids::{Sequence, SessionId};
@@ -64,13 +63,11 @@ pub(crate) struct Takers(BTreeSet<(String, String)>);
 impl Takers {
     /// By what the document says of each operation.
     pub(crate) fn of(document: &OpenApi) -> Self {
-        let is_key = |one: &RefOr<Parameter>| matches!(one, RefOr::T(one) if one.name.eq_ignore_ascii_case(IDEMPOTENCY_KEY));
         let mut takers = BTreeSet::new();
         for (path, item) in &document.paths.paths {
             let operations = [("PUT", &item.put), ("POST", &item.post), ("DELETE", &item.delete)];
             for (method, operation) in operations {
-                let parameters = operation.iter().flat_map(|operation| operation.parameters.iter().flatten());
-                if parameters.into_iter().any(is_key) {
+                if operation.as_ref().is_some_and(takes_key) {
                     takers.insert((method.to_owned(), path.clone()));
                 }
             }
