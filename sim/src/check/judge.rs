@@ -171,13 +171,21 @@ pub fn judge_subject(subject: Subject, terms: &Terms<'_>) -> Vec<CheckReport> {
         Subject::Queue => queue_safety::check_all(history, drift, calm).into(),
         Subject::Cache => {
             let by_versions = cache_safety::check(history, drift, calm);
-            let mut registers = cache_safety::as_registers(history).peekable();
+            let keys = cache_safety::SearchedKeys::of(history);
+            let mut registers = keys.registers().peekable();
             let linearizable = registers.peek().is_some().then(|| {
                 let limits = Limits { steps: terms.budget_steps };
                 let result = check_as(&RegisterModel, registers, &limits, Times::Nanoseconds);
                 linearizability_report("linearizable cache", result)
             });
-            [by_versions].into_iter().chain(linearizable).collect()
+            let (model, others) = keys.others(drift, calm);
+            let mut others = others.peekable();
+            let others = others.peek().is_some().then(|| {
+                let limits = Limits { steps: terms.budget_steps };
+                let result = check_as(&model, others, &limits, Times::Nanoseconds);
+                linearizability_report("linearizable counters and lives", result)
+            });
+            [by_versions].into_iter().chain(linearizable).chain(others).collect()
         }
         // Locks guard what they guard without topics too.
         Subject::Guarded => [Subject::Queue, Subject::Cache]

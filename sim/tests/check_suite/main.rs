@@ -2,6 +2,8 @@
 
 mod brute;
 mod cache_aged;
+mod cache_fuzz;
+mod cache_keys;
 mod cache_safety;
 mod cache_unheard;
 mod coherence;

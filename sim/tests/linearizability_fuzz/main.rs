@@ -6,10 +6,12 @@
 //! --test linearizability_fuzz` makes forty times as many: a million and ten thousand for each rule.
 
 mod brute;
+mod cache_key;
 mod compare;
 mod generate;
 mod worlds;
 
+use cache_key::{CacheKey, with_vanishing};
 use compare::{Tally, long_count, run_crowded, run_long, run_long_of_few, run_small, small_count};
 use stormglass_sim::check::linearizability::{
     AppendModel, ExclusionModel, FifoModel, LockModel, Partition, PlainRegisterModel, RegisterModel,
@@ -66,6 +68,17 @@ fn the_frontier_and_the_search_are_right_where_no_rule_helps() {
         judge.judge(&model, partitions.remove(0).entries);
     });
     for tally in [plain, texts] {
+        assert!(tally.followed >= small_count() / 4, "{tally:?}");
+    }
+}
+
+#[test]
+fn the_frontier_and_the_search_are_right_about_keys_of_the_cache() {
+    for (name, world) in [("keys", CacheKey::new as fn() -> CacheKey), ("counters", CacheKey::counter)] {
+        let tally = run_small(name, world, |entries, judge| {
+            let (model, entries) = with_vanishing(entries);
+            judge.judge(&model, entries);
+        });
         assert!(tally.followed >= small_count() / 4, "{tally:?}");
     }
 }
@@ -132,7 +145,11 @@ fn long_histories_that_no_rule_decides_get_one_verdict_from_all() {
         let (model, mut partitions) = AppendModel::new(vec![Partition { name: "x".to_owned(), entries }]);
         judge.judge(&model, partitions.remove(0).entries);
     });
-    for tally in [plain, texts] {
+    let counters = run_long("counters", CacheKey::counter, |entries, judge| {
+        let (model, entries) = with_vanishing(entries);
+        judge.judge(&model, entries);
+    });
+    for tally in [plain, texts, counters] {
         assert!(tally.followed >= long_count() / 4, "{tally:?}");
     }
 }

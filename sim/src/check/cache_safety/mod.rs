@@ -9,18 +9,19 @@
 //! the fastest clock ([`Drift`]), and in the calm after the last fault not much later than it is over by the
 //! slowest. While nobody leads, stamps stand still and nothing expires.
 //!
-//! Keys that no time to live and no counter touches are registers, and are judged once more by the general
-//! search ([`as_registers`]).
-//!
 //! From the moment on at which somebody bounds the number of keys, any key may be evicted at any time: a key may
-//! be found empty then wherever it was not written since, but what was evicted does not come back. Such keys are
-//! no registers.
+//! be found empty then wherever it was not written since, but what was evicted does not come back.
+//!
+//! All keys are judged once more by the general search: as registers those that no time to live, no counter and no
+//! eviction touches ([`SearchedKeys::registers`]), the others by a specification that knows of
+//! these ([`SearchedKeys::others`]).
 //!
 //! A read that may be stale states an age ([`aged`]): it shows no less than all that was over so long before it
 //! was asked for.
 
 mod aged;
 mod emptiness;
+mod general;
 mod registers;
 mod states;
 mod unknown;
@@ -31,7 +32,7 @@ use std::collections::BTreeMap;
 use super::drift::{Calm, Drift};
 use super::{CheckReport, Verdict};
 use crate::history::{Call, History, Operation, Outcome, VirtualTime};
-pub use registers::as_registers;
+pub use registers::SearchedKeys;
 use versions::Key;
 
 /// Checks a history whose promises hold. Without any answered read the verdict is unknown.

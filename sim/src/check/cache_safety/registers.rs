@@ -11,22 +11,39 @@ use crate::history::{Answer, Call, History, Operation, Outcome};
 /// The value that no version is of which nobody knows.
 const OF_NO_VERSION: u64 = u64::MAX;
 
-/// The operations on those keys that no time to live, no counter and no unknown version touches, in the words
-/// of the register, which knows values where the cache knows versions. None if anything may be evicted.
-pub fn as_registers(history: &History) -> impl Iterator<Item = PartitionOf<RegisterModel>> {
-    // What may be evicted is no register.
-    let operations = if super::evicted_from(history).is_some() { &[] } else { history.operations.as_slice() };
-    let values = values_of_versions(operations);
-    let mut others: BTreeSet<&str> = BTreeSet::new();
-    for operation in operations {
-        let is_mortal = written(&operation.call).1.is_some();
-        let is_counter = matches!(operation.call, Call::CacheIncrement { .. });
-        if is_mortal || is_counter || is_no_compare_of_values(operation, &values) {
-            others.insert(operation.call.object());
-        }
+/// The keys of a history, sorted for the general search.
+pub struct SearchedKeys<'h> {
+    pub(super) history: &'h History,
+    values: Values<'h>,
+    /// Those that are no registers.
+    pub(super) others: BTreeSet<&'h str>,
+}
+
+impl<'h> SearchedKeys<'h> {
+    /// Those of this history.
+    #[must_use]
+    pub fn of(history: &'h History) -> Self {
+        let values = values_of_versions(&history.operations);
+        // What may be evicted is no register.
+        let may_be_evicted = super::evicted_from(history).is_some();
+        let is_other = |operation: &&Operation| {
+            let is_mortal = written(&operation.call).1.is_some();
+            let is_counter = matches!(operation.call, Call::CacheIncrement { .. });
+            may_be_evicted || is_mortal || is_counter || is_no_compare_of_values(operation, &values)
+        };
+        let others = history.operations.iter().filter(is_other).map(|operation| operation.call.object());
+        Self { history, others: others.collect(), values }
     }
-    let op = move |call: &Call| if others.contains(call.object()) { None } else { op(call, &values) };
-    partitions_by::<RegisterModel>(operations, op, answer)
+
+    /// The operations on those keys that no life, no counter, no eviction and no unknown version touches, in the words of
+    /// the register, which knows values where the cache knows versions.
+    pub fn registers(&self) -> impl Iterator<Item = PartitionOf<RegisterModel>> {
+        let op = |operation: &Operation| {
+            let call = &operation.call;
+            if self.others.contains(call.object()) { None } else { op(call, &self.values) }
+        };
+        partitions_by::<RegisterModel>(&self.history.operations, op, answer)
+    }
 }
 
 /// What versions are worth.
@@ -57,14 +74,23 @@ fn values_of_versions(operations: &[Operation]) -> Values<'_> {
 }
 
 /// Whether to compare versions here is something else than to compare values: another version has the same value, or
-/// nobody knows of this one, and it may have been there all the same.
+/// nobody knows of this one, and it may have been there all the same; or it is not the earlier one.
 fn is_no_compare_of_values(operation: &Operation, values: &Values<'_>) -> bool {
     let Call::CacheCompareAndSet { key, expected_version: Some(version), .. } = &operation.call else {
         return false;
     };
+    let is_late = |written: u64| written <= *version;
     match values.of.get(&(key.as_str(), *version)) {
+        _ if written_version(operation).is_some_and(is_late) => true,
         Some(value) => values.alike.get(&(key.as_str(), *value)).is_some_and(|&alike| alike > 1),
         None => !matches!(operation.outcome, Outcome::Ok { answer: Answer::Refused { .. } }),
+    }
+}
+
+const fn written_version(operation: &Operation) -> Option<u64> {
+    match operation.outcome {
+        Outcome::Ok { answer: Answer::Written { version } } => Some(version),
+        _ => None,
     }
 }
 

@@ -24,6 +24,7 @@
 //!
 //! Deliberately absent: any knowledge of the nodes; the models are independent specifications.
 
+mod cache_pending;
 mod contest;
 mod direct;
 mod entry;
@@ -35,7 +36,6 @@ mod model;
 mod plain_pending;
 mod recorded;
 mod refute;
-mod register_guess;
 mod register_pending;
 mod render;
 mod rounds;
@@ -44,6 +44,7 @@ mod search;
 mod settle;
 mod shrink;
 mod timeline;
+mod version_guess;
 mod witness;
 
 pub use entry::{Entry, EntryOf, Partition, PartitionOf};
@@ -53,10 +54,11 @@ pub use limits::{
     CONFIRM_STEPS_MAX, Decided, Limits, Linearizability, Refutation, SHRINK_STEPS_MAX, STEPS_MAX, Tier, Times,
 };
 pub use model::{
-    AppendAnswer, AppendModel, AppendOp, AppendState, ExclusionAnswer, ExclusionModel, ExclusionOp,
-    ExclusionState, FifoAnswer, FifoModel, FifoOp, LockAnswer, LockModel, LockOp, LockState, Model,
-    PlainRegisterAnswer, PlainRegisterModel, PlainRegisterOp, RegisterAnswer, RegisterModel, RegisterOp,
-    RegisterState, SetModel, Sets, TextAnswer, TextOp, Version,
+    AppendAnswer, AppendModel, AppendOp, AppendState, CacheAnswer, CacheAsk, CacheModel, CacheOp, CacheState,
+    ExclusionAnswer, ExclusionModel, ExclusionOp, ExclusionState, FifoAnswer, FifoModel, FifoOp, Life,
+    LockAnswer, LockModel, LockOp, LockState, Model, PlainRegisterAnswer, PlainRegisterModel,
+    PlainRegisterOp, RegisterAnswer, RegisterModel, RegisterOp, RegisterState, SetModel, Sets, TextAnswer,
+    TextOp, Version,
 };
 pub use recorded::{ServiceModel, check_history, check_operations, partitions_by, partitions_of};
 pub use rounds::{check, check_as, verdict};

@@ -37,24 +37,24 @@ pub fn partitions_of<'h, M: ServiceModel>(
     model: &M,
     operations: impl IntoIterator<Item = &'h Operation>,
 ) -> impl Iterator<Item = PartitionOf<M>> {
-    partitions_by::<M>(operations, |call| model.op(call), |answer| model.answer(answer))
+    partitions_by::<M>(operations, |operation| model.op(&operation.call), |answer| model.answer(answer))
 }
 
-/// The operations on each object, as nothing has settled them yet, by object. `op` says what a call asks of the object
-/// in the model's terms, if anything, and `answer` what it was answered. An object's entries are made when it is asked
+/// The operations on each object, as nothing has settled them yet, by object. `op` says what an operation asks of the
+/// object in the model's terms, if anything, and `answer` what it was answered. An object's entries are made when it is asked
 /// for, so that those of all objects are never in memory together.
 ///
 /// Operations that definitely failed are left out: they had no effect and answered nothing. Those of
 /// unknown outcome stay, open for ever: leaving them out would reject histories in which one took effect.
 pub fn partitions_by<'h, M: Model>(
     operations: impl IntoIterator<Item = &'h Operation>,
-    op: impl Fn(&Call) -> Option<M::Op>,
+    op: impl Fn(&Operation) -> Option<M::Op>,
     answer: impl Fn(&Answer) -> M::Answer,
 ) -> impl Iterator<Item = PartitionOf<M>> {
     let mut objects: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
     for operation in operations {
         let had_effect = !matches!(operation.outcome, Outcome::Fail { .. });
-        if had_effect && op(&operation.call).is_some() {
+        if had_effect && op(operation).is_some() {
             objects.entry(operation.call.object()).or_default().push(operation);
         }
     }
@@ -65,14 +65,14 @@ pub fn partitions_by<'h, M: Model>(
 
 fn entries<Op, A>(
     operations: &[&Operation],
-    op: impl Fn(&Call) -> Option<Op>,
+    op: impl Fn(&Operation) -> Option<Op>,
     answer: impl Fn(&Answer) -> A,
 ) -> Vec<Entry<Op, A>> {
     // When each client's latest answered operation returned, and its number.
     let mut latest: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
     let mut entries = Vec::with_capacity(operations.len());
     for operation in operations {
-        let Some(op) = op(&operation.call) else { continue };
+        let Some(op) = op(operation) else { continue };
         let Operation { id, client: process, .. } = **operation;
         let invoked = operation.invoked_ns.0;
         let (answer, returned) = match &operation.outcome {

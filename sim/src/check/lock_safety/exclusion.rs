@@ -29,7 +29,7 @@ pub(super) fn check(history: &History, grants: &Grants<'_>) -> Option<String> {
     ];
     all.into_iter().find_map(|(who, holds)| {
         let holds: Vec<&Hold> = holds.into_iter().filter(|hold| hold.from_ns < hold.until_ns).collect();
-        conflicting(who, holds.clone()).or_else(|| beyond_permits(&holds, &declared))
+        conflicting(who, &holds).or_else(|| beyond_permits(&holds, &declared))
     })
 }
 
@@ -64,24 +64,33 @@ pub(super) fn not_believed<'h>(history: &History, proved: &'h [Hold]) -> Vec<&'h
     proved.iter().filter(|hold| believed.get(&hold.resource, hold.token).is_none()).collect()
 }
 
-/// Sweeps the holds by their beginning, remembering which of the earlier ones lasts longest.
-fn conflicting(who: &str, mut holds: Vec<&Hold>) -> Option<String> {
-    holds.retain(|hold| hold.permits == 0);
-    holds.sort_by_key(|hold| (&hold.resource, hold.from_ns, hold.until_ns, hold.token));
+/// Holds by resource: names are compared once for each, and not at every step of a sorting.
+fn by_resource<'h>(holds: impl Iterator<Item = &'h Hold>) -> BTreeMap<&'h str, Vec<&'h Hold>> {
+    let mut by_resource: BTreeMap<&str, Vec<&Hold>> = BTreeMap::new();
+    for hold in holds {
+        by_resource.entry(&hold.resource).or_default().push(hold);
+    }
+    by_resource
+}
+
+/// Finds two holds that exclude each other.
+fn conflicting(who: &str, holds: &[&Hold]) -> Option<String> {
+    let of_locks = holds.iter().copied().filter(|hold| hold.permits == 0);
+    by_resource(of_locks).into_iter().find_map(|(resource, holds)| {
+        let (rival, hold) = conflicting_pair(holds)?;
+        Some(format!("{who} {resource:?} at once:\n  {}\n  {}\n", describe(rival), describe(hold)))
+    })
+}
+
+/// Sweeps the holds of one resource by their beginning, remembering which of the earlier ones lasts longest.
+fn conflicting_pair(mut holds: Vec<&Hold>) -> Option<(&Hold, &Hold)> {
+    holds.sort_by_key(|hold| (hold.from_ns, hold.until_ns, hold.token));
     let mut longest: Option<&Hold> = None;
     let mut longest_exclusive: Option<&Hold> = None;
     for hold in holds {
-        let same = |earlier: &&Hold| earlier.resource == hold.resource;
-        longest = longest.filter(same);
-        longest_exclusive = longest_exclusive.filter(same);
         let rival = if hold.exclusive { longest } else { longest_exclusive };
         if let Some(rival) = rival.filter(|rival| rival.until_ns > hold.from_ns) {
-            return Some(format!(
-                "{who} {:?} at once:\n  {}\n  {}\n",
-                hold.resource,
-                describe(rival),
-                describe(hold)
-            ));
+            return Some((rival, hold));
         }
         longest = longest.filter(|other| other.until_ns >= hold.until_ns).or(Some(hold));
         if hold.exclusive {
@@ -144,26 +153,24 @@ fn most_by(declared: &[(VirtualTime, u64)]) -> impl Fn(VirtualTime) -> u64 {
 /// Sweeps begins and ends in time. There are never more permits than the greatest number that somebody had
 /// declared by then.
 fn beyond_permits(holds: &[&Hold], declared: &BTreeMap<&str, Vec<(VirtualTime, u64)>>) -> Option<String> {
-    let mut moments: Vec<(&str, VirtualTime, bool, &Hold)> = Vec::new();
-    for hold in holds.iter().filter(|hold| hold.permits > 0) {
+    let of_semaphores = holds.iter().copied().filter(|hold| hold.permits > 0);
+    by_resource(of_semaphores).into_iter().find_map(|(resource, holds)| {
         // At one moment, who leaves makes room for who comes.
-        moments.push((&hold.resource, hold.from_ns, true, hold));
-        moments.push((&hold.resource, hold.until_ns, false, hold));
-    }
-    moments.sort_by_key(|(resource, at, begins, hold)| (*resource, *at, *begins, hold.token));
-    moments.chunk_by(|one, other| one.0 == other.0).find_map(|moments| {
-        let resource = moments.first()?.0;
+        let both_ends = |hold: &Hold| [(hold.from_ns, true), (hold.until_ns, false)];
+        let mut moments: Vec<(VirtualTime, bool, &Hold)> =
+            holds.iter().flat_map(|hold| both_ends(hold).map(|(at, begins)| (at, begins, *hold))).collect();
+        moments.sort_by_key(|(at, begins, hold)| (*at, *begins, hold.token));
         let most = most_by(declared.get(resource).map_or(&[][..], Vec::as_slice));
         let mut held: BTreeMap<u64, &Hold> = BTreeMap::new();
         let mut taken = 0_u128;
-        moments.iter().find_map(|(_, at, begins, hold)| {
-            let gone = if *begins { held.insert(hold.token, hold) } else { held.remove(&hold.token) };
+        moments.into_iter().find_map(|(at, begins, hold)| {
+            let gone = if begins { held.insert(hold.token, hold) } else { held.remove(&hold.token) };
             taken = taken.saturating_sub(gone.map_or(0, |gone| u128::from(gone.permits)));
             if !begins {
                 return None;
             }
             taken = taken.saturating_add(u128::from(hold.permits));
-            let most = most(*at);
+            let most = most(at);
             (taken > u128::from(most)).then(|| {
                 let who: String = held.values().map(|hold| format!("  {}\n", describe(hold))).collect();
                 format!("{taken} permits of {resource:?} were held, which has {most}:\n{who}")

@@ -4,6 +4,7 @@
 //! "correct" means here.
 
 mod append;
+mod cache;
 mod exclusion;
 mod fifo;
 mod lock;
@@ -15,6 +16,8 @@ use std::fmt::Debug;
 use std::hash::Hash;
 
 pub use append::{AppendAnswer, AppendModel, AppendOp, AppendState, TextAnswer, TextOp};
+pub(super) use cache::made;
+pub use cache::{CacheAnswer, CacheAsk, CacheModel, CacheOp, CacheState, Life};
 pub use exclusion::{ExclusionAnswer, ExclusionModel, ExclusionOp, ExclusionState};
 pub use fifo::{FifoAnswer, FifoModel, FifoOp};
 pub use lock::{LockAnswer, LockModel, LockOp, LockState};

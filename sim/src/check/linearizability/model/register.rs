@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::ServiceModel;
-use super::super::register_guess::guess;
 use super::super::register_pending::settle;
+use super::super::version_guess::{Place, guess};
 use super::super::witness;
 use super::{EntryOf, Model, Ruling, optional, readers};
 use crate::history::{Answer, Call};
@@ -84,7 +84,7 @@ pub enum Version {
 
 impl Version {
     /// Every later version is greater than this.
-    const fn floor(self) -> u64 {
+    pub(super) const fn floor(self) -> u64 {
         match self {
             Self::Known(version) => version,
             Self::Above(version) => version.saturating_add(1),
@@ -92,7 +92,7 @@ impl Version {
     }
 
     /// Whether every version that may follow or be read of `narrow` may be so of this.
-    const fn subsumes(self, narrow: Self) -> bool {
+    pub(super) const fn subsumes(self, narrow: Self) -> bool {
         match (self, narrow) {
             (Self::Known(wide), Self::Known(narrow)) => wide == narrow,
             (Self::Known(_), Self::Above(_)) => false,
@@ -101,8 +101,18 @@ impl Version {
         }
     }
 
+    /// The version of the next write, which is this one if it is known, if that can be.
+    pub(super) const fn next(self, version: Option<u64>) -> Option<Self> {
+        let floor = self.floor();
+        match version {
+            None => Some(Self::Above(floor)),
+            Some(version) if version > floor => Some(Self::Known(version)),
+            Some(_) => None,
+        }
+    }
+
     /// This version after someone read it as `seen`, if that can be.
-    const fn seen(self, seen: u64) -> Option<Self> {
+    pub(super) const fn seen(self, seen: u64) -> Option<Self> {
         let possible = match self {
             Self::Known(version) => seen == version,
             Self::Above(version) => seen > version,
@@ -113,13 +123,7 @@ impl Version {
 
 impl RegisterState {
     fn written(self, value: Option<u64>, version: Option<u64>) -> Option<Self> {
-        let floor = self.version.floor();
-        let version = match version {
-            None => Version::Above(floor),
-            Some(version) if version > floor => Version::Known(version),
-            Some(_) => return None,
-        };
-        Some(Self { value, version })
+        Some(Self { value, version: self.version.next(version)? })
     }
 
     fn read(self, value: Option<u64>, version: Option<u64>) -> Option<Self> {
@@ -206,14 +210,14 @@ impl Model for RegisterModel {
     }
 
     fn guess(&self, entries: &[EntryOf<Self>]) -> Option<Vec<usize>> {
-        guess(entries)
+        guess(entries, place)
     }
 
     /// If every operation was answered, then versions order all effects, reads of a value follow its write,
     /// and reads of nothing are best placed as early as they can be: no other order is better than the guess.
     fn rule(&self, entries: &[EntryOf<Self>]) -> Option<Ruling> {
         entries.iter().all(|entry| entry.answer.is_some()).then_some(())?;
-        let order = guess(entries).filter(|order| witness::explains(self, entries, order));
+        let order = guess(entries, place).filter(|order| witness::explains(self, entries, order));
         Some(order.map_or(Ruling::Impossible, Ruling::Order))
     }
 
@@ -287,6 +291,20 @@ impl Model for RegisterModel {
                 format!("nothing to delete (version {version})")
             }
             RegisterAnswer::Foreign => "no answer of a register".to_owned(),
+        }
+    }
+}
+
+/// What an answer says of the order.
+fn place(entry: &EntryOf<RegisterModel>) -> Place {
+    match entry.answer {
+        None if entry.returned.is_some() => Place::Hidden,
+        None | Some(RegisterAnswer::Foreign) => Place::Open,
+        Some(RegisterAnswer::Written { version } | RegisterAnswer::Deleted { version, .. }) => {
+            Place::Made { version, may_be_absent: entry.op == RegisterOp::Delete }
+        }
+        Some(RegisterAnswer::Value { version, .. } | RegisterAnswer::Mismatch { version, .. }) => {
+            version.map_or(Place::SawNothing, Place::Saw)
         }
     }
 }

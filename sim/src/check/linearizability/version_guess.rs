@@ -1,21 +1,39 @@
-//! A guess at the order of register operations, read off the versions.
+//! A guess at the order of operations on what has versions, read off these.
 //!
 //! Writes and deletes follow one another by version. A read that saw a value belongs after the write of
-//! its version. A read that saw nothing belongs into one of the gaps in which nothing was there: the first
-//! that ends late enough for it, because a later gap could only begin too late.
+//! its version. A read that saw nothing belongs into one of the gaps in which nothing was there, or may have been:
+//! the first that ends late enough for it, because a later gap could only begin too late.
 
 use std::collections::BTreeMap;
 
-use super::{Entry, RegisterAnswer, RegisterOp};
+use super::Entry;
 
-type RegisterEntry = Entry<RegisterOp, RegisterAnswer>;
+/// What an answer says of the order.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    /// It made this version, after which nothing may have been there, or something for certain.
+    Made {
+        /// The version.
+        version: u64,
+        /// Whether nothing may have been there before the next.
+        may_be_absent: bool,
+    },
+    /// It saw this version.
+    Saw(u64),
+    /// It saw nothing.
+    SawNothing,
+    /// It took effect, but nobody knows where.
+    Hidden,
+    /// It need not have taken effect.
+    Open,
+}
 
 /// What happens between one write and the next.
 #[derive(Default)]
 struct Gap {
     /// The write that opens it; none for the first.
     write: Option<usize>,
-    /// Whether nothing is there.
+    /// Whether nothing is there, or may be.
     absent: bool,
     /// Reads that belong here.
     reads: Vec<usize>,
@@ -23,15 +41,15 @@ struct Gap {
 
 /// The order, as positions in `entries`; none if some operation's place cannot be read off its answer.
 /// Operations that may never have taken effect are left out.
-pub(super) fn guess(entries: &[RegisterEntry]) -> Option<Vec<usize>> {
+pub(super) fn guess<Op, Answer>(
+    entries: &[Entry<Op, Answer>],
+    place: impl Fn(&Entry<Op, Answer>) -> Place,
+) -> Option<Vec<usize>> {
     let mut gaps = vec![Gap { absent: true, ..Gap::default() }];
     let mut by_version = BTreeMap::new();
     for (position, entry) in entries.iter().enumerate() {
-        if let Some(RegisterAnswer::Written { version } | RegisterAnswer::Deleted { version, .. }) =
-            entry.answer
-        {
-            let absent = entry.op == RegisterOp::Delete;
-            let gap = Gap { write: Some(position), absent, reads: Vec::new() };
+        if let Place::Made { version, may_be_absent } = place(entry) {
+            let gap = Gap { write: Some(position), absent: may_be_absent, reads: Vec::new() };
             if by_version.insert(version, gap).is_some() {
                 return None;
             }
@@ -42,25 +60,25 @@ pub(super) fn guess(entries: &[RegisterEntry]) -> Option<Vec<usize>> {
 
     let mut of_absence = Vec::new();
     for (position, entry) in entries.iter().enumerate() {
-        match entry.answer {
-            None if entry.returned.is_some() => return None,
-            Some(RegisterAnswer::Value { version, .. } | RegisterAnswer::Mismatch { version, .. }) => {
-                match version {
-                    Some(version) => {
-                        let gap = versions.binary_search(&version).ok()? + 1;
-                        gaps[gap].reads.push(position);
-                    }
-                    None => of_absence.push(position),
-                }
+        match place(entry) {
+            Place::Hidden => return None,
+            Place::Saw(version) => {
+                let gap = versions.binary_search(&version).ok()? + 1;
+                gaps[gap].reads.push(position);
             }
-            _ => {}
+            Place::SawNothing => of_absence.push(position),
+            Place::Made { .. } | Place::Open => {}
         }
     }
     place_reads_of_absence(entries, &mut gaps, &of_absence)?;
     Some(gaps.into_iter().flat_map(|gap| gap.write.into_iter().chain(gap.reads)).collect())
 }
 
-fn place_reads_of_absence(entries: &[RegisterEntry], gaps: &mut [Gap], reads: &[usize]) -> Option<()> {
+fn place_reads_of_absence<Op, Answer>(
+    entries: &[Entry<Op, Answer>],
+    gaps: &mut [Gap],
+    reads: &[usize],
+) -> Option<()> {
     // A gap ends, at the latest, when the first of all later operations returns.
     let mut ends = Vec::new();
     let mut end = u64::MAX;
