@@ -13,8 +13,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::EntryOf;
-use super::model::{CacheAnswer, CacheAsk, CacheModel, Life, made};
+use super::{CacheAnswer, CacheAsk, CacheModel, EntryOf, Life};
 
 type CacheEntry = EntryOf<CacheModel>;
 
@@ -60,8 +59,8 @@ impl Sightings {
                     told.insert(*version);
                 }
                 Some(answer) => {
-                    told.extend(made(answer));
-                    made_by_answer.extend(made(answer));
+                    told.extend(answer.made());
+                    made_by_answer.extend(answer.made());
                 }
                 None => {}
             }

@@ -16,7 +16,6 @@ use std::fmt::Debug;
 use std::hash::Hash;
 
 pub use append::{AppendAnswer, AppendModel, AppendOp, AppendState, TextAnswer, TextOp};
-pub(super) use cache::made;
 pub use cache::{CacheAnswer, CacheAsk, CacheModel, CacheOp, CacheState, Life};
 pub use exclusion::{ExclusionAnswer, ExclusionModel, ExclusionOp, ExclusionState};
 pub use fifo::{FifoAnswer, FifoModel, FifoOp};

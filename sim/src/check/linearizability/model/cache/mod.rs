@@ -6,9 +6,12 @@
 //! ([`CacheAsk::may_begin_anew`]) there has to be one more among the operations of unknown outcome,
 //! [`CacheAsk::Vanish`].
 
+mod words;
+
 use super::super::cache_pending::settle;
 use super::super::version_guess::{Place, guess};
 use super::{EntryOf, Model, Version, optional};
+pub use words::{CacheAnswer, CacheAsk, CacheOp, Life};
 
 /// The moment that never comes.
 const NEVER: u64 = u64::MAX;
@@ -18,110 +21,6 @@ const NEVER: u64 = u64::MAX;
 pub struct CacheModel {
     /// From when on the key may be evicted, in the history's times; `u64::MAX` if never.
     pub evicted_from: u64,
-}
-
-/// The time that what was written lives, in the history's times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Life {
-    /// From here on it may be over.
-    pub over_from: u64,
-    /// After that it is.
-    pub over_by: u64,
-}
-
-impl Life {
-    /// One that does not end.
-    pub const ENDLESS: Self = Self { over_from: NEVER, over_by: NEVER };
-
-    const fn subsumes(self, narrow: Self) -> bool {
-        self.over_from <= narrow.over_from && self.over_by >= narrow.over_by
-    }
-}
-
-/// What was asked, and when that can have happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CacheOp {
-    /// What was asked.
-    pub ask: CacheAsk,
-    /// Not before that; 0 if lives do not matter or nobody knows what was found.
-    pub from: u64,
-    /// Not after that; `u64::MAX` likewise.
-    pub until: u64,
-}
-
-impl CacheOp {
-    /// One that takes effect at any time.
-    #[must_use]
-    pub const fn at_any_time(ask: CacheAsk) -> Self {
-        Self { ask, from: 0, until: NEVER }
-    }
-}
-
-/// What can be asked of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CacheAsk {
-    /// What is there?
-    Get,
-    /// Put this there.
-    Set {
-        /// The value.
-        value: i64,
-        /// How long it lives.
-        life: Life,
-    },
-    /// Put this there if this version is (`None`: if nothing is).
-    Compare {
-        /// The version that must be there.
-        expected: Option<u64>,
-        /// The value.
-        value: i64,
-        /// How long it lives.
-        life: Life,
-    },
-    /// Add so much to what is there, or to 0. What is there keeps its life.
-    Add(i64),
-    /// Remove it.
-    Delete,
-    /// Nobody asks for it: what is there is over, or is evicted.
-    Vanish,
-}
-
-impl CacheAsk {
-    /// Whether it leaves a value where it finds nothing, and another, or none of its own, where it finds something.
-    #[must_use]
-    pub const fn may_begin_anew(self) -> bool {
-        matches!(self, Self::Add(_) | Self::Compare { expected: None, .. })
-    }
-}
-
-/// What a key can answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CacheAnswer {
-    /// This value and version were read, or nothing.
-    Found(Option<(i64, u64)>),
-    /// It was written, as this version.
-    Written {
-        /// The version.
-        version: u64,
-    },
-    /// A conditional write found this instead, and changed nothing.
-    Refused(Option<(i64, u64)>),
-    /// The counter came to this value, as this version.
-    Counted {
-        /// The value.
-        value: i64,
-        /// The version.
-        version: u64,
-    },
-    /// It was removed, as this version.
-    Deleted {
-        /// Whether something was there.
-        existed: bool,
-        /// The version.
-        version: u64,
-    },
-    /// No answer that a key of a cache gives.
-    Foreign,
 }
 
 /// What the key holds.
@@ -135,17 +34,25 @@ pub struct CacheState {
     pub life: Life,
     /// It is at least so late: something had vanished before, which cannot have happened earlier.
     pub since: u64,
+    /// If a counter was found at 0, it may have begun anew instead, but not before that, and then lives for ever.
+    pub anew_since: Option<u64>,
 }
 
 impl CacheState {
     fn written(self, value: Option<i64>, life: Life, version: Option<u64>) -> Option<Self> {
-        Some(Self { value, version: self.version.next(version)?, life, since: self.since })
+        Some(Self { value, version: self.version.next(version)?, life, since: self.since, anew_since: None })
     }
 
     /// What was there has vanished, at the earliest moment at which it can have, if it may be evicted from then on.
     fn vanished_from(self, evicted_from: u64) -> Self {
         let since = self.since.max(self.life.over_from.min(evicted_from));
-        Self { value: None, life: Life::ENDLESS, version: self.version, since }
+        Self { value: None, life: Life::ENDLESS, version: self.version, since, anew_since: None }
+    }
+
+    /// It did begin anew, if it can have.
+    fn begun_anew(self) -> Option<Self> {
+        let since = self.since.max(self.anew_since?);
+        Some(Self { life: Life::ENDLESS, since, anew_since: None, ..self })
     }
 
     fn holds(self, (value, version): (i64, u64)) -> Option<Self> {
@@ -177,13 +84,13 @@ impl CacheModel {
         (value, version): (i64, u64),
     ) -> Option<CacheState> {
         let anew = if found == 0 { self.vanished(state, until) } else { None };
-        let (before, life) = match anew {
-            Some(anew) if state.value != Some(found) => (anew, Life::ENDLESS),
-            // It went on from 0 or began anew: nobody knows, and it may live as long as either.
-            Some(_) => (*state, Life { over_by: NEVER, ..state.life }),
-            None => (state.value == Some(found)).then_some((*state, state.life))?,
-        };
-        before.written(Some(value), life, Some(version))
+        if state.value != Some(found) {
+            return anew?.written(Some(value), Life::ENDLESS, Some(version));
+        }
+        // It went on from what was there; if that was 0, it may have begun anew as well.
+        let anew_since = [state.anew_since, anew.map(|anew| anew.since)].into_iter().flatten().min();
+        let after = state.written(Some(value), state.life, Some(version))?;
+        Some(CacheState { anew_since, ..after })
     }
 
     fn unanswered(&self, state: &CacheState, ask: CacheAsk) -> Option<CacheState> {
@@ -201,7 +108,8 @@ impl CacheModel {
             }
             CacheAsk::Add(by) => {
                 let sum = state.value.unwrap_or(0).checked_add(by)?;
-                state.written(Some(sum), state.life, None)
+                let after = state.written(Some(sum), state.life, None)?;
+                Some(CacheState { anew_since: state.anew_since, ..after })
             }
             CacheAsk::Delete => {
                 state.value?;
@@ -225,14 +133,26 @@ impl Model for CacheModel {
     }
 
     fn initial(&self) -> CacheState {
-        CacheState { value: None, version: Version::Known(0), life: Life::ENDLESS, since: 0 }
+        CacheState {
+            value: None,
+            version: Version::Known(0),
+            life: Life::ENDLESS,
+            since: 0,
+            anew_since: None,
+        }
     }
 
     fn step(&self, state: &CacheState, op: &CacheOp, answer: Option<&CacheAnswer>) -> Option<CacheState> {
         let CacheOp { ask, from, until } = *op;
         (state.since <= until).then_some(())?;
-        let is_over = state.life.over_by < from;
-        let state = &if is_over { state.vanished_from(self.evicted_from) } else { *state };
+        let mut state = *state;
+        state.anew_since = state.anew_since.filter(|anew_since| *anew_since <= until);
+        if state.life.over_by < from {
+            let anew =
+                state.begun_anew().filter(|anew| answer.is_some_and(|answer| answer.finds(anew.value, ask)));
+            state = anew.unwrap_or_else(|| state.vanished_from(self.evicted_from));
+        }
+        let state = &state;
         let Some(answer) = answer else { return self.unanswered(state, ask) };
         match (ask, *answer) {
             (CacheAsk::Get, CacheAnswer::Found(found)) => self.found(state, until, found),
@@ -276,10 +196,11 @@ impl Model for CacheModel {
             && wide.version.subsumes(narrow.version)
             && wide.life.subsumes(narrow.life)
             && wide.since <= narrow.since
+            && narrow.anew_since.is_none_or(|narrow| wide.anew_since.is_some_and(|wide| wide <= narrow))
     }
 
     fn rank(&self, _op: &CacheOp, answer: &CacheAnswer) -> Option<u64> {
-        made(answer)
+        answer.made()
     }
 
     fn settle(&self, entries: &mut Vec<EntryOf<Self>>) {
@@ -313,40 +234,11 @@ impl Model for CacheModel {
     }
 
     fn describe_op(&self, op: &CacheOp) -> String {
-        let lives = |life: Life| if life == Life::ENDLESS { "" } else { ", for a time" };
-        match op.ask {
-            CacheAsk::Get => "get".to_owned(),
-            CacheAsk::Set { value, life } => format!("set {value}{}", lives(life)),
-            CacheAsk::Compare { expected: None, value, life } => {
-                format!("set {value}{} if nothing is there", lives(life))
-            }
-            CacheAsk::Compare { expected: Some(expected), value, life } => {
-                format!("set {value}{} if version {expected} is there", lives(life))
-            }
-            CacheAsk::Add(by) => format!("add {by}"),
-            CacheAsk::Delete => "delete".to_owned(),
-            CacheAsk::Vanish => "(the end of a life, or an eviction)".to_owned(),
-        }
+        op.ask.to_string()
     }
 
     fn describe_answer(&self, answer: &CacheAnswer) -> String {
-        let seen = |found: Option<(i64, u64)>| {
-            found.map_or_else(
-                || "nothing".to_owned(),
-                |(value, version)| format!("{value} (version {version})"),
-            )
-        };
-        match *answer {
-            CacheAnswer::Found(found) => seen(found),
-            CacheAnswer::Written { version } => format!("written (version {version})"),
-            CacheAnswer::Refused(found) => format!("refused: {}", seen(found)),
-            CacheAnswer::Counted { value, version } => format!("came to {value} (version {version})"),
-            CacheAnswer::Deleted { existed: true, version } => format!("deleted (version {version})"),
-            CacheAnswer::Deleted { existed: false, version } => {
-                format!("nothing to delete (version {version})")
-            }
-            CacheAnswer::Foreign => "no answer of a cache".to_owned(),
-        }
+        answer.to_string()
     }
 
     fn describe_state(&self, state: &CacheState) -> String {
@@ -355,15 +247,5 @@ impl Model for CacheModel {
             Version::Above(version) => format!("a version above {version}"),
         };
         format!("{} ({version})", optional(state.value))
-    }
-}
-
-/// The version that an answer names as made.
-pub(in crate::check::linearizability) const fn made(answer: &CacheAnswer) -> Option<u64> {
-    match answer {
-        CacheAnswer::Written { version }
-        | CacheAnswer::Counted { version, .. }
-        | CacheAnswer::Deleted { version, .. } => Some(*version),
-        CacheAnswer::Found(_) | CacheAnswer::Refused(_) | CacheAnswer::Foreign => None,
     }
 }
