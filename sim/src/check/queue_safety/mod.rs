@@ -29,37 +29,52 @@
 //! Sources: the rules for queues of Horn and Kroening 2015 and of Abdulla et al. 2025, adapted to leases.
 
 mod accounts;
+mod counted;
+mod covering;
 mod dead;
 mod declared;
 mod deliveries;
+mod emptiness;
 mod free;
 mod journal;
 mod leases;
 mod loops;
 mod order;
+mod over_time;
 mod stale;
+mod unheard;
+mod whereabouts;
+
+use std::collections::BTreeMap;
 
 use super::drift::{Calm, Drift};
 use super::{CheckReport, Verdict};
 use crate::history::History;
 use journal::Journal;
+use whereabouts::{Whereabouts, whereabouts};
 
 /// Checks a history whose promises hold. Without any delivery the verdict is unknown.
 #[must_use]
 pub fn check(history: &History, drift: Drift, calm: Option<Calm>) -> CheckReport {
-    check_deliveries(history, &Journal::of(history), drift, calm)
+    let journal = Journal::of(history);
+    check_deliveries(history, &journal, &whereabouts(&journal, drift), drift, calm)
 }
 
 /// As [`check`] and [`check_accounts`], of a history that is looked through once.
 #[must_use]
 pub fn check_all(history: &History, drift: Drift, calm: Option<Calm>) -> [CheckReport; 2] {
     let journal = Journal::of(history);
-    [check_deliveries(history, &journal, drift, calm), accounts::check(history, &journal, drift)]
+    let places = whereabouts(&journal, drift);
+    [
+        check_deliveries(history, &journal, &places, drift, calm),
+        accounts::check(history, &journal, &places, drift),
+    ]
 }
 
 fn check_deliveries(
     history: &History,
     journal: &Journal<'_>,
+    places: &BTreeMap<&str, Whereabouts<'_>>,
     drift: Drift,
     calm: Option<Calm>,
 ) -> CheckReport {
@@ -67,7 +82,7 @@ fn check_deliveries(
     let problem = deliveries::check(journal)
         .or_else(|| leases::check(journal, drift))
         .or_else(|| stale::check(journal, drift, calm))
-        .or_else(|| order::check(journal, drift))
+        .or_else(|| order::check(journal, places, drift))
         .or_else(|| dead::check(journal))
         .or_else(|| loops::check(history, journal));
     let verdict = match problem {
@@ -88,5 +103,6 @@ fn check_deliveries(
 /// Checks that nothing was lost, and that the service's counts are true.
 #[must_use]
 pub fn check_accounts(history: &History, drift: Drift) -> CheckReport {
-    accounts::check(history, &Journal::of(history), drift)
+    let journal = Journal::of(history);
+    accounts::check(history, &journal, &whereabouts(&journal, drift), drift)
 }
