@@ -31,6 +31,7 @@ mod queue_counts;
 mod queue_dead;
 mod queue_free;
 mod queue_fuzz;
+mod queue_instants;
 mod queue_loops;
 mod queue_safety;
 mod queue_turns;
