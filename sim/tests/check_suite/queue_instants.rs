@@ -133,6 +133,22 @@ fn a_message_may_come_back_by_way_of_other_topics() {
 }
 
 #[test]
+fn somebody_unheard_may_come_first_at_the_instant_of_another() {
+    let unheard = |client, from_us| unanswered(at_once(dequeue(client, from_us, &[])));
+    let rows = |lost: Row| {
+        vec![
+            enqueue(1, &[plain(7)]),
+            at_once(dequeue(3, 10, &[])),
+            lost,
+            dequeue(3, 10, &[(7, 2, 2)]),
+            dequeue(4, 200, &[(7, 3, 3)]),
+        ]
+    };
+    assert_accepted(vec![("at that instant", rows(unheard(5, 10)))]);
+    assert_rejected(vec![("got nothing", rows(unheard(5, 11)))]);
+}
+
+#[test]
 fn a_topic_may_be_empty_at_the_instant_at_which_something_comes() {
     let sent = |until_us: u64| {
         let mut row = enqueue(1, &[plain(7)]);

@@ -24,14 +24,20 @@ pub(super) struct Free<'a> {
 /// Those of no group that were free for certain, in the order in which they became free. What no later delivery proves is
 /// certain until the first dequeue is asked for of which nobody knows.
 pub(super) fn untouched<'j>(ready: &[Free<'j>], topic: &Topic<'_>) -> Vec<Free<'j>> {
-    let unheard = topic.unknown.first();
+    let unheard = topic.unknown.first().map(|first| {
+        let is_alone = topic.unknown.get(1).is_none_or(|second| first.invoked_ns < second.invoked_ns);
+        (first.invoked_ns, if is_alone { By::of(first) } else { By::NOBODY })
+    });
     let mut all: Vec<Free<'j>> = ready
         .iter()
         .filter(|free| free.story.message.group.is_none())
         .filter_map(|free| {
-            let taken = unheard.filter(|first| !free.is_proved && first.invoked_ns < free.until_ns);
-            let (until_ns, until_by) =
-                taken.map_or((free.until_ns, free.until_by), |first| (first.invoked_ns, By::of(first)));
+            let known = (free.until_ns, free.until_by);
+            let (until_ns, until_by) = match unheard.filter(|_| !free.is_proved) {
+                Some((taken_ns, _)) if taken_ns == free.until_ns => (taken_ns, By::NOBODY),
+                Some(taken) if taken.0 < free.until_ns => taken,
+                _ => known,
+            };
             (free.since_ns < until_ns).then_some(Free { until_ns, until_by, ..*free })
         })
         .collect();

@@ -109,13 +109,13 @@ fn on_the_way(journal: &Journal<'_>, name: &str, topic: &Topic<'_>) -> Option<St
     topic.counts.iter().find_map(|(at, seen)| {
         let least = sum(&mut left.iter().map(|told| told.before(at.invoked_ns)));
         let most = sum(&mut leaving.iter().map(|asked| asked.after(at.returned_ns.unwrap_or_default())));
-        let is_right = (least..=most).contains(&seen.moved_in);
-        (!is_right).then(|| {
-            format!(
-                "the counts of {name:?}, as operation #{} got them, are wrong: {} came from other topics, where \
-                 {least} had gone over, or more than the {most} that ever had\n",
-                at.id, seen.moved_in
-            )
-        })
+        let what = if seen.moved_in < least {
+            format!("{} came from other topics, where {least} had gone over", seen.moved_in)
+        } else if seen.moved_in > most {
+            format!("{} came from other topics, from where only {most} ever went over", seen.moved_in)
+        } else {
+            return None;
+        };
+        Some(format!("the counts of {name:?}, as operation #{} got them, are wrong: {what}\n", at.id))
     })
 }
