@@ -11,7 +11,8 @@
 //!   it; nor before its delay is over; nor, in the calm, when its life is.
 //! * *Order.* Within a group strictly first in, first out, and one at a time. Of all others a message is not
 //!   passed over by a later one of the same or a lower priority, and takes its old place when it comes back; nor
-//!   does a consumer hear that there is nothing while it is there, or before the end of its wait.
+//!   does a consumer hear that there is nothing while it is there, or others that take turns with it, or before the end
+//!   of its wait.
 //! * *Dead letters.* A topic gives up a message after all its attempts, and not earlier; where it was declared more than
 //!   once, by whichever declaration may have been in force. Each attempt is a delivery that somebody was answered, or may
 //!   have been.
@@ -20,7 +21,8 @@
 //!
 //! **Accounts**: once the topics were seen to be empty, each message that was enqueued for sure has been
 //! acknowledged, as far as anybody knows, or had a time to live; the service's own counts add up, and agree
-//! with what clients know. A topic that was never seen to be empty makes the verdict unknown.
+//! with what clients know: with where messages were for certain, with the attempts that can have been used up, and with
+//! the counts that were stated before. A topic that was never seen to be empty makes the verdict unknown.
 //!
 //! An operation of unknown outcome may have had its effect at any time since, or none. Stamps may stand still
 //! for any time, so until the calm after the last fault nothing is ever late; it can only be early ([`Drift`],
