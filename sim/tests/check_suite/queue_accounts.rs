@@ -6,12 +6,12 @@ use stormglass_sim::history::{Answer, Call, TopicSeen};
 use crate::queue_safety::{acknowledge, declare, dequeue, dequeue_from, enqueue, plain, unanswered};
 use crate::support::{Row, history};
 
-fn counts_of(topic: &str, from_us: u64, seen: TopicSeen) -> Row {
+pub(crate) fn counts_of(topic: &str, from_us: u64, seen: TopicSeen) -> Row {
     let call = Call::TopicStats { topic: topic.to_owned() };
     (8, from_us * 1_000, from_us * 1_000 + 1, call, Some(Answer::Counts { seen: Box::new(seen) }))
 }
 
-fn counts(from_us: u64, seen: TopicSeen) -> Row {
+pub(crate) fn counts(from_us: u64, seen: TopicSeen) -> Row {
     counts_of("t", from_us, seen)
 }
 
@@ -19,14 +19,14 @@ fn done(acknowledged: u64) -> TopicSeen {
     TopicSeen { enqueued: acknowledged, acknowledged, ..TopicSeen::default() }
 }
 
-fn judged(rows: Vec<Row>) -> (Verdict, String) {
+pub(crate) fn judged(rows: Vec<Row>) -> (Verdict, String) {
     let history = history(rows);
     assert_eq!(history.verify(), Ok(()));
     let report = queue_safety::check_accounts(&history, Drift::default());
     (report.verdict, report.counterexample.unwrap_or(report.detail))
 }
 
-fn assert_invalid(rows: Vec<Row>, why: &str) {
+pub(crate) fn assert_invalid(rows: Vec<Row>, why: &str) {
     let (verdict, found) = judged(rows);
     assert!(verdict == Verdict::Invalid && found.contains(why), "{why}: {verdict} {found:?}");
 }
@@ -139,6 +139,7 @@ fn what_went_over_to_another_topic_came_there() {
         let mut ack = acknowledge(2, 8, 7, 3);
         ack.3 = Call::Acknowledge { topic: "t-dead".to_owned(), message: 7, receipt: 3 };
         rows.push(unanswered(ack));
+        rows.extend([dequeue(2, 10, &[(7, 1, 1)]), dequeue(2, 115, &[(7, 2, 2)])]);
         let left = TopicSeen { enqueued: 2, acknowledged: 2 - moved_out, moved_out, ..TopicSeen::default() };
         rows.push(counts(300, left));
         let came = TopicSeen { moved_in, acknowledged: moved_in, ..TopicSeen::default() };

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::journal::{Ask, Journal, Topic};
+use super::journal::{Ask, By, Journal, Topic};
+use super::unheard::Unheard;
+use super::whereabouts::Whereabouts;
+use super::{counted, over_time};
 use crate::check::drift::Drift;
 use crate::check::{CheckReport, Verdict};
-use crate::history::{Call, History, Operation, TopicSeen, VirtualTime};
+use crate::history::{History, Operation, TopicSeen, VirtualTime};
 
 /// A topic's counts when it was seen to be empty, and who saw it.
 type Empty<'a> = (&'a Operation, TopicSeen);
@@ -25,12 +28,12 @@ struct Known {
     expiring: Vec<VirtualTime>,
     /// When each message was asked for that was delivered.
     delivering: Vec<VirtualTime>,
-    /// When each delivery was done with for certain.
+    /// When each delivery was over for certain.
     settled: Vec<VirtualTime>,
     /// When each delay was asked for, of a message or of a rejection.
     delaying: Vec<VirtualTime>,
-    /// When each dequeue was asked for that nobody was answered, and how many messages those can have taken so far.
-    unheard: Vec<(VirtualTime, u64)>,
+    /// What dequeues that nobody was answered can have taken.
+    unheard: Unheard,
 }
 
 /// How many of these moments are before `at`.
@@ -44,7 +47,11 @@ fn by(moments: &[VirtualTime], at: VirtualTime) -> u64 {
 }
 
 impl Known {
-    fn of<'a>(journal: &Journal<'a>, drift: Drift) -> BTreeMap<&'a str, Self> {
+    fn of<'a>(
+        journal: &Journal<'a>,
+        places: &BTreeMap<&str, Whereabouts<'_>>,
+        drift: Drift,
+    ) -> BTreeMap<&'a str, Self> {
         let mut known: BTreeMap<&str, Self> =
             journal.topics.keys().map(|name| (*name, Self::default())).collect();
         for story in journal.stories.values() {
@@ -65,19 +72,18 @@ impl Known {
                 continue;
             }
             for asked in &topic.asked {
-                let is_end = !matches!(asked.ask, Ask::Extend { .. });
-                known.settled.extend(asked.operation.returned_ns.filter(|_| asked.is_sure && is_end));
+                // Of deliveries that are known it is known anyway.
+                let is_end = asked.is_sure && !matches!(asked.ask, Ask::Extend { .. });
+                if is_end && journal.delivery(asked.about).is_none() {
+                    known.settled.extend(asked.operation.returned_ns);
+                }
                 if matches!(asked.ask, Ask::Reject { delay_us } if delay_us > 0) {
                     known.delaying.push(asked.operation.invoked_ns);
                 }
             }
+            known.settled.extend(places.get(name).map_or(&[][..], |here| here.over.as_slice()));
             known.delivering.extend(topic.deliveries.iter().map(|handed| handed.operation.invoked_ns));
-            let mut most = 0_u64;
-            known.unheard.extend(topic.unknown.iter().map(|dequeue| {
-                let Call::Dequeue { count_max, .. } = dequeue.call else { return (dequeue.invoked_ns, most) };
-                most = most.saturating_add(count_max);
-                (dequeue.invoked_ns, most)
-            }));
+            known.unheard = Unheard::of(topic);
         }
         for known in known.values_mut() {
             let Self { there, asked, acknowledged, acknowledging, expiring, delivering, settled, .. } = known;
@@ -90,17 +96,20 @@ impl Known {
 
     /// How many deliveries there can have been by then.
     fn delivered(&self, by_ns: VirtualTime) -> u64 {
-        let unheard = self.unheard.partition_point(|(asked, _)| *asked <= by_ns);
-        let unheard = unheard.checked_sub(1).map_or(0, |last| self.unheard[last].1);
-        by(&self.delivering, by_ns).saturating_add(unheard)
+        by(&self.delivering, by_ns).saturating_add(self.unheard.by(by_ns))
     }
 }
 
 /// Checks the counts, and that nothing was lost.
-pub(super) fn check(history: &History, journal: &Journal<'_>, drift: Drift) -> CheckReport {
+pub(super) fn check(
+    history: &History,
+    journal: &Journal<'_>,
+    places: &BTreeMap<&str, Whereabouts<'_>>,
+    drift: Drift,
+) -> CheckReport {
     let mut counted = 0;
     let mut problem = None;
-    let known = Known::of(journal, drift);
+    let known = Known::of(journal, places, drift);
     for (name, topic) in &journal.topics {
         counted += topic.counts.len();
         problem = problem
@@ -124,7 +133,9 @@ pub(super) fn check(history: &History, journal: &Journal<'_>, drift: Drift) -> C
     let mut judged = 0_u64;
     problem = problem
         .or_else(|| lost(journal, &empty, drift, &mut judged))
-        .or_else(|| lost_on_the_way(journal, &empty));
+        .or_else(|| lost_on_the_way(journal, &empty))
+        .or_else(|| counted::check(journal, places))
+        .or_else(|| over_time::check(journal));
     let verdict = match problem {
         Some(_) => Verdict::Invalid,
         None if judged == 0 || left.is_some() => Verdict::Unknown,
@@ -154,11 +165,13 @@ fn emptied<'a>(
     receives: impl Fn(&str) -> bool,
 ) -> Option<Empty<'a>> {
     let (operation, seen) = topic.counts.iter().rev().find(|(_, seen)| seen.held() == 0)?;
-    let mut is_after = last_ns.is_none_or(|last_ns| last_ns <= operation.invoked_ns);
+    let mut is_after = last_ns.is_none_or(|last_ns| last_ns < operation.invoked_ns);
     for (_, source) in journal.sources_of(name).filter(|(source, _)| receives(source)) {
         let last = source.counts.iter().rev().find(|(_, seen)| seen.held() == 0);
-        let last_ns = last.and_then(|(last, _)| last.returned_ns);
-        is_after &= last_ns.is_some_and(|last_ns| last_ns <= operation.invoked_ns);
+        is_after &= last.is_some_and(|(last, _)| {
+            By::of(last).came_before(By::of(operation))
+                || last.returned_ns.is_some_and(|last_ns| last_ns < operation.invoked_ns)
+        });
     }
     Some((*operation, *seen)).filter(|_| is_after)
 }

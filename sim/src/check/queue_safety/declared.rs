@@ -54,12 +54,43 @@ pub(super) fn attempts_within(
     from: VirtualTime,
     to: VirtualTime,
 ) -> Option<(u64, Option<u64>)> {
-    let in_force = declared.iter().filter(|one| one.asked_ns <= to && one.replaced_ns > from);
+    let in_force = declared.iter().filter(|one| one.asked_ns <= to && one.replaced_ns >= from);
     let attempts = in_force.map(|one| one.attempts_max);
     let (fewest, most) = attempts.fold(None, |found: Option<(u64, u64)>, attempts| {
         let (fewest, most) = found.unwrap_or((attempts, attempts));
         Some((fewest.min(attempts), most.max(attempts)))
     })?;
-    let is_declared = declared.iter().any(|one| one.done_ns.is_some_and(|done| done <= from));
+    let is_declared = declared.iter().any(|one| one.done_ns.is_some_and(|done| done < from));
     Some((fewest, is_declared.then_some(most)))
+}
+
+/// After how many attempts a topic gives a message up, whatever was in force when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AttemptsEver {
+    fewest: u64,
+    most: u64,
+    /// From when on something was declared for certain. Nobody knows of what is in force before.
+    since_ns: VirtualTime,
+}
+
+/// Of all declarations of a topic.
+pub(super) fn attempts_ever(declared: &[Declared<'_>]) -> AttemptsEver {
+    let attempts = || declared.iter().map(|one| one.attempts_max);
+    AttemptsEver {
+        fewest: attempts().min().unwrap_or(1),
+        most: attempts().max().unwrap_or(u64::MAX),
+        since_ns: declared.iter().filter_map(|one| one.done_ns).min().unwrap_or(NEVER),
+    }
+}
+
+impl AttemptsEver {
+    /// The fewest for a message that comes back then or later.
+    pub(super) fn fewest(self, from_ns: VirtualTime) -> u64 {
+        if self.since_ns < from_ns { self.fewest } else { 1 }
+    }
+
+    /// The most, if that is known.
+    pub(super) fn most(self, from_ns: VirtualTime) -> Option<u64> {
+        (self.since_ns < from_ns).then_some(self.most)
+    }
 }

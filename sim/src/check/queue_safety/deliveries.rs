@@ -17,7 +17,7 @@ pub(super) fn check(journal: &Journal<'_>) -> Option<String> {
             .iter()
             .find_map(|one| phantom(journal, one))
             .or_else(|| two_of_one(handed, &mut names))
-            .or_else(|| disordered(handed))
+            .or_else(|| disordered(journal, handed))
             .or_else(|| came_back(journal, handed))
             .or_else(|| used_when_stale(journal, handed));
         if problem.is_some() {
@@ -65,7 +65,7 @@ fn two_of_one(handed: &[Handed<'_>], names: &mut BTreeMap<u64, u64>) -> Option<S
 }
 
 /// Receipts rise in true time and are unique; attempts rise with them for as long as the message stays in one topic.
-fn disordered(handed: &[Handed<'_>]) -> Option<String> {
+fn disordered(journal: &Journal<'_>, handed: &[Handed<'_>]) -> Option<String> {
     let mut latest_invoked: Option<&Handed<'_>> = None;
     for (position, one) in handed.iter().enumerate() {
         let twin = position.checked_sub(1).map(|before| &handed[before]);
@@ -78,7 +78,7 @@ fn disordered(handed: &[Handed<'_>]) -> Option<String> {
         latest_invoked = latest_invoked
             .filter(|before| before.operation.invoked_ns >= one.operation.invoked_ns)
             .or(Some(one));
-        let before = twin.filter(|before| before.topic == one.topic);
+        let before = twin.filter(|before| !journal.may_have_left(before, one));
         let rises = before.is_none_or(|before| before.delivery.attempt < one.delivery.attempt);
         if !rises || one.delivery.attempt == 0 {
             let before = before.map_or_else(String::new, |before| format!("  {}\n", before.text()));

@@ -1,6 +1,6 @@
 //! Messages that were there for certain, and free for everybody.
 
-use super::journal::{Ask, Handed, Journal, Story, Topic};
+use super::journal::{By, Story, Topic};
 use crate::history::VirtualTime;
 
 /// A message that was there for certain, and free for everybody.
@@ -10,60 +10,51 @@ pub(super) struct Free<'a> {
     /// From when on.
     pub(super) since_ns: VirtualTime,
     /// Whom the answer told that shows it.
-    since_by: u64,
-    /// Up to when: the request of its next delivery.
+    pub(super) since_by: By,
+    /// Up to when: the request of its next delivery, or the earliest end of its life.
     pub(super) until_ns: VirtualTime,
-    /// Who asked then.
-    until_by: u64,
+    /// Who asked then; [`By::NOBODY`] if nobody did.
+    pub(super) until_by: By,
     /// Whether it had been out before.
     pub(super) is_back: bool,
+    /// Whether the next delivery proves by its attempt that nobody got it in between.
+    pub(super) is_proved: bool,
 }
 
-/// All that are known, in the order in which they became free: before the first delivery, and between a
-/// rejection without a delay and the next one.
-pub(super) fn free<'a>(journal: &'a Journal<'_>, name: &str, topic: &Topic<'_>) -> Vec<Free<'a>> {
-    let mut all: Vec<Free<'_>> =
-        topic.deliveries.iter().filter_map(|handed| free_before(journal, name, handed)).collect();
+/// Those of no group that were free for certain, in the order in which they became free. What no later delivery proves is
+/// certain until the first dequeue is asked for of which nobody knows.
+pub(super) fn untouched<'j>(ready: &[Free<'j>], topic: &Topic<'_>) -> Vec<Free<'j>> {
+    let unheard = topic.unknown.first().map(|first| {
+        let is_alone = topic.unknown.get(1).is_none_or(|second| first.invoked_ns < second.invoked_ns);
+        (first.invoked_ns, if is_alone { By::of(first) } else { By::NOBODY })
+    });
+    let mut all: Vec<Free<'j>> = ready
+        .iter()
+        .filter(|free| free.story.message.group.is_none())
+        .filter_map(|free| {
+            let known = (free.until_ns, free.until_by);
+            let (until_ns, until_by) = match unheard.filter(|_| !free.is_proved) {
+                Some((taken_ns, _)) if taken_ns == free.until_ns => (taken_ns, By::NOBODY),
+                Some(taken) if taken.0 < free.until_ns => taken,
+                _ => known,
+            };
+            (free.since_ns < until_ns).then_some(Free { until_ns, until_by, ..*free })
+        })
+        .collect();
     all.sort_by_key(|free| free.since_ns);
     all
-}
-
-fn free_before<'a>(journal: &'a Journal<'_>, name: &str, handed: &Handed<'_>) -> Option<Free<'a>> {
-    let story = journal.stories.get(&handed.delivery.message)?;
-    let there_ns = story.there_ns?;
-    if story.topic != name || story.message.group.is_some() {
-        return None;
-    }
-    let until_ns = handed.operation.invoked_ns;
-    let is_back = handed.delivery.attempt > 1;
-    let (since_ns, since_by) = if is_back {
-        let receipt = handed.delivery.receipt.checked_sub(1)?;
-        let before = journal.delivery((handed.delivery.message, receipt))?;
-        let is_next = before.topic == name && before.delivery.attempt + 1 == handed.delivery.attempt;
-        let asked = journal
-            .asked_about(before)
-            .iter()
-            .find(|asked| asked.is_sure && asked.ask == Ask::Reject { delay_us: 0 });
-        let asked = asked.filter(|_| is_next)?.operation;
-        let back_ns = asked.returned_ns?;
-        if back_ns >= there_ns { (back_ns, asked.client) } else { (there_ns, story.there_by) }
-    } else {
-        (story.message.delay_us == 0).then_some((there_ns, story.there_by))?
-    };
-    let until_by = handed.operation.client;
-    (since_ns < until_ns).then_some(Free { story, since_ns, since_by, until_ns, until_by, is_back })
 }
 
 impl Free<'_> {
     /// Whether it was there before this client asked: an answer to the same client came first, be it at the same
     /// instant.
-    pub(super) fn was_there_before(&self, asked_ns: VirtualTime, client: u64) -> bool {
-        self.since_ns < asked_ns || self.since_ns == asked_ns && self.since_by == client
+    pub(super) fn was_there_before(&self, asked_ns: VirtualTime, by: By) -> bool {
+        self.since_ns < asked_ns || self.since_ns == asked_ns && self.since_by.came_before(by)
     }
 
     /// Whether it was still there when this client was answered; likewise.
-    pub(super) fn was_there_after(&self, answered_ns: VirtualTime, client: u64) -> bool {
-        self.until_ns > answered_ns || self.until_ns == answered_ns && self.until_by == client
+    pub(super) fn was_there_after(&self, answered_ns: VirtualTime, by: By) -> bool {
+        self.until_ns > answered_ns || self.until_ns == answered_ns && by.came_before(self.until_by)
     }
 }
 

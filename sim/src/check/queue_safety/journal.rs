@@ -5,6 +5,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::declared::{self, Declared};
 use crate::history::{Answer, Call, Delivery, History, Message, Operation, Outcome, TopicSeen, VirtualTime};
 
+/// An operation, by which client: what a client did is in order at one instant too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct By {
+    client: u64,
+    operation: u64,
+}
+
+impl By {
+    /// No operation of anybody.
+    pub(super) const NOBODY: Self = Self { client: u64::MAX, operation: u64::MAX };
+
+    pub(super) const fn of(operation: &Operation) -> Self {
+        Self { client: operation.client, operation: operation.id }
+    }
+
+    /// Whether the same client did this first.
+    pub(super) const fn came_before(self, other: Self) -> bool {
+        self.client == other.client && self.operation < other.operation
+    }
+}
+
 /// What became of one message, as its producer knows.
 #[derive(Clone, Debug)]
 pub(super) struct Story<'a> {
@@ -12,12 +33,12 @@ pub(super) struct Story<'a> {
     pub(super) topic: &'a str,
     /// When it was asked for first: it was not there before.
     pub(super) asked_ns: VirtualTime,
-    /// Which client asked for it first.
-    pub(super) asked_by: u64,
+    /// Who asked for it first.
+    pub(super) asked_by: By,
     /// When it was known to be there first.
     pub(super) there_ns: Option<VirtualTime>,
-    /// Which client was told then; whoever asked first, if nobody was.
-    pub(super) there_by: u64,
+    /// Who was told then; whoever asked first, if nobody was.
+    pub(super) there_by: By,
     /// Its place among those that were asked for with it.
     pub(super) place: usize,
     /// The operation that asked for it first.
@@ -158,14 +179,14 @@ impl<'a> Journal<'a> {
                 message,
                 topic,
                 asked_ns: operation.invoked_ns,
-                asked_by: operation.client,
+                asked_by: By::of(operation),
                 there_ns,
-                there_by: operation.client,
+                there_by: By::of(operation),
                 place,
                 operation: operation.id,
             });
             if there_ns.is_some_and(|there| story.there_ns.is_none_or(|known| there < known)) {
-                (story.there_ns, story.there_by) = (there_ns, operation.client);
+                (story.there_ns, story.there_by) = (there_ns, By::of(operation));
             }
         }
     }
@@ -203,6 +224,14 @@ impl<'a> Journal<'a> {
             }
         }
         found
+    }
+
+    /// Whether the message may have been in another topic between two deliveries of it.
+    pub(super) fn may_have_left(&self, one: &Handed<'_>, next: &Handed<'_>) -> bool {
+        let is_given_up = next.delivery.given_up;
+        one.topic != next.topic
+            || is_given_up && !one.delivery.given_up
+            || is_given_up && self.beyond(one.topic, next.returned_ns).contains(one.topic)
     }
 
     /// All deliveries of each message, in the order of their receipts.
@@ -244,6 +273,11 @@ impl<'a> Topic<'a> {
         let handed =
             |delivery: &'a Delivery| Handed { operation, topic, delivery, visibility_us, returned_ns };
         self.deliveries.extend(deliveries.iter().map(handed));
+    }
+
+    /// When it was first asked that this topic give up into that one.
+    pub(super) fn first_into(&self, into: &str) -> Option<VirtualTime> {
+        self.declared.iter().find(|declared| declared.into == into).map(|declared| declared.asked_ns)
     }
 
     /// A request that found the delivery stale did nothing.

@@ -27,20 +27,22 @@ fn asked_ns(journal: &Journal<'_>, handed: &Handed<'_>) -> VirtualTime {
 
 /// The earliest end of this delivery's lease, if nothing else ends it.
 ///
-/// Each extension counts from its own request on. One of unknown outcome may be the last that had effect, and
-/// may have shortened the lease.
+/// The extension that had effect last counts, from its own request on and from those of all others that had effect. One
+/// of unknown outcome may be the last, and may have shortened the lease.
 pub(super) fn lease_ends(journal: &Journal<'_>, drift: Drift, handed: &Handed<'_>) -> VirtualTime {
+    let all = journal.asked_about(handed);
+    let extensions = || all.iter().filter(|asked| matches!(asked.ask, Ask::Extend { .. }));
+    let sure_ns = extensions().filter(|asked| asked.is_sure).map(|asked| asked.operation.invoked_ns).max();
     let from = handed.operation.invoked_ns.max(asked_ns(journal, handed));
-    let mut possible = vec![drift.earliest(from, handed.visibility_us)];
-    for asked in journal.asked_about(handed) {
-        if let Ask::Extend { visibility_us } = asked.ask {
-            if asked.is_sure {
-                possible.clear();
-            }
-            possible.push(drift.earliest(asked.operation.invoked_ns, visibility_us));
-        }
-    }
-    possible.into_iter().min().unwrap_or_default()
+    let first = Some(drift.earliest(from, handed.visibility_us)).filter(|_| sure_ns.is_none());
+    let extended = extensions().filter_map(|asked| {
+        let Ask::Extend { visibility_us } = asked.ask else { return None };
+        let returned_ns = asked.operation.returned_ns.filter(|_| asked.is_sure);
+        let may_be_last = returned_ns.is_none_or(|returned| sure_ns.is_none_or(|sure| returned >= sure));
+        let from = asked.operation.invoked_ns.max(sure_ns.unwrap_or_default());
+        may_be_last.then(|| drift.earliest(from, visibility_us))
+    });
+    extended.chain(first).min().unwrap_or_default()
 }
 
 /// The earliest moment at which another may get the message in the same topic after this delivery.
@@ -66,7 +68,7 @@ fn within_a_lease(
     one: &Handed<'_>,
     next: &Handed<'_>,
 ) -> Option<String> {
-    let free = free_again(journal, drift, one, one.topic == next.topic);
+    let free = free_again(journal, drift, one, !journal.may_have_left(one, next));
     (next.returned_ns < free).then(|| {
         format!(
             "a message was delivered again before {free}, when it was free at the earliest:\n  {}\n  {}\n",

@@ -11,7 +11,8 @@
 //!   it; nor before its delay is over; nor, in the calm, when its life is.
 //! * *Order.* Within a group strictly first in, first out, and one at a time. Of all others a message is not
 //!   passed over by a later one of the same or a lower priority, and takes its old place when it comes back; nor
-//!   does a consumer hear that there is nothing while it is there, or before the end of its wait.
+//!   does a consumer hear that there is nothing while it is there, or others that take turns with it, or before the end
+//!   of its wait.
 //! * *Dead letters.* A topic gives up a message after all its attempts, and not earlier; where it was declared more than
 //!   once, by whichever declaration may have been in force. Each attempt is a delivery that somebody was answered, or may
 //!   have been.
@@ -20,7 +21,8 @@
 //!
 //! **Accounts**: once the topics were seen to be empty, each message that was enqueued for sure has been
 //! acknowledged, as far as anybody knows, or had a time to live; the service's own counts add up, and agree
-//! with what clients know. A topic that was never seen to be empty makes the verdict unknown.
+//! with what clients know: with where messages were for certain, with the attempts that can have been used up, and with
+//! the counts that were stated before. A topic that was never seen to be empty makes the verdict unknown.
 //!
 //! An operation of unknown outcome may have had its effect at any time since, or none. Stamps may stand still
 //! for any time, so until the calm after the last fault nothing is ever late; it can only be early ([`Drift`],
@@ -29,37 +31,52 @@
 //! Sources: the rules for queues of Horn and Kroening 2015 and of Abdulla et al. 2025, adapted to leases.
 
 mod accounts;
+mod counted;
+mod covering;
 mod dead;
 mod declared;
 mod deliveries;
+mod emptiness;
 mod free;
 mod journal;
 mod leases;
 mod loops;
 mod order;
+mod over_time;
 mod stale;
+mod unheard;
+mod whereabouts;
+
+use std::collections::BTreeMap;
 
 use super::drift::{Calm, Drift};
 use super::{CheckReport, Verdict};
 use crate::history::History;
 use journal::Journal;
+use whereabouts::{Whereabouts, whereabouts};
 
 /// Checks a history whose promises hold. Without any delivery the verdict is unknown.
 #[must_use]
 pub fn check(history: &History, drift: Drift, calm: Option<Calm>) -> CheckReport {
-    check_deliveries(history, &Journal::of(history), drift, calm)
+    let journal = Journal::of(history);
+    check_deliveries(history, &journal, &whereabouts(&journal, drift), drift, calm)
 }
 
 /// As [`check`] and [`check_accounts`], of a history that is looked through once.
 #[must_use]
 pub fn check_all(history: &History, drift: Drift, calm: Option<Calm>) -> [CheckReport; 2] {
     let journal = Journal::of(history);
-    [check_deliveries(history, &journal, drift, calm), accounts::check(history, &journal, drift)]
+    let places = whereabouts(&journal, drift);
+    [
+        check_deliveries(history, &journal, &places, drift, calm),
+        accounts::check(history, &journal, &places, drift),
+    ]
 }
 
 fn check_deliveries(
     history: &History,
     journal: &Journal<'_>,
+    places: &BTreeMap<&str, Whereabouts<'_>>,
     drift: Drift,
     calm: Option<Calm>,
 ) -> CheckReport {
@@ -67,7 +84,7 @@ fn check_deliveries(
     let problem = deliveries::check(journal)
         .or_else(|| leases::check(journal, drift))
         .or_else(|| stale::check(journal, drift, calm))
-        .or_else(|| order::check(journal, drift))
+        .or_else(|| order::check(journal, places, drift))
         .or_else(|| dead::check(journal))
         .or_else(|| loops::check(history, journal));
     let verdict = match problem {
@@ -88,5 +105,6 @@ fn check_deliveries(
 /// Checks that nothing was lost, and that the service's counts are true.
 #[must_use]
 pub fn check_accounts(history: &History, drift: Drift) -> CheckReport {
-    accounts::check(history, &Journal::of(history), drift)
+    let journal = Journal::of(history);
+    accounts::check(history, &journal, &whereabouts(&journal, drift), drift)
 }

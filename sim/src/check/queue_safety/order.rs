@@ -3,30 +3,33 @@
 //! A message that is neither delayed nor in a group can be delivered from the moment at which it is there. If
 //! its first delivery is known (attempt 1), then it was there, and free, up to that delivery's request. So no
 //! consumer that asked and was answered in between can have been given a later message of the same or a lower
-//! priority, one of a lower priority, or nothing. The same holds between a rejection without a delay and the
-//! next delivery, if that is known to be the next attempt: who comes back takes the old place.
-//!
-//! A consumer that waits is given what comes by the very entry that brings it. One that waited in vain stood
-//! there for its whole wait by the stamps, and so for certain between the latest moment at which it can have
-//! begun and the earliest at which it can have ended.
+//! priority, or one of a lower priority. The same holds between a rejection without a delay and the
+//! next delivery, if that is known to be the next attempt: who comes back takes the old place. One that was never
+//! delivered again lies there until its life may be over, or a dequeue is asked for of which nobody knows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::free::{Free, Longest, free, since_then};
-use super::journal::{Handed, Journal, Story, Topic};
+use super::emptiness;
+use super::free::{Free, Longest, since_then, untouched};
+use super::journal::{By, Handed, Journal, Story, Topic};
+use super::whereabouts::Whereabouts;
 use crate::check::drift::Drift;
-use crate::history::{Operation, VirtualTime};
+use crate::history::VirtualTime;
 
 /// Finds somebody who was passed over.
-pub(super) fn check(journal: &Journal<'_>, drift: Drift) -> Option<String> {
+pub(super) fn check(
+    journal: &Journal<'_>,
+    places: &BTreeMap<&str, Whereabouts<'_>>,
+    drift: Drift,
+) -> Option<String> {
     journal.topics.iter().find_map(|(name, topic)| {
-        let free = free(journal, name, topic);
+        let ready = &places.get(name)?.ready;
+        let free = untouched(ready, topic);
         let known = at_home(journal, topic);
         passed_over(&known, &free)
             .or_else(|| back_in_place(&known, &free))
             .or_else(|| within_one_answer(&known))
-            .or_else(|| turned_away(topic, drift))
-            .or_else(|| empty_although(topic, &free, drift))
+            .or_else(|| emptiness::check(topic, ready, &free, drift))
             .or_else(|| group_out_of_order(journal, name, topic))
     })
 }
@@ -61,9 +64,9 @@ fn passed_over(known: &[Known<'_, '_>], free: &[Free<'_>]) -> Option<String> {
             if let Some(first) = first.filter(|first| first.until_ns > handed.returned_ns) {
                 return Some(unfair(&first, handed, "of a higher priority"));
             }
-            let (asked_ns, client) = (handed.operation.invoked_ns, handed.operation.client);
+            let (asked_ns, by) = (handed.operation.invoked_ns, By::of(handed.operation));
             let at_once = since_then(free, asked_ns);
-            if let Some(first) = passed_at_once(at_once, handed, (asked_ns, client), higher) {
+            if let Some(first) = passed_at_once(at_once, handed, (asked_ns, by), higher) {
                 return Some(unfair(first, handed, "of a higher priority"));
             }
         }
@@ -76,12 +79,12 @@ fn passed_over(known: &[Known<'_, '_>], free: &[Free<'_>]) -> Option<String> {
 fn passed_at_once<'f, 'a>(
     at_once: &'f [Free<'a>],
     handed: &Handed<'_>,
-    (asked_ns, client): (VirtualTime, u64),
+    (asked_ns, by): (VirtualTime, By),
     priority: u8,
 ) -> Option<&'f Free<'a>> {
     at_once.iter().find(|free| {
         free.story.message.priority >= priority
-            && free.was_there_before(asked_ns, client)
+            && free.was_there_before(asked_ns, by)
             && free.until_ns > handed.returned_ns
     })
 }
@@ -152,22 +155,6 @@ fn within_one_answer(known: &[Known<'_, '_>]) -> Option<String> {
     })
 }
 
-/// Somebody who was to wait longer than it took until it was told that there is nothing.
-fn turned_away(topic: &Topic<'_>, drift: Drift) -> Option<String> {
-    topic.empty.iter().find_map(|operation| {
-        let stood_ns = operation.returned_ns?.since_ns(operation.invoked_ns);
-        let wait_us = operation.call.wait_us();
-        (stood_ns < drift.least_ns(wait_us)).then(|| {
-            format!(
-                "operation #{} was to wait at {:?} for {wait_us} us, but was turned away after {} us\n",
-                operation.id,
-                operation.call.object(),
-                stood_ns / 1_000
-            )
-        })
-    })
-}
-
 fn unfair(first: &Free<'_>, handed: &Handed<'_>, why: &str) -> String {
     format!(
         "message {} was passed over, {why}: it was there from {} until {} at least, but this was delivered:\n  {}\n",
@@ -176,53 +163,6 @@ fn unfair(first: &Free<'_>, handed: &Handed<'_>, why: &str) -> String {
         first.until_ns,
         handed.text()
     )
-}
-
-/// Nothing, although there was something: from before it asked until it was answered, or at any moment at which
-/// it waited for certain.
-fn empty_although(topic: &Topic<'_>, free: &[Free<'_>], drift: Drift) -> Option<String> {
-    // The latest moment at which the free one must have been there already, and from when on it must not be.
-    let mut bounds: Vec<(VirtualTime, VirtualTime, &Operation)> = Vec::new();
-    for operation in &topic.empty {
-        let Some(returned_ns) = operation.returned_ns else { continue };
-        bounds.push((operation.invoked_ns, returned_ns, operation));
-        let wait_ns = drift.least_ns(operation.call.wait_us());
-        let from_ns = VirtualTime(returned_ns.0.saturating_sub(wait_ns));
-        let until_ns = VirtualTime(operation.invoked_ns.0.saturating_add(wait_ns));
-        if from_ns < until_ns {
-            bounds.push((until_ns, from_ns, operation));
-        }
-    }
-    bounds.sort_by_key(|(by_ns, _, operation)| (*by_ns, operation.id));
-    let mut by_end: Vec<&Free<'_>> = if bounds.is_empty() { Vec::new() } else { free.iter().collect() };
-    by_end.sort_by_key(|free| free.until_ns);
-    let mut longest = Longest::over(free);
-    bounds.into_iter().find_map(|(by_ns, after_ns, operation)| {
-        let over_it = longest.before(by_ns, 0).filter(|there| there.until_ns > after_ns);
-        let there = over_it.or_else(|| {
-            // Whoever asks as it is answered knows the order of both.
-            let (client, returned_ns) = (operation.client, operation.returned_ns?);
-            let until = by_end.partition_point(|free| free.until_ns < returned_ns);
-            let until_then = by_end[until..].iter().take_while(|free| free.until_ns == returned_ns);
-            let mut at_once = since_then(free, operation.invoked_ns).iter().chain(until_then.copied());
-            let spans = |free: &&Free<'_>| {
-                free.was_there_before(operation.invoked_ns, client) && free.was_there_after(returned_ns, client)
-            };
-            at_once.find(spans).copied()
-        })?;
-        Some(format!(
-            "operation #{} of client {}, invoked at {}, got nothing out of {:?} at {}, but message {} was there \
-             from {} until {} at least\n",
-            operation.id,
-            operation.client,
-            operation.invoked_ns,
-            operation.call.object(),
-            operation.returned_ns.unwrap_or_default(),
-            there.story.message.number,
-            there.since_ns,
-            there.until_ns
-        ))
-    })
 }
 
 /// One message of a group as far as order goes.
@@ -240,7 +180,9 @@ fn group_out_of_order(journal: &Journal<'_>, name: &str, topic: &Topic<'_>) -> O
     let mut members: BTreeMap<u64, InGroup<'_, '_>> = BTreeMap::new();
     for handed in &topic.deliveries {
         let Some(story) = journal.stories.get(&handed.delivery.message) else { continue };
-        if story.message.group.is_none() || story.topic != name {
+        // What was given up is in its group's way no more, though it may come back by other topics.
+        let is_here = story.topic == name && !handed.delivery.given_up;
+        if story.message.group.is_none() || !is_here {
             continue;
         }
         let member =
@@ -273,10 +215,7 @@ fn batches_out_of_order(group: &[InGroup<'_, '_>]) -> Option<String> {
         let from = earlier.partition_point(|(there_ns, _)| *there_ns < asked_ns);
         let at_once = earlier[from..].iter().take_while(|(there_ns, _)| *there_ns == asked_ns);
         at_once
-            .filter(|(_, before)| {
-                before.story.there_by == member.story.asked_by
-                    && before.story.message.number != member.story.message.number
-            })
+            .filter(|(_, before)| before.story.there_by.came_before(member.story.asked_by))
             .find_map(|(_, before)| out_of_order(before, member))
     };
     let at_once = later.iter().find_map(told_at_once);

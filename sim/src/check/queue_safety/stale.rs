@@ -1,7 +1,7 @@
 //! Deliveries that are current, and such that are not: what their leases say of who asks about them. And deliveries
 //! that nobody got.
 
-use super::journal::{Ask, Asked, Handed, Journal, Topic};
+use super::journal::{Ask, Asked, Handed, Journal, Story, Topic};
 use super::leases::lease_ends;
 use crate::check::drift::{Calm, Drift};
 use crate::history::{Operation, VirtualTime};
@@ -133,7 +133,9 @@ fn used_too_late(journal: &Journal<'_>, calm: Calm, handed: &Handed<'_>) -> Opti
 }
 
 fn outlived(journal: &Journal<'_>, calm: Calm, handed: &Handed<'_>) -> Option<String> {
-    let story = journal.stories.get(&handed.delivery.message).filter(|story| story.topic == handed.topic)?;
+    // What was given up lives anew, be it that it came back.
+    let is_first_life = |story: &&Story<'_>| story.topic == handed.topic && !handed.delivery.given_up;
+    let story = journal.stories.get(&handed.delivery.message).filter(is_first_life)?;
     let over = calm.certainly_over(story.there_ns?, story.message.ttl_us?);
     (handed.operation.invoked_ns > over).then(|| {
         format!("a message was delivered although its life was over by {over}:\n  {}\n", handed.text())
