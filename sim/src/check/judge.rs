@@ -171,7 +171,7 @@ pub fn judge_subject(subject: Subject, terms: &Terms<'_>) -> Vec<CheckReport> {
         Subject::Queue => queue_safety::check_all(history, drift, calm).into(),
         Subject::Cache => {
             let by_versions = cache_safety::check(history, drift, calm);
-            let keys = cache_safety::SearchedKeys::of(history);
+            let mut keys = cache_safety::SearchedKeys::of(history);
             let mut registers = keys.registers().peekable();
             let linearizable = registers.peek().is_some().then(|| {
                 let limits = Limits { steps: terms.budget_steps };

@@ -320,7 +320,7 @@ fn is_right(history: &History, mix: &Mix, calm: Option<Calm>) -> bool {
 /// What the general search says, as a register or as what it is.
 fn searched(history: &History, calm: Option<Calm>) -> Verdict {
     let limits = Limits { steps: 200_000 };
-    let keys = SearchedKeys::of(history);
+    let mut keys = SearchedKeys::of(history);
     let registers = check_as(&RegisterModel, keys.registers(), &limits, Times::Nanoseconds);
     let (model, keys) = keys.others(Drift::default(), calm);
     let others = check_as(&model, keys, &limits, Times::Nanoseconds);

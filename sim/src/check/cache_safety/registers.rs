@@ -23,24 +23,31 @@ impl<'h> SearchedKeys<'h> {
     /// Those of this history.
     #[must_use]
     pub fn of(history: &'h History) -> Self {
-        let values = values_of_versions(&history.operations);
         // What may be evicted is no register.
         let may_be_evicted = super::evicted_from(history).is_some();
+        let operations = || history.operations.iter();
         let is_other = |operation: &&Operation| {
             let is_mortal = written(&operation.call).1.is_some();
-            let is_counter = matches!(operation.call, Call::CacheIncrement { .. });
-            may_be_evicted || is_mortal || is_counter || is_no_compare_of_values(operation, &values)
+            may_be_evicted || is_mortal || matches!(operation.call, Call::CacheIncrement { .. })
         };
-        let others = history.operations.iter().filter(is_other).map(|operation| operation.call.object());
-        Self { history, others: others.collect(), values }
+        let mut others: BTreeSet<&str> =
+            operations().filter(is_other).map(|operation| operation.call.object()).collect();
+        let values = values_of_versions(operations().filter(|one| !others.contains(one.call.object())));
+        let no_compares = operations().filter(|operation| is_no_compare_of_values(operation, &values));
+        others.extend(no_compares.map(|operation| operation.call.object()));
+        Self { history, others, values }
     }
 
     /// The operations on those keys that no life, no counter, no eviction and no unknown version touches, in the words of
     /// the register, which knows values where the cache knows versions.
-    pub fn registers(&self) -> impl Iterator<Item = PartitionOf<RegisterModel>> {
-        let op = |operation: &Operation| {
+    ///
+    /// To be asked for once: what versions are worth is forgotten then, since there may be many.
+    pub fn registers(&mut self) -> impl Iterator<Item = PartitionOf<RegisterModel>> {
+        let values = std::mem::take(&mut self.values);
+        let others = &self.others;
+        let op = move |operation: &Operation| {
             let call = &operation.call;
-            if self.others.contains(call.object()) { None } else { op(call, &self.values) }
+            if others.contains(call.object()) { None } else { op(call, &values) }
         };
         partitions_by::<RegisterModel>(&self.history.operations, op, answer)
     }
@@ -54,7 +61,7 @@ struct Values<'a> {
     alike: BTreeMap<(&'a str, i64), usize>,
 }
 
-fn values_of_versions(operations: &[Operation]) -> Values<'_> {
+fn values_of_versions<'h>(operations: impl Iterator<Item = &'h Operation>) -> Values<'h> {
     let mut values = Values::default();
     for operation in operations {
         let Outcome::Ok { answer } = &operation.outcome else { continue };

@@ -63,7 +63,7 @@ impl Known {
         }
         for (name, topic) in &journal.topics {
             let known = known.entry(name).or_default();
-            let all = topic.asked.iter().filter(|asked| asked.ask == Ask::Acknowledge);
+            let all = journal.asked_in(topic).iter().filter(|asked| asked.ask == Ask::Acknowledge);
             for asked in all {
                 known.acknowledged.extend(asked.operation.returned_ns.filter(|_| asked.is_sure));
                 known.acknowledging.push(asked.operation.invoked_ns);
@@ -71,7 +71,7 @@ impl Known {
             if topic.counts.is_empty() {
                 continue;
             }
-            for asked in &topic.asked {
+            for asked in journal.asked_in(topic) {
                 // Of deliveries that are known it is known anyway.
                 let is_end = asked.is_sure && !matches!(asked.ask, Ask::Extend { .. });
                 if is_end && journal.delivery(asked.about).is_none() {
@@ -198,7 +198,7 @@ fn lost(
         *judged += 1;
         let acknowledged =
             beyond.iter().filter_map(|into| journal.topics.get(into)).chain([topic]).any(|topic| {
-                topic.asked_of_message(*number).iter().any(|asked| asked.ask == Ask::Acknowledge)
+                journal.asked_of_message(topic, *number).iter().any(|asked| asked.ask == Ask::Acknowledge)
             });
         let may_be_over = story.message.ttl_us.is_some_and(|ttl_us| {
             seen_empty.returned_ns.is_none_or(|seen_ns| drift.earliest(story.asked_ns, ttl_us) <= seen_ns)

@@ -1,6 +1,7 @@
 //! A history read as the story of each message and of each topic.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::declared::{self, Declared};
 use crate::history::{Answer, Call, Delivery, History, Message, Operation, Outcome, TopicSeen, VirtualTime};
@@ -53,6 +54,8 @@ pub(super) struct Handed<'a> {
     pub(super) delivery: &'a Delivery,
     pub(super) visibility_us: u64,
     pub(super) returned_ns: VirtualTime,
+    /// What was asked about it: from where on in [`Journal::asked`], and how much.
+    asked: (u32, u32),
 }
 
 /// What a consumer asked about a delivery.
@@ -83,11 +86,12 @@ pub(super) struct Topic<'a> {
     pub(super) empty: Vec<&'a Operation>,
     /// Dequeues that may have got something that nobody knows of.
     pub(super) unknown: Vec<&'a Operation>,
-    /// Requests about a message's delivery that found it stale, by message and receipt.
+    /// Requests about a message's delivery that found it stale, in the order of messages and receipts.
     pub(super) stale: Vec<(&'a Operation, (u64, u64))>,
-    /// What was asked about messages' deliveries: by message and receipt, and for each delivery in the order of
-    /// the requests.
-    pub(super) asked: Vec<Asked<'a>>,
+    /// What was asked about messages' deliveries, until all is noted.
+    noted: Vec<Asked<'a>>,
+    /// From then on, where that is in [`Journal::asked`].
+    asked: Range<usize>,
     /// Its counts, as they were stated.
     pub(super) counts: Vec<(&'a Operation, TopicSeen)>,
     /// What was declared of it, in the order of the requests.
@@ -104,6 +108,9 @@ pub(super) struct Journal<'a> {
     sources: BTreeMap<&'a str, Vec<&'a str>>,
     /// All deliveries, by message, and for each message in the order of their receipts.
     handed: Vec<Handed<'a>>,
+    /// What was asked about deliveries: by topic, message and receipt, and for each delivery in the order of the
+    /// requests.
+    asked: Vec<Asked<'a>>,
 }
 
 impl<'a> Journal<'a> {
@@ -123,9 +130,9 @@ impl<'a> Journal<'a> {
                     sources.push(name);
                 }
             }
-            topic.asked.sort_unstable_by_key(|asked| (asked.about, asked.operation.id));
+            topic.stale.sort_unstable_by_key(|(operation, about)| (*about, operation.id));
+            topic.file(&mut journal.asked);
             // Long histories are judged in little more memory than they take.
-            topic.asked.shrink_to_fit();
             topic.deliveries.shrink_to_fit();
             deliveries += topic.deliveries.len();
         }
@@ -250,14 +257,31 @@ impl<'a> Journal<'a> {
     pub(super) fn found_stale(&self, handed: &Handed<'_>) -> bool {
         let key = (handed.delivery.message, handed.delivery.receipt);
         let stale = self.topics.get(handed.topic).map_or(&[][..], |topic| topic.stale.as_slice());
-        stale.iter().any(|(_, about)| *about == key)
+        stale.binary_search_by_key(&key, |(_, about)| *about).is_ok()
     }
 
     /// What was asked about a delivery.
     pub(super) fn asked_about(&self, handed: &Handed<'_>) -> &[Asked<'a>] {
-        let key = (handed.delivery.message, handed.delivery.receipt);
-        self.topics.get(handed.topic).map_or(&[], |topic| topic.asked_within(key, key))
+        let (from, count) = handed.asked;
+        &self.asked[from as usize..][..count as usize]
     }
+
+    /// What was asked about deliveries of a topic: by message and receipt, and for each in the order of the requests.
+    pub(super) fn asked_in(&self, topic: &Topic<'_>) -> &[Asked<'a>] {
+        &self.asked[topic.asked.clone()]
+    }
+
+    /// What was asked about any delivery of a message in a topic.
+    pub(super) fn asked_of_message(&self, topic: &Topic<'_>, message: u64) -> &[Asked<'a>] {
+        within(self.asked_in(topic), (message, 0), (message, u64::MAX)).1
+    }
+}
+
+/// What was asked about deliveries from one to another, these included, and where that begins.
+fn within<'s, 'a>(all: &'s [Asked<'a>], first: (u64, u64), last: (u64, u64)) -> (usize, &'s [Asked<'a>]) {
+    let from = all.partition_point(|asked| asked.about < first);
+    let rest = &all[from..];
+    (from, &rest[..rest.iter().take_while(|asked| asked.about <= last).count()])
 }
 
 impl<'a> Topic<'a> {
@@ -270,8 +294,14 @@ impl<'a> Topic<'a> {
         if deliveries.is_empty() {
             return self.empty.push(operation);
         }
-        let handed =
-            |delivery: &'a Delivery| Handed { operation, topic, delivery, visibility_us, returned_ns };
+        let handed = |delivery: &'a Delivery| Handed {
+            operation,
+            topic,
+            delivery,
+            visibility_us,
+            returned_ns,
+            asked: (0, 0),
+        };
         self.deliveries.extend(deliveries.iter().map(handed));
     }
 
@@ -286,19 +316,22 @@ impl<'a> Topic<'a> {
             Outcome::Ok { answer: Answer::Stale } => return self.stale.push((operation, about)),
             outcome => matches!(outcome, Outcome::Ok { .. }),
         };
-        self.asked.push(Asked { operation, about, ask, is_sure });
+        self.noted.push(Asked { operation, about, ask, is_sure });
     }
 
-    /// What was asked about deliveries from one to another, these included.
-    fn asked_within(&self, first: (u64, u64), last: (u64, u64)) -> &[Asked<'a>] {
-        let from = self.asked.partition_point(|asked| asked.about < first);
-        let rest = &self.asked[from..];
-        &rest[..rest.iter().take_while(|asked| asked.about <= last).count()]
-    }
-
-    /// What was asked about any delivery of a message.
-    pub(super) fn asked_of_message(&self, message: u64) -> &[Asked<'a>] {
-        self.asked_within((message, 0), (message, u64::MAX))
+    /// Puts what was asked about its deliveries beside what was asked about others, and tells each delivery where.
+    fn file(&mut self, all: &mut Vec<Asked<'a>>) {
+        let mut noted = std::mem::take(&mut self.noted);
+        noted.sort_unstable_by_key(|asked| (asked.about, asked.operation.id));
+        let start = all.len();
+        for handed in &mut self.deliveries {
+            let key = (handed.delivery.message, handed.delivery.receipt);
+            let (from, asked) = within(&noted, key, key);
+            // A history has fewer operations than that.
+            handed.asked = (u32::try_from(start + from).unwrap_or(u32::MAX), asked.len() as u32);
+        }
+        all.append(&mut noted);
+        self.asked = start..all.len();
     }
 }
 

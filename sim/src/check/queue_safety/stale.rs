@@ -10,7 +10,7 @@ use crate::history::{Operation, VirtualTime};
 /// certain, or that was of use when its lease was over for certain; and a message delivered when its life was.
 pub(super) fn check(journal: &Journal<'_>, drift: Drift, calm: Option<Calm>) -> Option<String> {
     let of_topic = |(name, topic): (&&str, &Topic<'_>)| {
-        made_up(journal, name, topic).or_else(|| ended_twice(name, topic))
+        made_up(journal, name, topic).or_else(|| ended_twice(journal, name, topic))
     };
     let of_topics = journal.topics.iter().find_map(of_topic);
     if of_topics.is_some() {
@@ -29,7 +29,7 @@ pub(super) fn check(journal: &Journal<'_>, drift: Drift, calm: Option<Calm>) -> 
 /// Something was done by a delivery that is in no answer, and that nobody can have got unanswered by then.
 fn made_up(journal: &Journal<'_>, name: &str, topic: &Topic<'_>) -> Option<String> {
     let first = topic.unknown.first().map(|dequeue| dequeue.invoked_ns);
-    topic.asked.chunk_by(|one, other| one.about == other.about).find_map(|asked| {
+    journal.asked_in(topic).chunk_by(|one, other| one.about == other.about).find_map(|asked| {
         let about = asked.first()?.about;
         if let Some(handed) = journal.delivery(about).filter(|handed| handed.topic == name) {
             let is_early = |asked: &&Asked<'_>| {
@@ -61,8 +61,8 @@ fn made_up(journal: &Journal<'_>, name: &str, topic: &Topic<'_>) -> Option<Strin
 
 /// A delivery was acknowledged or rejected twice, with success: whichever came first, nothing was left for the other.
 /// Or it was extended after that.
-fn ended_twice(name: &str, topic: &Topic<'_>) -> Option<String> {
-    topic.asked.chunk_by(|one, other| one.about == other.about).find_map(|asked| {
+fn ended_twice(journal: &Journal<'_>, name: &str, topic: &Topic<'_>) -> Option<String> {
+    journal.asked_in(topic).chunk_by(|one, other| one.about == other.about).find_map(|asked| {
         let mut ends = asked.iter().filter(|asked| asked.is_sure && !matches!(asked.ask, Ask::Extend { .. }));
         let first = ends.next()?;
         let is_late = |asked: &&Asked<'_>| {

@@ -163,10 +163,11 @@ impl<'j, 'a> Search<'j, 'a> {
         let last = home.last();
         // No earlier delivery is of use any more.
         let receipt = last.map_or(0, |last| last.delivery.receipt);
-        let acknowledged = topic.asked_of_message(story.message.number).iter().filter_map(|asked| {
-            let may_end = asked.ask == Ask::Acknowledge && asked.about.1 >= receipt;
-            may_end.then_some(asked.operation.invoked_ns)
-        });
+        let acknowledged =
+            self.journal.asked_of_message(topic, story.message.number).iter().filter_map(|asked| {
+                let may_end = asked.ask == Ask::Acknowledge && asked.about.1 >= receipt;
+                may_end.then_some(asked.operation.invoked_ns)
+            });
         let life = self.life(story).max(last.map_or(VirtualTime(0), |last| last.operation.invoked_ns));
         let tried_ns = last.map_or(story.asked_ns, |last| last.operation.invoked_ns);
         let fewest = self.attempts[story.topic].fewest(tried_ns);

@@ -8,6 +8,8 @@
 
 mod words;
 
+use std::collections::{BTreeMap, VecDeque};
+
 use super::super::cache_pending::settle;
 use super::super::version_guess::{Place, guess};
 use super::{EntryOf, Model, Version, optional};
@@ -213,7 +215,7 @@ impl Model for CacheModel {
 
     fn guess(&self, entries: &[EntryOf<Self>]) -> Option<Vec<usize>> {
         // Whether a counter keeps a life is not looked at: if one does, and it matters, the guess is wrong.
-        guess(entries, |entry| match entry.answer {
+        let order = guess(entries, |entry| match entry.answer {
             None if entry.returned.is_some() => Place::Hidden,
             None | Some(CacheAnswer::Foreign) => Place::Open,
             Some(CacheAnswer::Found(found) | CacheAnswer::Refused(found)) => {
@@ -230,7 +232,8 @@ impl Model for CacheModel {
                 };
                 Place::Made { version, may_be_absent: may_be_absent || self.evicted_from != NEVER }
             }
-        })
+        })?;
+        Some(with_unheard_additions(entries, order))
     }
 
     fn describe_op(&self, op: &CacheOp) -> String {
@@ -247,5 +250,48 @@ impl Model for CacheModel {
             Version::Above(version) => format!("a version above {version}"),
         };
         format!("{} ({version})", optional(state.value))
+    }
+}
+
+/// The order with an addition of unknown outcome wherever one alone makes up for what a counter was found to be more.
+fn with_unheard_additions(entries: &[EntryOf<CacheModel>], order: Vec<usize>) -> Vec<usize> {
+    let mut unheard: BTreeMap<i64, VecDeque<usize>> = BTreeMap::new();
+    for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.returned.is_none()) {
+        if let CacheAsk::Add(by) = entry.op.ask {
+            unheard.entry(by).or_default().push_back(at);
+        }
+    }
+    if unheard.is_empty() {
+        return order;
+    }
+    let mut there = 0;
+    let mut all = Vec::with_capacity(order.len());
+    for at in order {
+        let found = entries[at].found_and_left();
+        if let Some((Some(found), _)) = found
+            && let Some(more) = i64::checked_sub(found, there).filter(|more| *more != 0)
+            && let Some(addition) = unheard.get_mut(&more).and_then(VecDeque::pop_front)
+        {
+            all.push(addition);
+        }
+        there = found.map_or(there, |(_, left)| left);
+        all.push(at);
+    }
+    all
+}
+
+impl EntryOf<CacheModel> {
+    /// What it found, if that shows, and what it left; nothing counts as 0. None if it says neither.
+    fn found_and_left(&self) -> Option<(Option<i64>, i64)> {
+        match (self.op.ask, self.answer?) {
+            (_, CacheAnswer::Found(found) | CacheAnswer::Refused(found)) => {
+                let there = found.map_or(0, |(value, _)| value);
+                Some((Some(there), there))
+            }
+            (CacheAsk::Add(by), CacheAnswer::Counted { value, .. }) => Some((value.checked_sub(by), value)),
+            (CacheAsk::Set { value, .. } | CacheAsk::Compare { value, .. }, _) => Some((None, value)),
+            (CacheAsk::Delete, _) => Some((None, 0)),
+            _ => None,
+        }
     }
 }
