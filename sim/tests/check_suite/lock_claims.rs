@@ -48,8 +48,9 @@ fn nobody_is_refused_what_is_free() {
     assert_rejected("was refused at", with(100, (2, 110, 111, single, Some(Answer::NotGranted))));
     let unsure = unanswered(acquire_all(3, 105, &r(), &[]));
     assert_accepted("who knows", [held(100), vec![unsure, refused(2, 110, 120, &r())]].concat());
-    let two = refused(2, 110, 120, &[want("r", Exclusive), want("q", Shared)]);
-    assert_accepted("one of two may be held", with(100, two));
+    let two = |from| refused(2, from, 120, &[want("r", Exclusive), want("q", Shared)]);
+    assert_accepted("one of two may be held", with(100, two(101)));
+    assert_rejected("was refused at", with(100, two(102)));
     assert_rejected("was refused at", vec![refused(2, 1, 2, &r())]);
     let declare = |permits| {
         let call = Call::DeclareSemaphore { resource: "s".to_owned(), permits };

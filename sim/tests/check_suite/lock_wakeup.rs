@@ -118,6 +118,7 @@ fn a_deadlock_among_permits_is_named_where_nobody_else_can_help() {
             declare("q", 9),
             acquire_all(1, 2, &[want("p", Permits(2))], &[3]),
             acquire_all(2, 2, &[want("q", Permits(2))], &[4]),
+            acquire_all(3, 2, &[want("p", Permits(1)), want("q", Permits(1))], &[5, 5]),
             waits(1, 10, "q"),
             waits(2, 100, "p"),
         ];
@@ -127,7 +128,7 @@ fn a_deadlock_among_permits_is_named_where_nobody_else_can_help() {
     };
     let (verdict, found) = judged(2);
     assert!(verdict == Verdict::Invalid && found.contains("nobody was told of a deadlock"), "{found}");
-    assert_eq!(judged(1).0, Verdict::Valid, "there is room beside the other");
+    assert_eq!(judged(1).0, Verdict::Valid, "the third could help");
 }
 
 #[test]
