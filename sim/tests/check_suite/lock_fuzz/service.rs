@@ -116,7 +116,6 @@ impl Locks {
         if self.ended.contains(&session) || wants.iter().any(|want| !self.may_ask(session, want)) {
             return Told::Refused;
         }
-        let is_shared = wants[0].mode == LockMode::Shared;
         let is_beside =
             self.resources.get(&wants[0].resource).is_some_and(|resource| !resource.holders.is_empty());
         let place = Place { session, wants: wants.to_vec(), upgraded: None, is_single, is_forgotten: false };
@@ -133,20 +132,7 @@ impl Locks {
             self.places.remove(&ticket);
             return Told::Answer(Answer::NotGranted);
         }
-        if is_admitted {
-            self.grant(ticket);
-        } else if wants.len() == 1 && line > 0 && self.has_room_beside_holders(ticket) && {
-            let flaw = if is_shared { Flaw::ReaderPasses } else { Flaw::NewcomerPasses };
-            self.errs(flaw)
-        } {
-            self.grant(ticket);
-        } else if wants.len() == 1
-            && match wants[0].mode {
-                LockMode::Exclusive => self.errs(Flaw::TwoWriters),
-                LockMode::Permits(_) => self.errs(Flaw::MorePermits),
-                LockMode::Shared => false,
-            }
-        {
+        if is_admitted || self.grants_in_error(ticket, wants, line > 0) {
             self.grant(ticket);
         }
         if let Some(place) = self.done.iter().position(|(done, _)| *done == ticket) {
@@ -157,6 +143,23 @@ impl Locks {
             return Told::Answer(Answer::NotGranted);
         }
         self.wait_or_deadlock(ticket, session)
+    }
+
+    /// Whether a flaw lets somebody in that ought to stand in line.
+    fn grants_in_error(&mut self, ticket: u64, wants: &[LockWant], is_behind: bool) -> bool {
+        let [want] = wants else { return false };
+        let passes = match want.mode {
+            LockMode::Shared => Flaw::ReaderPasses,
+            LockMode::Exclusive | LockMode::Permits(_) => Flaw::NewcomerPasses,
+        };
+        if is_behind && self.has_room_beside_holders(ticket) && self.errs(passes) {
+            return true;
+        }
+        match want.mode {
+            LockMode::Exclusive => self.errs(Flaw::TwoWriters),
+            LockMode::Permits(_) => self.errs(Flaw::MorePermits),
+            LockMode::Shared => false,
+        }
     }
 
     pub(crate) fn upgrade(&mut self, session: u64, name: &str, token: u64, waits: bool) -> Told {
