@@ -328,13 +328,15 @@ fn holders(wait: &SureWait<'_>, at: VirtualTime, holds: &Holds<'_>) -> Vec<u64> 
             LockMode::Exclusive => hold.permits == 0,
             LockMode::Shared => hold.exclusive,
         };
+        // What another thread of the same client holds is held by the session that waits.
+        let is_own = |hold: &Hold| Asker::of(hold.client).client == process(wait.operation);
         let holds = holds.by_resource.get(resource).map_or(&[][..], Vec::as_slice);
         let begun = holds.partition_point(|hold| hold.from_ns <= at);
         let in_the_way = holds[..begun]
             .iter()
             .rev()
             .take(HOLDS_LOOKED_AT)
-            .filter(|hold| hold.until_ns > at && hold.client != wait.operation.client && excludes(hold));
+            .filter(|hold| hold.until_ns > at && !is_own(hold) && excludes(hold));
         clients.extend(in_the_way.map(|hold| hold.client));
     }
     clients

@@ -15,20 +15,19 @@ const SEMAPHORES: [&str; 1] = ["s"];
 /// A call, and what its client holds that it uses up or changes.
 type Drawn = (Call, Vec<(String, u64)>);
 
-/// Draws what a client asks next that believes to hold this, and has asked for something with what is busy. It
-/// may look up what the service has granted to it of which
-/// it was not told; then that is noted.
+/// Draws what a client asks next that believes to hold this, and has asked for something with locks that are busy. It
+/// may look up what the service has granted to it of which it was not told; then that is noted.
 pub(crate) fn draw(
     rng: &mut StreamRng,
     held: &[(String, LockMode, u64)],
-    busy: &[u64],
+    busy: &[String],
     locks: &Locks,
     session: u64,
     looked_up: Option<&mut BTreeSet<(String, u64)>>,
 ) -> Drawn {
-    let is_known = |token: u64| busy.contains(&token) || held.iter().any(|one| one.2 == token);
+    let is_known = |one: &(String, u64)| busy.contains(&one.0) || held.iter().any(|held| held.2 == one.1);
     let unheard: Vec<(String, u64)> =
-        locks.held_by(session).into_iter().filter(|(_, token)| !is_known(*token)).collect();
+        locks.held_by(session).into_iter().filter(|one| !is_known(one)).collect();
     if let Some(looked_up) = looked_up
         && let Some((resource, token)) = unheard.choose(rng).cloned()
         && rng.random_bool(0.4)

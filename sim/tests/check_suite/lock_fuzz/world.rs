@@ -156,7 +156,7 @@ impl World {
         let held = self.clients[client].held_by_it();
         let looked_up = (!self.terms.gives_up).then_some(&mut self.looked_up);
         let busy = self.open.iter().filter(|one| !one.is_closed).flat_map(|one| &one.used);
-        let busy: Vec<u64> = busy.map(|held| held.token).collect();
+        let busy: Vec<String> = busy.map(|held| held.resource.clone()).collect();
         let (call, used) = draw(&mut self.rng, &held, &busy, &self.locks, session, looked_up);
         self.ask(thread, call, used);
     }
