@@ -166,3 +166,23 @@ fn a_lock_of_a_lost_session_is_not_given_back_by_another_that_does_not_hold_it()
     );
     assert_eq!(verdict(false), Verdict::Invalid);
 }
+
+/// The client gave its session up at 9,000, whatever became of the operator's word.
+#[test]
+fn what_an_operator_may_have_ended_may_be_in_the_way_until_its_lease_is_over() {
+    let verdict = |forced: Option<Answer>, waits_from| {
+        let call = Call::ForceRelease { resource: "r".to_owned(), token: 3 };
+        let rows = vec![
+            acquire_all(1, 1, &[want("r", Exclusive)], &[3]),
+            (7, 500, 600, call, forced),
+            for_r(waits_from),
+        ];
+        let mut history = with_holds(rows, &[(1, 0, "r", Exclusive, 3, 2, 9_000)]);
+        history.holds[0].lapsed = true;
+        let calm = Calm { lease_us: 20, ..CALM };
+        lock_safety::check(&history, Drift::default(), Some(calm)).verdict
+    };
+    assert_eq!(verdict(None, 15_000), Verdict::Valid, "perhaps it was not ended");
+    assert_eq!(verdict(None, 25_000), Verdict::Invalid, "its lease is over");
+    assert_eq!(verdict(Some(Answer::Released), 15_000), Verdict::Invalid);
+}

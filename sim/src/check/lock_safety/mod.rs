@@ -44,13 +44,14 @@ pub use views::check_views;
 #[must_use]
 pub fn check(history: &History, drift: Drift, calm: Option<Calm>) -> CheckReport {
     let outlived = forced::outlived(history, calm);
-    let truncated = forced::truncated(history);
+    let (as_recorded, truncated) = (history, forced::truncated(history));
     let history = truncated.as_ref().unwrap_or(history);
     let grants = Grants::of(history);
     let judged = history.holds.len() + grants.count();
     let waits = line::sure_waits(history, drift);
     let deadlocks = deadlock::named(history).count();
-    let claims = claims::all(history, &grants, calm);
+    // What an operator may have ended may go on as well.
+    let claims = claims::all(as_recorded, &grants, calm);
     let (waited, forgotten) = wakeup::lost(history, &waits, &claims);
     let mut places = Places::default();
     places.note_refusals(history, &claims);
