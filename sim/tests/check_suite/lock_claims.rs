@@ -110,6 +110,10 @@ fn releases_tell_of_a_deadlock_that_nobody_was_told_of() {
         ]
     };
     assert_rejected("nobody was told of a deadlock", rows(20_000));
+    let mut forced = rows(20_000);
+    let call = Call::ForceRelease { resource: "a".to_owned(), token: 1 };
+    forced[4] = (7, 20_000, 20_001, call, Some(Answer::Released));
+    assert_accepted("it may have been held by a session that client 1 had lost", forced);
     let mut untold = rows(20_000);
     untold.truncate(4);
     assert_accepted("their leases may have been over", untold);

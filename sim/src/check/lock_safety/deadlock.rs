@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::exclusion::{not_believed, proved};
+use super::forced;
 use super::grants::Grants;
 use super::line::SureWait;
 use super::passed::Places;
@@ -248,7 +249,10 @@ pub(super) fn missed(history: &History, waits: &[SureWait<'_>], grants: &Grants<
         return None;
     }
     let mut holds = Holds { by_resource: BTreeMap::new(), permits: BTreeMap::new() };
-    let proved = proved(history, grants);
+    // What an operator ended may have been held by a session that its client had lost before it waited in another.
+    let forced = forced::asked_ns(history);
+    let mut proved = proved(history, grants);
+    proved.retain(|hold| !forced.contains_key(&(hold.resource.as_str(), hold.token)));
     for hold in history.holds.iter().chain(not_believed(history, &proved)) {
         holds.by_resource.entry(&hold.resource).or_default().push(hold);
     }
