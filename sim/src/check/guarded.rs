@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 
+use super::unanswered::{Unanswered, asked_of};
 use super::{CheckReport, Verdict};
 use crate::history::{Answer, Call, Fence, History, Operation, Outcome, VirtualTime};
 
@@ -116,37 +117,30 @@ fn went_back(key: &str, effects: &Effects<'_>) -> Option<String> {
 
 /// Who was granted what.
 struct Granted<'a> {
-    /// By client, resource and token, when it was asked for.
-    asked_ns: BTreeMap<(u64, &'a str, u64), VirtualTime>,
-    /// Clients that may know tokens of a resource that nobody else knows of, and since when.
-    uncertain_ns: BTreeMap<(u64, &'a str), VirtualTime>,
+    /// By resource and token, who asked for it, and when.
+    asked: BTreeMap<(&'a str, u64), (u64, VirtualTime)>,
+    unanswered: Unanswered<'a>,
 }
 
 impl<'a> Granted<'a> {
     fn of(history: &'a History) -> Self {
-        let mut granted = Self { asked_ns: BTreeMap::new(), uncertain_ns: BTreeMap::new() };
+        let mut granted = Self { asked: BTreeMap::new(), unanswered: Unanswered::of(history) };
         for operation in &history.operations {
-            let resources: Vec<&str> = match &operation.call {
-                Call::AcquireAll { wants, .. } => wants.iter().map(|want| want.resource.as_str()).collect(),
-                Call::Acquire { resource, .. }
-                | Call::Upgrade { resource, .. }
-                | Call::Downgrade { resource, .. } => vec![resource],
-                _ => continue,
-            };
-            let (client, asked_ns) = (operation.client, operation.invoked_ns);
             let tokens: &[u64] = match &operation.outcome {
                 Outcome::Ok { answer: Answer::GrantedAll { tokens } } => tokens,
                 Outcome::Ok { answer: Answer::Granted { token } } => std::slice::from_ref(token),
-                Outcome::Unknown { .. } => {
-                    for resource in resources {
-                        granted.uncertain_ns.entry((client, resource)).or_insert(asked_ns);
-                    }
-                    continue;
-                }
                 _ => continue,
             };
-            for (resource, token) in resources.into_iter().zip(tokens) {
-                granted.asked_ns.entry((client, resource, *token)).or_insert(asked_ns);
+            for ((resource, _), token) in asked_of(&operation.call).into_iter().zip(tokens) {
+                let asked = (operation.client, operation.invoked_ns);
+                granted.asked.entry((resource, *token)).or_insert(asked);
+            }
+        }
+        for hold in &history.holds {
+            let position = usize::try_from(hold.operation).unwrap_or(usize::MAX);
+            if let Some(operation) = history.operations.get(position) {
+                let asked = (operation.client, operation.invoked_ns);
+                granted.asked.entry((&hold.resource, hold.token)).or_insert(asked);
             }
         }
         granted
@@ -154,9 +148,12 @@ impl<'a> Granted<'a> {
 
     fn ungranted(&self, effect: &Effect<'_>) -> Option<String> {
         let (client, Fence { resource, token }) = (effect.operation.client, effect.fence);
-        let known = self.asked_ns.get(&(client, resource.as_str(), *token));
-        let asked_ns = known.or_else(|| self.uncertain_ns.get(&(client, resource.as_str())));
-        let is_granted = asked_ns.is_some_and(|asked| *asked <= effect.by_ns);
+        let is_granted = match self.asked.get(&(resource.as_str(), *token)) {
+            Some((holder, asked_ns)) => {
+                *asked_ns <= effect.by_ns && self.unanswered.succession().may_act_for(client, *holder)
+            }
+            None => self.unanswered.may_be_known_to(client, resource, effect.by_ns),
+        };
         (!is_granted).then(|| {
             format!(
                 "operation #{} of client {client} wrote under token {token} of {resource:?}, which it was not granted\n",

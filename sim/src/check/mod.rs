@@ -30,6 +30,8 @@ pub mod lock_safety;
 mod online;
 pub mod queue_safety;
 mod report;
+mod succession;
+mod unanswered;
 
 pub use drift::{Calm, Drift};
 pub use judge::{Evidence, Subject, Terms, judge, judge_subject, linearizability_report};

@@ -48,8 +48,9 @@ fn nobody_is_refused_what_is_free() {
     assert_rejected("was refused at", with(100, (2, 110, 111, single, Some(Answer::NotGranted))));
     let unsure = unanswered(acquire_all(3, 105, &r(), &[]));
     assert_accepted("who knows", [held(100), vec![unsure, refused(2, 110, 120, &r())]].concat());
-    let two = refused(2, 110, 120, &[want("r", Exclusive), want("q", Shared)]);
-    assert_accepted("one of two may be held", with(100, two));
+    let two = |from| refused(2, from, 120, &[want("r", Exclusive), want("q", Shared)]);
+    assert_accepted("one of two may be held", with(100, two(101)));
+    assert_rejected("was refused at", with(100, two(102)));
     assert_rejected("was refused at", vec![refused(2, 1, 2, &r())]);
     let declare = |permits| {
         let call = Call::DeclareSemaphore { resource: "s".to_owned(), permits };
@@ -109,6 +110,10 @@ fn releases_tell_of_a_deadlock_that_nobody_was_told_of() {
         ]
     };
     assert_rejected("nobody was told of a deadlock", rows(20_000));
+    let mut forced = rows(20_000);
+    let call = Call::ForceRelease { resource: "a".to_owned(), token: 1 };
+    forced[4] = (7, 20_000, 20_001, call, Some(Answer::Released));
+    assert_accepted("it may have been held by a session that client 1 had lost", forced);
     let mut untold = rows(20_000);
     untold.truncate(4);
     assert_accepted("their leases may have been over", untold);

@@ -183,3 +183,25 @@ fn a_deadlock_that_certainly_was_one_is_named() {
     };
     assert_eq!(shared(Shared), Verdict::Invalid, "sharers stand in the way of the exclusive");
 }
+
+/// Each would upgrade what the other thread of its client was granted, and waits for other sharers.
+#[test]
+fn threads_of_a_client_do_not_wait_for_each_other() {
+    let upgrade = |client, from, resource: &str, token| -> Row {
+        let resource = resource.to_owned();
+        let call = Call::Upgrade { session: 1, resource, token, wait_us: WAIT_NS / 1_000 };
+        (client, from, from + WAIT_NS + 10, call, Some(Answer::NotGranted))
+    };
+    let judged = |other| {
+        let rows = vec![
+            acquire_all(1, 1, &[want("q", Shared)], &[3]),
+            acquire_all(other, 1, &[want("r", Shared)], &[4]),
+            upgrade(1, 10, "r", 4),
+            upgrade(other, 100, "q", 3),
+        ];
+        let holds = [(1, 0, "q", Shared, 3, 2, 5_000), (other, 1, "r", Shared, 4, 2, 5_000)];
+        report(&with_holds(rows, &holds)).verdict
+    };
+    assert_eq!(judged(1_001), Verdict::Valid);
+    assert_eq!(judged(2), Verdict::Invalid, "clients do");
+}

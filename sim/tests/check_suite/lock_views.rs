@@ -203,6 +203,28 @@ fn a_hold_that_an_operator_ended_cannot_be_given_back() {
     assert!(views.counterexample.unwrap_or_default().contains("ended by force"));
 }
 
+/// It shares the lock, as it believes until it hears that it has all of it, which an operator ends before that.
+#[test]
+fn a_belief_that_an_upgrade_replaces_ends_with_what_an_operator_ends() {
+    let verdict = |answer: Option<Answer>, forced| {
+        let upgrade = Call::Upgrade { session: 1, resource: resource(), token: 3, wait_us: 0 };
+        let rows = vec![
+            (1, 5, 10, acquire(false), granted(3)),
+            (1, 15, 45, upgrade, answer),
+            force(20, 25, forced, Some(Answer::Released)),
+            (2, 30, 40, acquire(true), granted(7)),
+        ];
+        let mut history = history(rows);
+        history.holds = with_hold(two_holds(), 45).holds;
+        (history.holds[0].exclusive, history.holds[1].operation) = (false, 3);
+        assert_eq!(history.verify(), Ok(()));
+        lock_safety::check(&history, Drift::default(), None).verdict
+    };
+    assert_eq!(verdict(granted(5), 5), Verdict::Valid);
+    assert_eq!(verdict(None, 5), Verdict::Valid, "it may have been upgraded");
+    assert_eq!(verdict(Some(Answer::NotGranted), 5), Verdict::Invalid);
+}
+
 #[test]
 fn an_operator_may_end_what_its_own_client_never_heard_of() {
     let rows = vec![(1, 5, 0, acquire(true), None), force(20, 25, 3, Some(Answer::Released))];

@@ -118,6 +118,7 @@ fn a_deadlock_among_permits_is_named_where_nobody_else_can_help() {
             declare("q", 9),
             acquire_all(1, 2, &[want("p", Permits(2))], &[3]),
             acquire_all(2, 2, &[want("q", Permits(2))], &[4]),
+            acquire_all(3, 2, &[want("p", Permits(1)), want("q", Permits(1))], &[5, 5]),
             waits(1, 10, "q"),
             waits(2, 100, "p"),
         ];
@@ -127,7 +128,7 @@ fn a_deadlock_among_permits_is_named_where_nobody_else_can_help() {
     };
     let (verdict, found) = judged(2);
     assert!(verdict == Verdict::Invalid && found.contains("nobody was told of a deadlock"), "{found}");
-    assert_eq!(judged(1).0, Verdict::Valid, "there is room beside the other");
+    assert_eq!(judged(1).0, Verdict::Valid, "the third could help");
 }
 
 #[test]
@@ -164,4 +165,24 @@ fn a_lock_of_a_lost_session_is_not_given_back_by_another_that_does_not_hold_it()
         "the cluster may still hold it for the session that its client lost"
     );
     assert_eq!(verdict(false), Verdict::Invalid);
+}
+
+/// The client gave its session up at 9,000, whatever became of the operator's word.
+#[test]
+fn what_an_operator_may_have_ended_may_be_in_the_way_until_its_lease_is_over() {
+    let verdict = |forced: Option<Answer>, waits_from| {
+        let call = Call::ForceRelease { resource: "r".to_owned(), token: 3 };
+        let rows = vec![
+            acquire_all(1, 1, &[want("r", Exclusive)], &[3]),
+            (7, 500, 600, call, forced),
+            for_r(waits_from),
+        ];
+        let mut history = with_holds(rows, &[(1, 0, "r", Exclusive, 3, 2, 9_000)]);
+        history.holds[0].lapsed = true;
+        let calm = Calm { lease_us: 20, ..CALM };
+        lock_safety::check(&history, Drift::default(), Some(calm)).verdict
+    };
+    assert_eq!(verdict(None, 15_000), Verdict::Valid, "perhaps it was not ended");
+    assert_eq!(verdict(None, 25_000), Verdict::Invalid, "its lease is over");
+    assert_eq!(verdict(Some(Answer::Released), 15_000), Verdict::Invalid);
 }

@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::exclusion::{not_believed, proved};
+use super::forced;
 use super::grants::Grants;
 use super::line::SureWait;
+use super::passed::Places;
 use super::tokens::ByToken;
 use super::uses::uses;
+use crate::check::succession::Succession;
 use crate::history::{
     Answer, Asker, Call, DeadlockStep, History, Hold, LockMode, Operation, Outcome, VirtualTime,
 };
@@ -51,14 +54,16 @@ impl Sessions {
     fn of(history: &History) -> Self {
         let mut sessions = Self::default();
         for operation in &history.operations {
-            if let Call::AcquireAll { session, .. }
-            | Call::Upgrade { session, .. }
-            | Call::Downgrade { session, .. } = &operation.call
-            {
-                sessions.of.entry(process(operation)).or_default().insert(*session);
-                sessions.named.insert(*session);
+            if let Some(session) = session_of(&operation.call) {
+                sessions.of.entry(process(operation)).or_default().insert(session);
+                sessions.named.insert(session);
             }
         }
+        // Those of processes of which nobody knows for whom they stand may be anybody's.
+        let unsure = Succession::of(history).unsure();
+        let theirs = history.operations.iter().filter(|operation| unsure.contains(&operation.client));
+        let theirs = theirs.filter_map(|operation| session_of(&operation.call));
+        sessions.of.entry(NOBODY).or_default().extend(theirs);
         let cycles = named(history).flat_map(|(_, cycle)| cycle).map(|step| step.session);
         sessions.of.entry(NOBODY).or_default().extend(cycles.filter(|id| !sessions.named.contains(id)));
         sessions
@@ -68,6 +73,16 @@ impl Sessions {
     /// says whose they are.
     fn possible(&self, operation: &Operation) -> impl Iterator<Item = u64> {
         [process(operation), NOBODY].into_iter().filter_map(|who| self.of.get(&who)).flatten().copied()
+    }
+}
+
+/// The session in which something is asked, if it is named.
+const fn session_of(call: &Call) -> Option<u64> {
+    match call {
+        Call::AcquireAll { session, .. }
+        | Call::Upgrade { session, .. }
+        | Call::Downgrade { session, .. } => Some(*session),
+        _ => None,
     }
 }
 
@@ -140,6 +155,15 @@ impl<'a> Claims<'a> {
             .any(|claim| claim.operation.call.wait_us() > 0 && overlap(claim.operation, during))
     }
 
+    /// The operation of this session that waited, if it can have been only one.
+    fn only_waiter(&self, step: &DeadlockStep, during: &Operation) -> Option<u64> {
+        let mut waiters = self
+            .during(step.session, &step.resource, during)
+            .filter(|claim| claim.operation.call.wait_us() > 0 && overlap(claim.operation, during));
+        let only = waiters.next()?;
+        waiters.next().is_none().then_some(only.operation.id)
+    }
+
     /// Whether this session can have held the resource, or waited for it, at some moment of `during`.
     fn may_stand_in_the_way(&self, session: u64, resource: &str, during: &Operation) -> bool {
         self.during(session, resource, during).any(|claim| claim.end_ns >= during.invoked_ns)
@@ -157,10 +181,18 @@ fn overlap(one: &Operation, other: &Operation) -> bool {
 }
 
 /// A named cycle that cannot have existed: it is none, it does not begin with who asked, or one of its
-/// sessions cannot have waited for what it is said to wait for, or had what the one before it waits for.
-pub(super) fn untrue(history: &History) -> Option<String> {
+/// sessions cannot have waited for what it is said to wait for, or had what the one before it waits for. Where it can
+/// only be one operation that waited, its place in line is certain from then on.
+pub(super) fn untrue(history: &History, places: &mut Places) -> Option<String> {
     named(history).next()?;
     let claims = Claims::of(history);
+    for (operation, cycle) in named(history) {
+        for step in cycle.iter().skip(1) {
+            if let Some(waited) = claims.only_waiter(step, operation) {
+                places.note(waited, returned(operation), operation.id);
+            }
+        }
+    }
     named(history).find_map(|(operation, cycle)| {
         let what = wrong_in(&claims, operation, cycle)?;
         Some(format!(
@@ -217,7 +249,10 @@ pub(super) fn missed(history: &History, waits: &[SureWait<'_>], grants: &Grants<
         return None;
     }
     let mut holds = Holds { by_resource: BTreeMap::new(), permits: BTreeMap::new() };
-    let proved = proved(history, grants);
+    // What an operator ended may have been held by a session that its client had lost before it waited in another.
+    let forced = forced::asked_ns(history);
+    let mut proved = proved(history, grants);
+    proved.retain(|hold| !forced.contains_key(&(hold.resource.as_str(), hold.token)));
     for hold in history.holds.iter().chain(not_believed(history, &proved)) {
         holds.by_resource.entry(&hold.resource).or_default().push(hold);
     }
@@ -297,13 +332,15 @@ fn holders(wait: &SureWait<'_>, at: VirtualTime, holds: &Holds<'_>) -> Vec<u64> 
             LockMode::Exclusive => hold.permits == 0,
             LockMode::Shared => hold.exclusive,
         };
+        // What another thread of the same client holds is held by the session that waits.
+        let is_own = |hold: &Hold| Asker::of(hold.client).client == process(wait.operation);
         let holds = holds.by_resource.get(resource).map_or(&[][..], Vec::as_slice);
         let begun = holds.partition_point(|hold| hold.from_ns <= at);
         let in_the_way = holds[..begun]
             .iter()
             .rev()
             .take(HOLDS_LOOKED_AT)
-            .filter(|hold| hold.until_ns > at && hold.client != wait.operation.client && excludes(hold));
+            .filter(|hold| hold.until_ns > at && !is_own(hold) && excludes(hold));
         clients.extend(in_the_way.map(|hold| hold.client));
     }
     clients

@@ -24,19 +24,46 @@ pub(super) fn asked_ns(history: &History) -> BTreeMap<(&str, u64), VirtualTime> 
 }
 
 /// The history with each such hold ended where an operator may have ended it: from then on its holder's belief
-/// proves nothing. Nothing, if no hold is touched.
+/// proves nothing. Nor does that in a shared hold, if it was upgraded, of which its holder has not heard yet, and the
+/// operator ended what it had become. Nothing, if no hold is touched.
 pub(super) fn truncated(history: &History) -> Option<History> {
     let asked = asked_ns(history);
     if asked.is_empty() {
         return None;
     }
+    let upgraded = upgraded(history);
     let mut holds = history.holds.clone();
     for hold in &mut holds {
-        if let Some(at) = asked.get(&(hold.resource.as_str(), hold.token)) {
-            hold.until_ns = hold.until_ns.min((*at).max(hold.from_ns));
+        let resource = hold.resource.as_str();
+        let own = asked.get(&(resource, hold.token)).copied();
+        let of_upgrade = match upgraded.get(&(resource, hold.token)) {
+            Some(Some(token)) => asked.get(&(resource, *token)).copied(),
+            Some(None) => {
+                let later = asked.range((resource, hold.token)..=(resource, u64::MAX));
+                later.map(|(_, at)| *at).min()
+            }
+            None => None,
+        };
+        if let Some(at) = own.into_iter().chain(of_upgrade).min() {
+            hold.until_ns = hold.until_ns.min(at.max(hold.from_ns));
         }
     }
     Some(History { operations: history.operations.clone(), holds })
+}
+
+/// For each grant that was upgraded, or may have been, the token that it has become; none if nobody knows that.
+fn upgraded(history: &History) -> BTreeMap<(&str, u64), Option<u64>> {
+    let mut upgraded = BTreeMap::new();
+    for operation in &history.operations {
+        let Call::Upgrade { resource, token, .. } = &operation.call else { continue };
+        let to = match &operation.outcome {
+            Outcome::Ok { answer: Answer::Granted { token } } => Some(*token),
+            Outcome::Unknown { .. } => None,
+            _ => continue,
+        };
+        upgraded.insert((resource.as_str(), *token), to);
+    }
+    upgraded
 }
 
 /// A hold that its client believed in for longer than a lease after an operator was told that it had been ended. By

@@ -1,4 +1,4 @@
-//! The grants of a history, resource by resource, and the order of their tokens.
+//! The grants of a history, resource by resource.
 
 use std::collections::BTreeMap;
 
@@ -81,11 +81,6 @@ impl<'a> Grants<'a> {
     pub(super) fn on(&self, resource: &str) -> &[Grant<'a>] {
         self.by_resource.get(resource).map_or(&[], Vec::as_slice)
     }
-
-    /// The first resource whose tokens do not rise.
-    pub(super) fn disordered_tokens(&self) -> Option<String> {
-        self.by_resource.iter().find_map(|(resource, grants)| disordered_tokens(resource, grants))
-    }
 }
 
 /// Resource, mode and token of each grant; nearly always there is one.
@@ -112,42 +107,6 @@ pub(super) fn granted<'a>(call: &'a Call, answer: &Answer) -> Granted<'a> {
         }
         _ => SmallVec::new(),
     }
-}
-
-/// Sweeps the grants by their request, remembering the greatest token answered before.
-fn disordered_tokens(resource: &str, grants: &[Grant<'_>]) -> Option<String> {
-    let mut owners: BTreeMap<u64, &Grant<'_>> = BTreeMap::new();
-    for grant in grants {
-        if let Some(other) = owners.insert(grant.token, grant) {
-            return Some(format!(
-                "operations #{} and #{} were both granted {resource:?} under token {}\n",
-                other.operation.id, grant.operation.id, grant.token
-            ));
-        }
-    }
-    let mut by_return: Vec<&Grant<'_>> = grants.iter().collect();
-    by_return.sort_by_key(|grant| grant.returned_ns);
-    let mut answered = by_return.into_iter().peekable();
-    let mut greatest: Option<&Grant<'_>> = None;
-    for grant in grants {
-        let before = |earlier: &&Grant<'_>| earlier.returned_ns < grant.operation.invoked_ns;
-        while let Some(earlier) = answered.next_if(before) {
-            greatest = greatest.filter(|other| other.token > earlier.token).or(Some(earlier));
-        }
-        if let Some(earlier) = greatest.filter(|earlier| earlier.token > grant.token) {
-            return Some(format!(
-                "{resource:?} was granted under token {} to operation #{}, answered at {}, but then under the \
-                 smaller token {} to operation #{}, invoked at {}\n",
-                earlier.token,
-                earlier.operation.id,
-                earlier.returned_ns,
-                grant.token,
-                grant.operation.id,
-                grant.operation.invoked_ns
-            ));
-        }
-    }
-    None
 }
 
 /// The first hold without a ground. A hold may come from a grant whose answer was lost to the caller, but not

@@ -16,12 +16,17 @@
 //! * Nobody waits in vain for what is free, or is refused it.
 //! * A deadlock that was named may have been one; one that certainly was is named.
 
+mod claims;
 mod deadlock;
 mod exclusion;
 mod forced;
 mod grants;
 mod line;
+mod outdated;
+mod passed;
+mod room;
 mod tokens;
+mod unheard;
 mod uses;
 mod views;
 mod wakeup;
@@ -30,6 +35,8 @@ use super::drift::{Calm, Drift};
 use super::{CheckReport, Verdict};
 use crate::history::History;
 use grants::Grants;
+use passed::Places;
+use unheard::Tokens;
 pub use views::check_views;
 
 /// Checks a history whose promises hold (`History::verify`). Without any grant or hold the verdict is
@@ -37,22 +44,32 @@ pub use views::check_views;
 #[must_use]
 pub fn check(history: &History, drift: Drift, calm: Option<Calm>) -> CheckReport {
     let outlived = forced::outlived(history, calm);
-    let truncated = forced::truncated(history);
+    let (as_recorded, truncated) = (history, forced::truncated(history));
     let history = truncated.as_ref().unwrap_or(history);
     let grants = Grants::of(history);
     let judged = history.holds.len() + grants.count();
     let waits = line::sure_waits(history, drift);
     let deadlocks = deadlock::named(history).count();
-    let (waited, forgotten) = wakeup::lost(history, &waits, calm);
+    // What an operator may have ended may go on as well.
+    let claims = claims::all(as_recorded, &grants, calm);
+    let (waited, forgotten) = wakeup::lost(history, &waits, &claims);
+    let mut places = Places::default();
+    places.note_refusals(history, &claims);
+    drop(claims);
+    let tokens = Tokens::of(history, &grants);
+    let answered = uses::answered(&grants);
     let problem = exclusion::check(history, &grants)
         .or(outlived)
-        .or_else(|| grants.disordered_tokens())
+        .or_else(|| outdated::belief(history, &answered, &tokens))
+        .or_else(|| unheard::disordered(&grants, &tokens))
         .or_else(|| grants::baseless_hold(history))
-        .or_else(|| uses::check(history, &grants))
+        .or_else(|| uses::check(history, &answered, &tokens))
+        .or_else(|| tokens.too_many_unheard())
         .or_else(|| line::turned_away(history, drift))
         .or_else(|| line::overtaken(&waits, &grants))
         .or(forgotten)
-        .or_else(|| deadlock::untrue(history))
+        .or_else(|| deadlock::untrue(history, &mut places))
+        .or_else(|| places.passed(&grants))
         .or_else(|| deadlock::missed(history, &waits, &grants));
     let verdict = match problem {
         Some(_) => Verdict::Invalid,

@@ -29,6 +29,21 @@ impl<'a, T> ByToken<'a, T> {
     pub(super) fn get(&self, resource: &str, token: u64) -> Option<&T> {
         self.0.get(resource)?.get(&token)
     }
+
+    /// All of a resource, by token.
+    pub(super) fn on(&self, resource: &str) -> impl Iterator<Item = (u64, &T)> {
+        self.0.get(resource).into_iter().flatten().map(|(token, value)| (*token, value))
+    }
+
+    /// The resources of which there are any.
+    pub(super) fn resources(&self) -> impl Iterator<Item = &'a str> {
+        self.0.keys().copied()
+    }
+
+    /// All of each resource, by token.
+    pub(super) fn by_resource_mut(&mut self) -> impl Iterator<Item = (&'a str, &mut BTreeMap<u64, T>)> {
+        self.0.iter_mut().map(|(resource, tokens)| (*resource, tokens))
+    }
 }
 
 impl<'a, T> FromIterator<((&'a str, u64), T)> for ByToken<'a, T> {

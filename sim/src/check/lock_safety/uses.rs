@@ -6,7 +6,8 @@ use smallvec::{SmallVec, smallvec};
 
 use super::grants::{Grant, Grants};
 use super::tokens::ByToken;
-use crate::history::{Answer, Asker, Call, History, LockMode, Operation, Outcome, VirtualTime};
+use super::unheard::Tokens;
+use crate::history::{Answer, Call, History, LockMode, Operation, Outcome, VirtualTime};
 
 /// A token used up.
 #[derive(Clone, Copy, Debug)]
@@ -41,67 +42,113 @@ pub(super) fn uses(history: &History) -> impl Iterator<Item = Use<'_>> {
 
 /// Finds a token that was used twice, that nobody was granted or had asked for, that was granted to another client, or
 /// that was used although a conflicting later grant had been answered.
-pub(super) fn check(history: &History, grants: &Grants<'_>) -> Option<String> {
+pub(super) fn check(
+    history: &History,
+    answered: &BTreeMap<&str, Vec<Answered<'_>>>,
+    tokens: &Tokens<'_>,
+) -> Option<String> {
     let mut used = ByToken::default();
-    let answered: BTreeMap<&str, Vec<Answered<'_>>> =
-        grants.by_resource.iter().map(|(resource, grants)| (*resource, by_return(grants))).collect();
-    let owners: ByToken<'_, &Grant<'_>> =
-        grants.by_resource.values().flatten().map(|grant| ((grant.resource, grant.token), grant)).collect();
-    let uncertain = uncertain(history);
-    for Use { operation, resource, token } in uses(history) {
-        if used.insert(resource, token, ()).is_some() {
-            return Some(format!("token {token} of {resource:?} was released twice\n"));
+    uses(history).find_map(|one| {
+        if used.insert(one.resource, one.token, ()).is_some() {
+            return Some(format!("token {} of {:?} was released twice\n", one.token, one.resource));
         }
-        let Some(own) = owners.get(resource, token) else {
-            let is_forced = matches!(operation.call, Call::ForceRelease { .. });
-            let first = uncertain.get(&(if is_forced { ANYBODY } else { operation.client }, resource));
-            if first.is_some_and(|first| *first < operation.id) {
-                continue;
+        let mode = match tokens.answered.get(one.resource, one.token) {
+            Some(own) => {
+                if let Some(what) = not_its_own(&one, own, tokens) {
+                    return Some(what);
+                }
+                Some(own.mode)
             }
-            return Some(format!(
-                "operation #{} released {resource:?} under token {token}, which nobody was granted\n",
-                operation.id
-            ));
+            None => {
+                if !may_know_of(&one, tokens) {
+                    let Use { operation, resource, token } = one;
+                    return Some(format!(
+                        "operation #{} released {resource:?} under token {token}, which nobody was granted that it may \
+                         know of\n",
+                        operation.id
+                    ));
+                }
+                mode_of_unheard(&one, tokens)
+            }
         };
-        // Threads of one process, and those that follow it, share what it holds; an operator may end any hold.
-        let (who, holder) = (Asker::of(operation.client).client, Asker::of(own.operation.client).client);
-        if who != holder && !matches!(operation.call, Call::ForceRelease { .. }) {
-            return Some(format!(
-                "operation #{} of client {} released {resource:?} under token {token}, which was granted to \
-                 operation #{} of client {}\n",
-                operation.id, operation.client, own.operation.id, own.operation.client
-            ));
-        }
-        if operation.returned_ns.is_some_and(|returned| returned < own.operation.invoked_ns) {
-            return Some(format!(
-                "operation #{} released {resource:?} under token {token} before operation #{} asked for it\n",
-                operation.id, own.operation.id
-            ));
-        }
-        let answered = answered.get(resource).map_or(&[][..], Vec::as_slice);
-        let count = answered.partition_point(|grant| grant.returned_ns < operation.invoked_ns);
-        let Some(last) = count.checked_sub(1).map(|last| &answered[last]) else { continue };
-        let rival = match own.mode {
-            LockMode::Exclusive => Some(last.greatest),
-            LockMode::Shared => last.greatest_exclusive,
-            LockMode::Permits(_) => None,
-        };
-        if let Some(rival) = rival.filter(|rival| rival.token > token) {
-            return Some(format!(
-                "operation #{} released {resource:?} under token {token}, although the conflicting token {} \
-                 had been granted already, to operation #{}\n",
-                operation.id, rival.token, rival.operation.id
-            ));
-        }
+        let answered = answered.get(one.resource).map_or(&[][..], Vec::as_slice);
+        stale(&one, mode?, answered)
+    })
+}
+
+/// A use of what another had, or of what had not been asked for.
+fn not_its_own(one: &Use<'_>, own: &Grant<'_>, tokens: &Tokens<'_>) -> Option<String> {
+    let Use { operation, resource, token } = one;
+    // An operator may end any hold.
+    let is_forced = matches!(operation.call, Call::ForceRelease { .. });
+    let succession = tokens.unanswered.succession();
+    if !is_forced && !succession.may_act_for(operation.client, own.operation.client) {
+        return Some(format!(
+            "operation #{} of client {} released {resource:?} under token {token}, which was granted to \
+             operation #{} of client {}\n",
+            operation.id, operation.client, own.operation.id, own.operation.client
+        ));
     }
-    None
+    operation.returned_ns.filter(|returned| *returned < own.operation.invoked_ns).map(|_| {
+        format!(
+            "operation #{} released {resource:?} under token {token} before operation #{} asked for it\n",
+            operation.id, own.operation.id
+        )
+    })
+}
+
+/// Whether who used a token of which nobody was told can know of it: an operator of any, others of what they asked for.
+fn may_know_of(one: &Use<'_>, tokens: &Tokens<'_>) -> bool {
+    let Use { operation, resource, token } = *one;
+    match operation.call {
+        Call::ForceRelease { .. } => tokens.may_be_unheard(resource, token),
+        _ => tokens.may_be_known_to(operation.client, resource, token),
+    }
+}
+
+/// What is upgraded was shared, and what is downgraded was not.
+fn mode_of_unheard(one: &Use<'_>, tokens: &Tokens<'_>) -> Option<LockMode> {
+    match one.operation.call {
+        Call::Upgrade { .. } => Some(LockMode::Shared),
+        Call::Downgrade { .. } => Some(LockMode::Exclusive),
+        _ => tokens.mode_of_unheard(one.resource, one.token),
+    }
+}
+
+/// A use that was asked for when a later grant had been answered that excludes the one under this token.
+fn stale(one: &Use<'_>, mode: LockMode, answered: &[Answered<'_>]) -> Option<String> {
+    let Use { operation, resource, token } = one;
+    let count = answered.partition_point(|grant| grant.returned_ns < operation.invoked_ns);
+    let last = &answered[count.checked_sub(1)?];
+    let rival = last.excluding(mode).filter(|rival| rival.token > *token)?;
+    Some(format!(
+        "operation #{} released {resource:?} under token {token}, although the conflicting token {} had been granted \
+         already, to operation #{}\n",
+        operation.id, rival.token, rival.operation.id
+    ))
 }
 
 /// What had been granted by the time at which some grant was answered.
-struct Answered<'a> {
-    returned_ns: VirtualTime,
+pub(super) struct Answered<'a> {
+    pub(super) returned_ns: VirtualTime,
     greatest: &'a Grant<'a>,
     greatest_exclusive: Option<&'a Grant<'a>>,
+}
+
+impl<'a> Answered<'a> {
+    /// The one with the latest token of those that exclude who holds in this mode.
+    pub(super) const fn excluding(&self, mode: LockMode) -> Option<&'a Grant<'a>> {
+        match mode {
+            LockMode::Exclusive => Some(self.greatest),
+            LockMode::Shared => self.greatest_exclusive,
+            LockMode::Permits(_) => None,
+        }
+    }
+}
+
+/// By resource, grants in the order of their answers, each with what had been granted by then.
+pub(super) fn answered<'a>(grants: &'a Grants<'a>) -> BTreeMap<&'a str, Vec<Answered<'a>>> {
+    grants.by_resource.iter().map(|(resource, grants)| (*resource, by_return(grants))).collect()
 }
 
 fn by_return<'a>(grants: &'a [Grant<'a>]) -> Vec<Answered<'a>> {
@@ -119,30 +166,4 @@ fn by_return<'a>(grants: &'a [Grant<'a>]) -> Vec<Answered<'a>> {
         answered.push(Answered { returned_ns: grant.returned_ns, greatest: top, greatest_exclusive });
     }
     answered
-}
-
-/// Stands for all clients: an operator may have been told of a grant that its own client never heard of.
-const ANYBODY: u64 = u64::MAX;
-
-/// By client and resource, the first acquisition of unknown outcome, from which the client may have learnt of a
-/// token later.
-fn uncertain(history: &History) -> BTreeMap<(u64, &str), u64> {
-    let mut first: BTreeMap<(u64, &str), u64> = BTreeMap::new();
-    for operation in &history.operations {
-        if !matches!(operation.outcome, Outcome::Unknown { .. }) {
-            continue;
-        }
-        let mut note = |resource| {
-            first.entry((operation.client, resource)).or_insert(operation.id);
-            first.entry((ANYBODY, resource)).or_insert(operation.id);
-        };
-        match &operation.call {
-            Call::Acquire { resource, .. }
-            | Call::Upgrade { resource, .. }
-            | Call::Downgrade { resource, .. } => note(resource.as_str()),
-            Call::AcquireAll { wants, .. } => wants.iter().for_each(|want| note(want.resource.as_str())),
-            _ => {}
-        }
-    }
-    first
 }

@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 
 use super::grants::{Grant, Grants};
 use super::tokens::ByToken;
+use super::unheard::Tokens;
 use super::uses::uses;
 use crate::check::drift::{Calm, Drift};
 use crate::check::{CheckReport, Verdict};
-use crate::history::{Answer, Call, History, LockMode, Operation, Outcome, VirtualTime};
+use crate::history::{Answer, Call, History, Operation, Outcome, VirtualTime};
 
 /// Something said of a lock.
 #[derive(Clone, Copy, Debug)]
@@ -36,9 +37,8 @@ enum Said<'a> {
 
 /// What is known of the grants of all resources.
 struct Facts<'a> {
-    history: &'a History,
-    grants: Grants<'a>,
-    by_token: ByToken<'a, Grant<'a>>,
+    grants: &'a Grants<'a>,
+    tokens: Tokens<'a>,
     /// What used up each token for certain: the request and its answer.
     ends: ByToken<'a, (VirtualTime, VirtualTime)>,
 }
@@ -53,7 +53,8 @@ pub fn check_views(history: &History, drift: Drift, calm: Option<Calm>) -> Optio
         return None;
     }
     let views = views(history);
-    let facts = Facts::of(history);
+    let grants = Grants::of(history);
+    let facts = Facts::of(history, &grants);
     let problem = views
         .iter()
         .find_map(|view| facts.untrue(view))
@@ -101,16 +102,13 @@ fn view_of(operation: &Operation) -> Option<View<'_>> {
 }
 
 impl<'a> Facts<'a> {
-    fn of(history: &'a History) -> Self {
-        let grants = Grants::of(history);
-        let all = grants.by_resource.values().flatten();
-        let by_token = all.map(|grant| ((grant.resource, grant.token), *grant)).collect();
+    fn of(history: &'a History, grants: &'a Grants<'a>) -> Self {
         let end = |used: super::uses::Use<'a>| {
             let at = (used.operation.invoked_ns, used.operation.returned_ns?);
             Some(((used.resource, used.token), at))
         };
         let ends = uses(history).filter_map(end).collect();
-        Self { history, grants, by_token, ends }
+        Self { grants, tokens: Tokens::of(history, grants), ends }
     }
 
     /// Something that cannot have been so while it was asked for.
@@ -127,24 +125,19 @@ impl<'a> Facts<'a> {
                 self.not_granted(view, token).or_else(|| self.not_held(view, token))
             }
             Said::Token { token, current: false, latest } => {
-                self.held_throughout(view, token).or_else(|| self.outdated(view, latest?))
+                self.held_throughout(view, token).or_else(|| {
+                    let latest = latest?;
+                    self.not_granted(view, latest).or_else(|| self.outdated(view, latest))
+                })
             }
         };
         what.map(|what| format!("{} was told {}, but {what}\n", text(view), words(view.said)))
     }
 
     fn not_granted(&self, view: &View<'_>, token: u64) -> Option<String> {
-        let known = self.by_token.get(view.resource, token);
-        let may_be_unheard = || {
-            self.history.operations.iter().any(|operation| {
-                operation.invoked_ns <= view.returned_ns
-                    && matches!(operation.outcome, Outcome::Unknown { .. })
-                    && asks_for(&operation.call, view.resource)
-            })
-        };
-        let is_possible = match known {
+        let is_possible = match self.tokens.answered.get(view.resource, token) {
             Some(grant) => grant.operation.invoked_ns <= view.returned_ns,
-            None => may_be_unheard(),
+            None => self.tokens.may_be_unheard(view.resource, token),
         };
         (!is_possible).then(|| format!("nobody can have been granted token {token} by then"))
     }
@@ -155,18 +148,17 @@ impl<'a> Facts<'a> {
         {
             return Some(format!("token {token} had been given back, or ended by force, at {ended_ns}"));
         }
-        let own = self.by_token.get(view.resource, token)?;
+        let own = self.tokens.answered.get(view.resource, token).map(|own| own.mode);
+        let own = own.or_else(|| self.tokens.mode_of_unheard(view.resource, token))?;
         let rival = self.grants.on(view.resource).iter().find(|grant| {
-            grant.token > token
-                && grant.returned_ns < view.operation.invoked_ns
-                && grant.mode.excludes(own.mode)
+            grant.token > token && grant.returned_ns < view.operation.invoked_ns && grant.mode.excludes(own)
         })?;
         Some(format!("token {}, granted at {}, excludes token {token}", rival.token, rival.returned_ns))
     }
 
     /// A token that was in force for certain from before the question until after the answer.
     fn held_throughout(&self, view: &View<'_>, token: u64) -> Option<String> {
-        let grant = self.by_token.get(view.resource, token)?;
+        let grant = self.tokens.answered.get(view.resource, token)?;
         let (ended_ns, _) = self.ends.get(view.resource, token)?;
         let is_held = grant.returned_ns < view.operation.invoked_ns && *ended_ns > view.returned_ns;
         is_held.then(|| {
@@ -258,18 +250,6 @@ fn versions_differ(views: &[View<'_>]) -> Option<String> {
             format!("version {version} has the holders {theirs:?} for {one}, but {tokens:?} for {other}\n")
         })
     })
-}
-
-fn asks_for(call: &Call, resource: &str) -> bool {
-    match call {
-        Call::Acquire { resource: asked, .. }
-        | Call::Upgrade { resource: asked, .. }
-        | Call::Downgrade { resource: asked, .. } => asked == resource,
-        Call::AcquireAll { wants, .. } => {
-            wants.iter().any(|want| want.resource == resource && !matches!(want.mode, LockMode::Permits(_)))
-        }
-        _ => false,
-    }
 }
 
 fn text(view: &View<'_>) -> String {
