@@ -170,8 +170,8 @@ pub fn judge_subject(subject: Subject, terms: &Terms<'_>) -> Vec<CheckReport> {
         Subject::Semaphore => vec![lock_safety::check(history, drift, calm)],
         Subject::Queue => queue_safety::check_all(history, drift, calm).into(),
         Subject::Cache => {
-            let by_versions = cache_safety::check(history, drift, calm);
-            let mut keys = cache_safety::SearchedKeys::of(history);
+            let keys = cache_safety::CacheKeys::of(history);
+            let by_versions = cache_safety::check_keys(&keys, drift, calm);
             let mut registers = keys.registers().peekable();
             let linearizable = registers.peek().is_some().then(|| {
                 let limits = Limits { steps: terms.budget_steps };

@@ -17,6 +17,7 @@
 //!
 //! A check has three verdicts. One that found nothing to judge is unknown, never valid.
 
+mod by_name;
 pub mod cache_safety;
 pub mod coherence;
 mod drift;

@@ -1,7 +1,7 @@
 //! Histories with evictions and with reads that may be stale: which of them cache safety accepts, and which it
 //! rejects. Times are in microseconds.
 
-use stormglass_sim::check::cache_safety::{self, SearchedKeys};
+use stormglass_sim::check::cache_safety::{self, CacheKeys};
 use stormglass_sim::check::{Calm, CheckReport, Drift, Verdict};
 use stormglass_sim::history::{Answer, Call, VirtualTime};
 
@@ -86,8 +86,7 @@ fn a_write_where_there_is_nothing_may_follow_an_eviction() {
 #[test]
 fn keys_that_may_be_evicted_are_no_registers() {
     let rows = || vec![set(10, 20, 5, 3), get(30, 31, Some((5, 3)))];
-    let searched =
-        |history| SearchedKeys::of(&history).registers().map(|key| key.entries.len()).sum::<usize>();
+    let searched = |history| CacheKeys::of(&history).registers().map(|key| key.entries.len()).sum::<usize>();
     assert_eq!(searched(history(rows())), 2);
     assert_eq!(searched(history([vec![bounded(1)], rows()].concat())), 0);
 }

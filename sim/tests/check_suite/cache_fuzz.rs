@@ -2,7 +2,7 @@
 //! histories. Times are in microseconds.
 
 use rand::RngExt;
-use stormglass_sim::check::cache_safety::{self, SearchedKeys};
+use stormglass_sim::check::cache_safety::{self, CacheKeys};
 use stormglass_sim::check::linearizability::{Limits, RegisterModel, Times, check_as};
 use stormglass_sim::check::{Calm, Drift, Verdict};
 use stormglass_sim::history::{Answer, Call, History, Operation, Outcome, VirtualTime};
@@ -320,7 +320,7 @@ fn is_right(history: &History, mix: &Mix, calm: Option<Calm>) -> bool {
 /// What the general search says, as a register or as what it is.
 fn searched(history: &History, calm: Option<Calm>) -> Verdict {
     let limits = Limits { steps: 200_000 };
-    let mut keys = SearchedKeys::of(history);
+    let keys = CacheKeys::of(history);
     let registers = check_as(&RegisterModel, keys.registers(), &limits, Times::Nanoseconds);
     let (model, keys) = keys.others(Drift::default(), calm);
     let others = check_as(&model, keys, &limits, Times::Nanoseconds);

@@ -2,7 +2,7 @@
 //! microseconds.
 
 use rand::RngExt;
-use stormglass_sim::check::cache_safety::{self, SearchedKeys};
+use stormglass_sim::check::cache_safety::{self, CacheKeys};
 use stormglass_sim::check::linearizability::{Limits, RegisterModel, Times, check_as};
 use stormglass_sim::check::{Calm, CheckReport, Drift, Verdict};
 use stormglass_sim::history::{Answer, Call, History, VirtualTime};
@@ -300,7 +300,7 @@ fn the_rules_agree_with_the_search() {
         let report = cache_safety::check(&history, Drift::default(), None);
         let limits = Limits { steps: 100_000 };
         let searched =
-            check_as(&RegisterModel, SearchedKeys::of(&history).registers(), &limits, Times::Nanoseconds);
+            check_as(&RegisterModel, CacheKeys::of(&history).registers(), &limits, Times::Nanoseconds);
         match (report.verdict, searched.verdict) {
             (Verdict::Invalid, Verdict::Valid) => {
                 panic!("seed {seed}: {:?}\n{history:#?}", report.counterexample)
@@ -317,7 +317,7 @@ fn the_rules_agree_with_the_search() {
 fn as_register(rows: Vec<Row>) -> Verdict {
     let history = history(rows);
     let limits = Limits { steps: 100_000 };
-    check_as(&RegisterModel, SearchedKeys::of(&history).registers(), &limits, Times::Nanoseconds).verdict
+    check_as(&RegisterModel, CacheKeys::of(&history).registers(), &limits, Times::Nanoseconds).verdict
 }
 
 #[test]

@@ -1,40 +1,26 @@
 //! Keys of the cache that are no registers, for the general search.
 
-use std::collections::BTreeSet;
-
 use super::super::linearizability::{
-    CacheAnswer, CacheAsk, CacheModel, CacheOp, Entry, Life, PartitionOf, partitions_by,
+    CacheAnswer, CacheAsk, CacheModel, CacheOp, Entry, EntryOf, Life, entries_of,
 };
-use super::SearchedKeys;
 use super::versions::written;
 use crate::check::drift::{Calm, Drift};
 use crate::history::{Answer, Call, Operation, Outcome, VirtualTime};
 
 const NEVER: u64 = u64::MAX;
 
-impl SearchedKeys<'_> {
-    /// The operations on those keys that are no registers, and the specification of them.
-    pub fn others(
-        &self,
-        drift: Drift,
-        calm: Option<Calm>,
-    ) -> (CacheModel, impl Iterator<Item = PartitionOf<CacheModel>>) {
-        let operations = self.history.operations.as_slice();
-        let evicted_from = super::evicted_from(self.history).map_or(NEVER, |from| from.0);
-        let is_mortal = |operation: &&Operation| written(&operation.call).1.is_some();
-        let mortal: BTreeSet<&str> =
-            operations.iter().filter(is_mortal).map(|operation| operation.call.object()).collect();
-        let op = move |operation: &Operation| {
-            let key = operation.call.object();
-            let is_timed = evicted_from != NEVER || mortal.contains(key);
-            if self.others.contains(key) { op(operation, is_timed, drift, calm) } else { None }
-        };
-        let partitions = partitions_by::<CacheModel>(operations, op, answer).map(move |mut partition| {
-            add_vanishing(&mut partition, evicted_from);
-            partition
-        });
-        (CacheModel { evicted_from }, partitions)
-    }
+/// The operations on one key that is no register.
+pub(super) fn as_cache_key(
+    operations: &[&Operation],
+    evicted_from: u64,
+    drift: Drift,
+    calm: Option<Calm>,
+) -> Vec<EntryOf<CacheModel>> {
+    let is_mortal = |operation: &&Operation| written(&operation.call).1.is_some();
+    let is_timed = evicted_from != NEVER || operations.iter().any(is_mortal);
+    let mut entries = entries_of(operations, |operation| op(operation, is_timed, drift, calm), answer);
+    add_vanishing(&mut entries, evicted_from);
+    entries
 }
 
 fn op(operation: &Operation, is_timed: bool, drift: Drift, calm: Option<Calm>) -> Option<CacheOp> {
@@ -72,8 +58,7 @@ fn answer(answer: &Answer) -> CacheAnswer {
 }
 
 /// Before each operation of which nobody knows what it found, what was there may have vanished.
-fn add_vanishing(partition: &mut PartitionOf<CacheModel>, evicted_from: u64) {
-    let entries = &mut partition.entries;
+fn add_vanishing(entries: &mut Vec<EntryOf<CacheModel>>, evicted_from: u64) {
     let over_from = |entry: &Entry<CacheOp, CacheAnswer>| match entry.op.ask {
         CacheAsk::Set { life, .. } | CacheAsk::Compare { life, .. } => life.over_from,
         _ => NEVER,

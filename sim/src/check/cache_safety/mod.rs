@@ -13,8 +13,8 @@
 //! be found empty then wherever it was not written since, but what was evicted does not come back.
 //!
 //! All keys are judged once more by the general search: as registers those that no time to live, no counter and no
-//! eviction touches ([`SearchedKeys::registers`]), the others by a specification that knows of
-//! these ([`SearchedKeys::others`]).
+//! eviction touches ([`CacheKeys::registers`]), the others by a specification that knows of
+//! these ([`CacheKeys::others`]).
 //!
 //! A read that may be stale states an age ([`aged`]): it shows no less than all that was over so long before it
 //! was asked for.
@@ -22,32 +22,33 @@
 mod aged;
 mod emptiness;
 mod general;
+mod keys;
 mod registers;
 mod states;
 mod unknown;
 mod versions;
 
-use std::collections::BTreeMap;
-
 use super::drift::{Calm, Drift};
 use super::{CheckReport, Verdict};
-use crate::history::{Call, History, Operation, Outcome, VirtualTime};
-pub use registers::SearchedKeys;
+use crate::history::History;
+pub use keys::CacheKeys;
 use versions::Key;
 
 /// Checks a history whose promises hold. Without any answered read the verdict is unknown.
 #[must_use]
 pub fn check(history: &History, drift: Drift, calm: Option<Calm>) -> CheckReport {
-    let mut keys: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
-    for operation in history.operations.iter().filter(|operation| is_of_cache(&operation.call)) {
-        keys.entry(operation.call.object()).or_default().push(operation);
-    }
-    let count = keys.len();
-    let evicted_from = evicted_from(history);
+    check_keys(&CacheKeys::of(history), drift, calm)
+}
+
+/// As [`check`], of a history that is looked through once.
+#[must_use]
+pub fn check_keys(keys: &CacheKeys<'_>, drift: Drift, calm: Option<Calm>) -> CheckReport {
+    let CacheKeys { by_key, evicted_from, operations: history_operations } = keys;
+    let (count, evicted_from) = (by_key.names().count(), *evicted_from);
     let (mut reads, mut local, mut aged) = (0_u64, 0_u64, 0_u64);
     let mut problem = None;
-    for (name, operations) in keys {
-        let key = Key::of(&operations, drift, evicted_from.is_some());
+    for (name, operations) in by_key.iter() {
+        let key = Key::of(operations, drift, evicted_from.is_some());
         reads += key.reads.len() as u64;
         local += key.reads.iter().filter(|read| read.local).count() as u64;
         aged += key.aged.len() as u64;
@@ -73,28 +74,7 @@ pub fn check(history: &History, drift: Drift, calm: Option<Calm>) -> CheckReport
             "{} reads judged, {local} of them from near caches; {aged} that may be stale; {count} keys",
             reads + aged
         ),
-        cost_steps: history.operations.len() as u64,
+        cost_steps: *history_operations,
         counterexample: problem,
     }
-}
-
-/// From when on keys may be evicted, if ever.
-fn evicted_from(history: &History) -> Option<VirtualTime> {
-    let bounds = |call: &Call| matches!(call, Call::CacheConfigure { .. });
-    let mut bounding = history.operations.iter().filter(|operation| bounds(&operation.call));
-    let first = bounding.find(|operation| !matches!(operation.outcome, Outcome::Fail { .. }));
-    first.map(|operation| operation.invoked_ns)
-}
-
-const fn is_of_cache(call: &Call) -> bool {
-    matches!(
-        call,
-        Call::CacheGet { .. }
-            | Call::CacheGetWithin { .. }
-            | Call::CacheSet { .. }
-            | Call::CacheSetIfAbsent { .. }
-            | Call::CacheCompareAndSet { .. }
-            | Call::CacheDelete { .. }
-            | Call::CacheIncrement { .. }
-    )
 }

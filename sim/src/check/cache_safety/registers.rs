@@ -3,94 +3,81 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::linearizability::{
-    PartitionOf, RegisterAnswer, RegisterModel, RegisterOp, ServiceModel, partitions_by,
+    EntryOf, RegisterAnswer, RegisterModel, RegisterOp, ServiceModel, entries_of,
 };
 use super::versions::written;
-use crate::history::{Answer, Call, History, Operation, Outcome};
+use crate::history::{Answer, Call, Operation, Outcome};
 
 /// The value that no version is of which nobody knows.
 const OF_NO_VERSION: u64 = u64::MAX;
 
-/// The keys of a history, sorted for the general search.
-pub struct SearchedKeys<'h> {
-    pub(super) history: &'h History,
-    values: Values<'h>,
-    /// Those that are no registers.
-    pub(super) others: BTreeSet<&'h str>,
+/// The operations on one key in the words of the register, if they are those of one.
+pub(super) fn as_register(operations: &[&Operation]) -> Option<Vec<EntryOf<RegisterModel>>> {
+    let values = values_of_register(operations)?;
+    Some(entries_of(operations, |operation| op(&operation.call, &values), answer))
 }
 
-impl<'h> SearchedKeys<'h> {
-    /// Those of this history.
-    #[must_use]
-    pub fn of(history: &'h History) -> Self {
-        // What may be evicted is no register.
-        let may_be_evicted = super::evicted_from(history).is_some();
-        let operations = || history.operations.iter();
-        let is_other = |operation: &&Operation| {
-            let is_mortal = written(&operation.call).1.is_some();
-            may_be_evicted || is_mortal || matches!(operation.call, Call::CacheIncrement { .. })
-        };
-        let mut others: BTreeSet<&str> =
-            operations().filter(is_other).map(|operation| operation.call.object()).collect();
-        let values = values_of_versions(operations().filter(|one| !others.contains(one.call.object())));
-        let no_compares = operations().filter(|operation| is_no_compare_of_values(operation, &values));
-        others.extend(no_compares.map(|operation| operation.call.object()));
-        Self { history, others, values }
-    }
-
-    /// The operations on those keys that no life, no counter, no eviction and no unknown version touches, in the words of
-    /// the register, which knows values where the cache knows versions.
-    ///
-    /// To be asked for once: what versions are worth is forgotten then, since there may be many.
-    pub fn registers(&mut self) -> impl Iterator<Item = PartitionOf<RegisterModel>> {
-        let values = std::mem::take(&mut self.values);
-        let others = &self.others;
-        let op = move |operation: &Operation| {
-            let call = &operation.call;
-            if others.contains(call.object()) { None } else { op(call, &values) }
-        };
-        partitions_by::<RegisterModel>(&self.history.operations, op, answer)
-    }
+/// Whether the operations on one key are those of a register: no life, no counter and no unknown version touches it.
+pub(super) fn is_register(operations: &[&Operation]) -> bool {
+    values_of_register(operations).is_some()
 }
 
-/// What versions are worth.
+fn values_of_register(operations: &[&Operation]) -> Option<Values> {
+    let is_other = |operation: &&Operation| {
+        written(&operation.call).1.is_some() || matches!(operation.call, Call::CacheIncrement { .. })
+    };
+    if operations.iter().any(is_other) {
+        return None;
+    }
+    let values = Values::of(operations);
+    let is_register = !operations.iter().any(|operation| values.is_no_compare_of_values(operation));
+    is_register.then_some(values)
+}
+
+/// What the versions of one key are worth.
 #[derive(Default)]
-struct Values<'a> {
-    of: BTreeMap<(&'a str, u64), i64>,
-    /// How many versions of a key have this value.
-    alike: BTreeMap<(&'a str, i64), usize>,
+struct Values {
+    of: BTreeMap<u64, i64>,
+    /// The values that several versions have.
+    alike: BTreeSet<i64>,
 }
 
-fn values_of_versions<'h>(operations: impl Iterator<Item = &'h Operation>) -> Values<'h> {
-    let mut values = Values::default();
-    for operation in operations {
-        let Outcome::Ok { answer } = &operation.outcome else { continue };
-        let found = match answer {
-            Answer::Written { version } => written(&operation.call).0.zip(Some(*version)),
-            Answer::Cached { value, version, .. } | Answer::Refused { value, version } => value.zip(*version),
-            _ => None,
-        };
-        if let Some((value, version)) = found {
-            let key = operation.call.object();
-            if values.of.insert((key, version), value).is_none() {
-                *values.alike.entry((key, value)).or_default() += 1;
+impl Values {
+    fn of(operations: &[&Operation]) -> Self {
+        let mut values = Self::default();
+        let mut different: BTreeSet<i64> = BTreeSet::new();
+        for operation in operations {
+            let Outcome::Ok { answer } = &operation.outcome else { continue };
+            let found = match answer {
+                Answer::Written { version } => written(&operation.call).0.zip(Some(*version)),
+                Answer::Cached { value, version, .. } | Answer::Refused { value, version } => {
+                    value.zip(*version)
+                }
+                _ => None,
+            };
+            if let Some((value, version)) = found
+                && values.of.insert(version, value).is_none()
+                && !different.insert(value)
+            {
+                values.alike.insert(value);
             }
         }
+        values
     }
-    values
-}
 
-/// Whether to compare versions here is something else than to compare values: another version has the same value, or
-/// nobody knows of this one, and it may have been there all the same; or it is not the earlier one.
-fn is_no_compare_of_values(operation: &Operation, values: &Values<'_>) -> bool {
-    let Call::CacheCompareAndSet { key, expected_version: Some(version), .. } = &operation.call else {
-        return false;
-    };
-    let is_late = |written: u64| written <= *version;
-    match values.of.get(&(key.as_str(), *version)) {
-        _ if written_version(operation).is_some_and(is_late) => true,
-        Some(value) => values.alike.get(&(key.as_str(), *value)).is_some_and(|&alike| alike > 1),
-        None => !matches!(operation.outcome, Outcome::Ok { answer: Answer::Refused { .. } }),
+    /// Whether to compare versions here is something else than to compare values: another version has the same value,
+    /// or nobody knows of this one, and it may have been there all the same; or it is not the earlier one.
+    fn is_no_compare_of_values(&self, operation: &Operation) -> bool {
+        let Call::CacheCompareAndSet { expected_version: Some(version), .. } = &operation.call else {
+            return false;
+        };
+        if written_version(operation).is_some_and(|written| written <= *version) {
+            return true;
+        }
+        match self.of.get(version) {
+            Some(value) => self.alike.contains(value),
+            None => !matches!(operation.outcome, Outcome::Ok { answer: Answer::Refused { .. } }),
+        }
     }
 }
 
@@ -101,16 +88,15 @@ const fn written_version(operation: &Operation) -> Option<u64> {
     }
 }
 
-fn op(call: &Call, values: &Values<'_>) -> Option<RegisterOp> {
+fn op(call: &Call, values: &Values) -> Option<RegisterOp> {
     Some(match call {
         Call::CacheGet { .. } => RegisterOp::Get,
         Call::CacheSet { value, .. } => RegisterOp::Set(number(*value)),
         Call::CacheSetIfAbsent { value, .. } => {
             RegisterOp::CompareAndSet { expected: None, value: number(*value) }
         }
-        Call::CacheCompareAndSet { key, expected_version, value, .. } => {
-            let value_of =
-                |version| values.of.get(&(key.as_str(), version)).map_or(OF_NO_VERSION, |v| number(*v));
+        Call::CacheCompareAndSet { expected_version, value, .. } => {
+            let value_of = |version| values.of.get(&version).map_or(OF_NO_VERSION, |value| number(*value));
             let expected = expected_version.map(value_of);
             RegisterOp::CompareAndSet { expected, value: number(*value) }
         }

@@ -53,6 +53,7 @@ pub use frontier::{Follow, Online, OnlineViolation, follow};
 pub use limits::{
     CONFIRM_STEPS_MAX, Decided, Limits, Linearizability, Refutation, SHRINK_STEPS_MAX, STEPS_MAX, Tier, Times,
 };
+pub(super) use memo::Mixer;
 pub use model::{
     AppendAnswer, AppendModel, AppendOp, AppendState, CacheAnswer, CacheAsk, CacheModel, CacheOp, CacheState,
     ExclusionAnswer, ExclusionModel, ExclusionOp, ExclusionState, FifoAnswer, FifoModel, FifoOp, Life,
@@ -60,7 +61,7 @@ pub use model::{
     PlainRegisterOp, RegisterAnswer, RegisterModel, RegisterOp, RegisterState, SetModel, Sets, TextAnswer,
     TextOp, Version,
 };
-pub use recorded::{ServiceModel, check_history, check_operations, partitions_by, partitions_of};
+pub use recorded::{ServiceModel, check_history, check_operations, entries_of, partitions_by, partitions_of};
 pub use rounds::{check, check_as, verdict};
 pub use rule::Ruling;
 pub use search::{Deepest, Progress, Search};

@@ -58,12 +58,14 @@ pub fn partitions_by<'h, M: Model>(
             objects.entry(operation.call.object()).or_default().push(operation);
         }
     }
-    objects
-        .into_iter()
-        .map(move |(name, found)| Partition { name: name.to_owned(), entries: entries(&found, &op, &answer) })
+    objects.into_iter().map(move |(name, found)| Partition {
+        name: name.to_owned(),
+        entries: entries_of(&found, &op, &answer),
+    })
 }
 
-fn entries<Op, A>(
+/// The operations on one object, as nothing has settled them yet.
+pub fn entries_of<Op, A>(
     operations: &[&Operation],
     op: impl Fn(&Operation) -> Option<Op>,
     answer: impl Fn(&Answer) -> A,
@@ -72,7 +74,8 @@ fn entries<Op, A>(
     let mut latest: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
     let mut entries = Vec::with_capacity(operations.len());
     for operation in operations {
-        let Some(op) = op(operation) else { continue };
+        let had_effect = !matches!(operation.outcome, Outcome::Fail { .. });
+        let Some(op) = op(operation).filter(|_| had_effect) else { continue };
         let Operation { id, client: process, .. } = **operation;
         let invoked = operation.invoked_ns.0;
         let (answer, returned) = match &operation.outcome {

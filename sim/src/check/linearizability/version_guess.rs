@@ -2,7 +2,8 @@
 //!
 //! Writes and deletes follow one another by version. A read that saw a value belongs after the write of
 //! its version. A read that saw nothing belongs into one of the gaps in which nothing was there, or may have been:
-//! the first that ends late enough for it, because a later gap could only begin too late.
+//! the first that ends late enough for it, and in which something can have vanished by then, because a later gap could
+//! only begin too late.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +16,8 @@ pub(super) enum Place {
     Made {
         /// The version.
         version: u64,
-        /// Whether nothing may have been there before the next.
-        may_be_absent: bool,
+        /// From when on nothing may have been there before the next, if ever.
+        absent_from: Option<u64>,
     },
     /// It saw this version.
     Saw(u64),
@@ -28,13 +29,16 @@ pub(super) enum Place {
     Open,
 }
 
+/// So many gaps are tried for a read that saw nothing.
+const GAPS_TRIED_MAX: usize = 16;
+
 /// What happens between one write and the next.
 #[derive(Default)]
 struct Gap {
     /// The write that opens it; none for the first.
     write: Option<usize>,
-    /// Whether nothing is there, or may be.
-    absent: bool,
+    /// From when on nothing is there, or may be, if ever.
+    absent_from: Option<u64>,
     /// Reads that belong here.
     reads: Vec<usize>,
 }
@@ -45,11 +49,11 @@ pub(super) fn guess<Op, Answer>(
     entries: &[Entry<Op, Answer>],
     place: impl Fn(&Entry<Op, Answer>) -> Place,
 ) -> Option<Vec<usize>> {
-    let mut gaps = vec![Gap { absent: true, ..Gap::default() }];
+    let mut gaps = vec![Gap { absent_from: Some(0), ..Gap::default() }];
     let mut by_version = BTreeMap::new();
     for (position, entry) in entries.iter().enumerate() {
-        if let Place::Made { version, may_be_absent } = place(entry) {
-            let gap = Gap { write: Some(position), absent: may_be_absent, reads: Vec::new() };
+        if let Place::Made { version, absent_from } = place(entry) {
+            let gap = Gap { write: Some(position), absent_from, reads: Vec::new() };
             if by_version.insert(version, gap).is_some() {
                 return None;
             }
@@ -83,8 +87,8 @@ fn place_reads_of_absence<Op, Answer>(
     let mut ends = Vec::new();
     let mut end = u64::MAX;
     for (number, gap) in gaps.iter().enumerate().rev() {
-        if gap.absent {
-            ends.push((number, end));
+        if let Some(absent_from) = gap.absent_from {
+            ends.push((number, absent_from, end));
         }
         for &position in gap.write.iter().chain(&gap.reads) {
             end = end.min(entries[position].returned.unwrap_or(u64::MAX));
@@ -92,9 +96,11 @@ fn place_reads_of_absence<Op, Answer>(
     }
     ends.reverse();
     for &position in reads {
-        let invoked = entries[position].invoked;
-        let first = ends.partition_point(|(_, end)| *end < invoked);
-        let (number, _) = ends.get(first)?;
+        let Entry { invoked, returned, .. } = entries[position];
+        let first = ends.partition_point(|(_, _, end)| *end < invoked);
+        let has_begun =
+            |(_, absent_from, _): &&(usize, u64, u64)| returned.is_none_or(|by| *absent_from <= by);
+        let (number, ..) = ends[first..].iter().take(GAPS_TRIED_MAX).find(has_begun)?;
         gaps[*number].reads.push(position);
     }
     Some(())

@@ -1,10 +1,9 @@
 //! The grants of a history, resource by resource.
 
-use std::collections::BTreeMap;
-
 use smallvec::{SmallVec, smallvec};
 
 use super::exclusion::describe;
+use crate::check::by_name::ByName;
 use crate::history::{Answer, Call, History, Hold, LockMode, LockWant, Operation, Outcome, VirtualTime};
 
 /// One resource granted to one operation, and answered.
@@ -27,7 +26,7 @@ impl Grant<'_> {
 /// All grants, by resource, in the order of the requests.
 #[derive(Debug, Default)]
 pub(super) struct Grants<'a> {
-    pub(super) by_resource: BTreeMap<&'a str, Vec<Grant<'a>>>,
+    pub(super) by_resource: ByName<'a, Vec<Grant<'a>>>,
 }
 
 impl<'a> Grants<'a> {
@@ -41,7 +40,7 @@ impl<'a> Grants<'a> {
             };
             for (resource, mode, token) in granted(&operation.call, answer) {
                 let grant = Grant { operation, resource, mode, token, returned_ns };
-                grants.by_resource.entry(resource).or_default().push(grant);
+                grants.by_resource.or_default(resource).push(grant);
             }
         }
         grants.add_learnt(history);
@@ -61,7 +60,7 @@ impl<'a> Grants<'a> {
                 (0, false) => LockMode::Shared,
                 (permits, _) => LockMode::Permits(permits),
             };
-            let grants = self.by_resource.entry(&hold.resource).or_default();
+            let grants = self.by_resource.or_default(&hold.resource);
             let grant = Grant {
                 operation,
                 resource: &hold.resource,
@@ -71,7 +70,7 @@ impl<'a> Grants<'a> {
             };
             grants.push(grant);
         }
-        self.by_resource.values_mut().for_each(|grants| grants.sort_by_key(|grant| grant.operation.id));
+        self.by_resource.iter_mut().for_each(|(_, grants)| grants.sort_by_key(|grant| grant.operation.id));
     }
 
     pub(super) fn count(&self) -> usize {

@@ -4,18 +4,17 @@
 //! A client that asks for a release believes no more, so its belief ends before the answer. What it believes between the
 //! two does no harm unless another is granted the lock meanwhile.
 
-use std::collections::BTreeMap;
-
 use super::exclusion::describe;
 use super::tokens::ByToken;
 use super::unheard::Tokens;
 use super::uses::{Answered, uses};
+use crate::check::by_name::ByName;
 use crate::history::{Call, History, Hold, LockMode, VirtualTime};
 
 /// Finds a belief that lasted too long.
 pub(super) fn belief(
     history: &History,
-    answered: &BTreeMap<&str, Vec<Answered<'_>>>,
+    answered: &ByName<'_, Vec<Answered<'_>>>,
     tokens: &Tokens<'_>,
 ) -> Option<String> {
     let released: ByToken<'_, VirtualTime> = uses(history)

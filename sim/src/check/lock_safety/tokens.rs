@@ -5,25 +5,27 @@
 
 use std::collections::BTreeMap;
 
+use crate::check::by_name::ByName;
+
 /// A value for each token of each resource.
 #[derive(Debug)]
-pub(super) struct ByToken<'a, T>(BTreeMap<&'a str, BTreeMap<u64, T>>);
+pub(super) struct ByToken<'a, T>(ByName<'a, BTreeMap<u64, T>>);
 
 impl<T> Default for ByToken<'_, T> {
     fn default() -> Self {
-        Self(BTreeMap::new())
+        Self(ByName::default())
     }
 }
 
 impl<'a, T> ByToken<'a, T> {
     /// Takes a value, and returns the one that was there.
     pub(super) fn insert(&mut self, resource: &'a str, token: u64, value: T) -> Option<T> {
-        self.0.entry(resource).or_default().insert(token, value)
+        self.0.or_default(resource).insert(token, value)
     }
 
     /// The value, after this one was put there if there was none.
     pub(super) fn or_insert(&mut self, resource: &'a str, token: u64, value: T) -> &mut T {
-        self.0.entry(resource).or_default().entry(token).or_insert(value)
+        self.0.or_default(resource).entry(token).or_insert(value)
     }
 
     pub(super) fn get(&self, resource: &str, token: u64) -> Option<&T> {
@@ -37,12 +39,12 @@ impl<'a, T> ByToken<'a, T> {
 
     /// The resources of which there are any.
     pub(super) fn resources(&self) -> impl Iterator<Item = &'a str> {
-        self.0.keys().copied()
+        self.0.names()
     }
 
     /// All of each resource, by token.
     pub(super) fn by_resource_mut(&mut self) -> impl Iterator<Item = (&'a str, &mut BTreeMap<u64, T>)> {
-        self.0.iter_mut().map(|(resource, tokens)| (*resource, tokens))
+        self.0.iter_mut()
     }
 }
 

@@ -1,12 +1,11 @@
 //! What succeeded under a token: releases, upgrades, downgrades. Each uses up a grant.
 
-use std::collections::BTreeMap;
-
 use smallvec::{SmallVec, smallvec};
 
 use super::grants::{Grant, Grants};
 use super::tokens::ByToken;
 use super::unheard::Tokens;
+use crate::check::by_name::ByName;
 use crate::history::{Answer, Call, History, LockMode, Operation, Outcome, VirtualTime};
 
 /// A token used up.
@@ -44,7 +43,7 @@ pub(super) fn uses(history: &History) -> impl Iterator<Item = Use<'_>> {
 /// that was used although a conflicting later grant had been answered.
 pub(super) fn check(
     history: &History,
-    answered: &BTreeMap<&str, Vec<Answered<'_>>>,
+    answered: &ByName<'_, Vec<Answered<'_>>>,
     tokens: &Tokens<'_>,
 ) -> Option<String> {
     let mut used = ByToken::default();
@@ -147,8 +146,8 @@ impl<'a> Answered<'a> {
 }
 
 /// By resource, grants in the order of their answers, each with what had been granted by then.
-pub(super) fn answered<'a>(grants: &'a Grants<'a>) -> BTreeMap<&'a str, Vec<Answered<'a>>> {
-    grants.by_resource.iter().map(|(resource, grants)| (*resource, by_return(grants))).collect()
+pub(super) fn answered<'a>(grants: &'a Grants<'a>) -> ByName<'a, Vec<Answered<'a>>> {
+    grants.by_resource.iter().map(|(resource, grants)| (resource, by_return(grants))).collect()
 }
 
 fn by_return<'a>(grants: &'a [Grant<'a>]) -> Vec<Answered<'a>> {

@@ -1,11 +1,12 @@
 //! Whether anything was lost or made up: the clients' knowledge against the service's counts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::journal::{Ask, By, Journal, Topic};
 use super::unheard::Unheard;
 use super::whereabouts::Whereabouts;
 use super::{counted, over_time};
+use crate::check::by_name::ByName;
 use crate::check::drift::Drift;
 use crate::check::{CheckReport, Verdict};
 use crate::history::{History, Operation, TopicSeen, VirtualTime};
@@ -47,22 +48,18 @@ fn by(moments: &[VirtualTime], at: VirtualTime) -> u64 {
 }
 
 impl Known {
-    fn of<'a>(
-        journal: &Journal<'a>,
-        places: &BTreeMap<&str, Whereabouts<'_>>,
-        drift: Drift,
-    ) -> BTreeMap<&'a str, Self> {
-        let mut known: BTreeMap<&str, Self> =
-            journal.topics.keys().map(|name| (*name, Self::default())).collect();
-        for story in journal.stories.values() {
-            let topic = known.entry(story.topic).or_default();
+    fn of<'a>(journal: &Journal<'a>, places: &ByName<'_, Whereabouts<'_>>, drift: Drift) -> ByName<'a, Self> {
+        let mut known: ByName<'a, Self> =
+            journal.topics.names().map(|name| (name, Self::default())).collect();
+        for story in &journal.stories {
+            let topic = known.or_default(story.topic);
             topic.there.extend(story.there_ns);
             topic.asked.push(story.asked_ns);
             topic.delaying.extend(Some(story.asked_ns).filter(|_| story.message.delay_us > 0));
             topic.expiring.extend(story.message.ttl_us.map(|ttl_us| drift.earliest(story.asked_ns, ttl_us)));
         }
-        for (name, topic) in &journal.topics {
-            let known = known.entry(name).or_default();
+        for (name, topic) in journal.topics.iter() {
+            let known = known.or_default(name);
             let all = journal.asked_in(topic).iter().filter(|asked| asked.ask == Ask::Acknowledge);
             for asked in all {
                 known.acknowledged.extend(asked.operation.returned_ns.filter(|_| asked.is_sure));
@@ -85,7 +82,7 @@ impl Known {
             known.delivering.extend(topic.deliveries.iter().map(|handed| handed.operation.invoked_ns));
             known.unheard = Unheard::of(topic);
         }
-        for known in known.values_mut() {
+        for (_, known) in known.iter_mut() {
             let Self { there, asked, acknowledged, acknowledging, expiring, delivering, settled, .. } = known;
             [there, asked, acknowledged, acknowledging, expiring, delivering, settled, &mut known.delaying]
                 .into_iter()
@@ -104,13 +101,13 @@ impl Known {
 pub(super) fn check(
     history: &History,
     journal: &Journal<'_>,
-    places: &BTreeMap<&str, Whereabouts<'_>>,
+    places: &ByName<'_, Whereabouts<'_>>,
     drift: Drift,
 ) -> CheckReport {
     let mut counted = 0;
     let mut problem = None;
     let known = Known::of(journal, places, drift);
-    for (name, topic) in &journal.topics {
+    for (name, topic) in journal.topics.iter() {
         counted += topic.counts.len();
         problem = problem
             .or_else(|| topic.counts.iter().find_map(|(at, seen)| wrong_counts(&known[name], name, at, seen)))
@@ -120,16 +117,16 @@ pub(super) fn check(
         let has_some = |name: &str| known.get(name).is_some_and(|known| !known.asked.is_empty());
         has_some(name) || journal.all_sources_of(name).into_iter().any(has_some)
     };
-    let empty: BTreeMap<&str, Empty<'_>> = journal
+    let empty: ByName<'_, Empty<'_>> = journal
         .topics
         .iter()
         .filter_map(|(name, topic)| {
             let last_ns = known[name].there.last().copied();
-            Some((*name, emptied(journal, name, topic, last_ns, receives)?))
+            Some((name, emptied(journal, name, topic, last_ns, receives)?))
         })
         .collect();
-    let mut names = journal.topics.keys();
-    let left = names.find(|name| !empty.contains_key(*name) && receives(name));
+    let mut names = journal.topics.names();
+    let left = names.find(|name| empty.get(name).is_none() && receives(name));
     let mut judged = 0_u64;
     problem = problem
         .or_else(|| lost(journal, &empty, drift, &mut judged))
@@ -180,25 +177,26 @@ fn emptied<'a>(
 /// not there.
 fn lost(
     journal: &Journal<'_>,
-    empty: &BTreeMap<&str, Empty<'_>>,
+    empty: &ByName<'_, Empty<'_>>,
     drift: Drift,
     judged: &mut u64,
 ) -> Option<String> {
     // By topic, where its messages may have gone.
-    let mut beyond: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (number, story) in &journal.stories {
+    let mut beyond: ByName<'_, Option<BTreeSet<&str>>> = ByName::default();
+    for story in &journal.stories {
+        let number = story.message.number;
         let Some(there_ns) = story.there_ns else { continue };
         let topic = &journal.topics[story.topic];
         let Some((seen_empty, seen)) = empty.get(story.topic) else { continue };
         let never = VirtualTime(u64::MAX);
-        let beyond = beyond.entry(story.topic).or_insert_with(|| journal.beyond(story.topic, never));
-        if seen.moved_out > 0 && beyond.iter().any(|into| !empty.contains_key(into)) {
+        let beyond = beyond.or_default(story.topic).get_or_insert_with(|| journal.beyond(story.topic, never));
+        if seen.moved_out > 0 && beyond.iter().any(|into| empty.get(into).is_none()) {
             continue;
         }
         *judged += 1;
         let acknowledged =
             beyond.iter().filter_map(|into| journal.topics.get(into)).chain([topic]).any(|topic| {
-                journal.asked_of_message(topic, *number).iter().any(|asked| asked.ask == Ask::Acknowledge)
+                journal.asked_of_message(topic, number).iter().any(|asked| asked.ask == Ask::Acknowledge)
             });
         let may_be_over = story.message.ttl_us.is_some_and(|ttl_us| {
             seen_empty.returned_ns.is_none_or(|seen_ns| drift.earliest(story.asked_ns, ttl_us) <= seen_ns)
@@ -216,12 +214,12 @@ fn lost(
 
 /// What left some topics for another one, and did not arrive, or was never sent. All of them are empty, and
 /// that other one was last.
-fn lost_on_the_way(journal: &Journal<'_>, empty: &BTreeMap<&str, Empty<'_>>) -> Option<String> {
+fn lost_on_the_way(journal: &Journal<'_>, empty: &ByName<'_, Empty<'_>>) -> Option<String> {
     empty.iter().find_map(|(name, (operation, seen))| {
         let mut sources: Vec<&str> = Vec::new();
         for (source, topic) in journal.sources_of(name) {
             // What a topic gave up went here and elsewhere.
-            if topic.declared.iter().any(|declared| declared.into != *name) {
+            if topic.declared.iter().any(|declared| declared.into != name) {
                 return None;
             }
             sources.push(source);

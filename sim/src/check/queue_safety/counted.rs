@@ -1,11 +1,10 @@
 //! A topic's counts against where its messages were for certain, and against what can have used up attempts.
 
-use std::collections::BTreeMap;
-
 use super::covering::covering;
 use super::journal::{Journal, Topic};
 use super::unheard::Unheard;
 use super::whereabouts::{Span, Whereabouts};
+use crate::check::by_name::ByName;
 use crate::history::{TopicSeen, VirtualTime};
 
 /// How many attempts a topic can have seen used up.
@@ -31,11 +30,11 @@ impl UsedUp {
 }
 
 /// Finds counts that cannot be true.
-pub(super) fn check(journal: &Journal<'_>, places: &BTreeMap<&str, Whereabouts<'_>>) -> Option<String> {
-    let used_up: BTreeMap<&str, UsedUp> = journal
+pub(super) fn check(journal: &Journal<'_>, places: &ByName<'_, Whereabouts<'_>>) -> Option<String> {
+    let used_up: ByName<'_, UsedUp> = journal
         .topics
         .iter()
-        .filter_map(|(name, topic)| Some((*name, UsedUp::of(topic, places.get(name)?))))
+        .filter_map(|(name, topic)| Some((name, UsedUp::of(topic, places.get(name)?))))
         .collect();
     journal.topics.iter().filter(|(_, topic)| !topic.counts.is_empty()).find_map(|(name, topic)| {
         let here = places.get(name)?;

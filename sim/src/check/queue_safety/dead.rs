@@ -24,7 +24,7 @@ fn unheard(topic: &Topic<'_>, by: VirtualTime) -> u64 {
 /// When the message can have been in that topic first, as a delivery before this place in the list tells.
 fn since(journal: &Journal<'_>, handed: &[Handed<'_>], place: usize, topic: &str) -> VirtualTime {
     let before = handed[..place].iter().rev().find(|before| before.topic == topic);
-    let asked = || handed.first().and_then(|first| journal.stories.get(&first.delivery.message));
+    let asked = || handed.first().and_then(|first| journal.story(first));
     before
         .map(|before| before.operation.invoked_ns)
         .or_else(|| asked().map(|story| story.asked_ns))
@@ -70,8 +70,7 @@ fn given_up<'j, 'a>(
     handed: &'j [Handed<'a>],
 ) -> impl Iterator<Item = (&'a str, usize)> + use<'j, 'a> {
     let first = handed.iter().position(|one| one.delivery.given_up);
-    let home =
-        handed.first().and_then(|one| journal.stories.get(&one.delivery.message)).map(|story| story.topic);
+    let home = handed.first().and_then(|one| journal.story(one)).map(|story| story.topic);
     let later = handed.windows(2).zip(1..).filter(|(pair, _)| pair[0].topic != pair[1].topic);
     let later = later.flat_map(move |(pair, place)| {
         let (from, to) = (pair[0].topic, pair[1].topic);

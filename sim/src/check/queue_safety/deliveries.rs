@@ -1,22 +1,22 @@
 //! Which deliveries of a message there may be at all.
 
-use std::collections::BTreeMap;
-
-use super::journal::{Ask, Handed, Journal};
+use super::journal::{Ask, Handed, Journal, Story};
 use crate::history::{Call, VirtualTime};
 
 /// Finds a delivery that cannot be.
 pub(super) fn check(journal: &Journal<'_>) -> Option<String> {
-    let mut names: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut names: Vec<(u64, u64)> = Vec::new();
     let problem = journal.topics.values().find_map(|topic| too_many(&topic.deliveries));
     if problem.is_some() {
         return problem;
     }
     for handed in journal.by_message() {
+        names.extend(handed.first().map(|first| (first.delivery.id, first.delivery.message)));
+        let story = handed.first().and_then(|first| journal.story(first));
         let problem = handed
             .iter()
-            .find_map(|one| phantom(journal, one))
-            .or_else(|| two_of_one(handed, &mut names))
+            .find_map(|one| phantom(journal, story, one))
+            .or_else(|| two_ids(handed))
             .or_else(|| disordered(journal, handed))
             .or_else(|| came_back(journal, handed))
             .or_else(|| used_when_stale(journal, handed));
@@ -24,12 +24,11 @@ pub(super) fn check(journal: &Journal<'_>) -> Option<String> {
             return problem;
         }
     }
-    None
+    one_id_of_two(names)
 }
 
 /// Nobody had asked for it, or not for it to be here.
-fn phantom(journal: &Journal<'_>, handed: &Handed<'_>) -> Option<String> {
-    let story = journal.stories.get(&handed.delivery.message);
+fn phantom(journal: &Journal<'_>, story: Option<&Story<'_>>, handed: &Handed<'_>) -> Option<String> {
     let is_right = story.is_some_and(|story| {
         let came_over = || journal.beyond(story.topic, handed.returned_ns).contains(handed.topic);
         let is_sent_here = if handed.delivery.given_up { came_over() } else { story.topic == handed.topic };
@@ -49,19 +48,18 @@ fn too_many(deliveries: &[Handed<'_>]) -> Option<String> {
     })
 }
 
-/// One message under two ids, or two under one.
-fn two_of_one(handed: &[Handed<'_>], names: &mut BTreeMap<u64, u64>) -> Option<String> {
+/// One message under two ids.
+fn two_ids(handed: &[Handed<'_>]) -> Option<String> {
     let first = handed.first()?;
-    let number = first.delivery.message;
-    if let Some(other) = handed.iter().find(|other| other.delivery.id != first.delivery.id) {
-        return Some(format!(
-            "one message was in the queue twice:\n  {}\n  {}\n",
-            first.text(),
-            other.text()
-        ));
-    }
-    let owner = *names.entry(first.delivery.id).or_insert(number);
-    (owner != number).then(|| format!("messages {owner} and {number} have one id\n"))
+    let other = handed.iter().find(|other| other.delivery.id != first.delivery.id)?;
+    Some(format!("one message was in the queue twice:\n  {}\n  {}\n", first.text(), other.text()))
+}
+
+/// Two messages under one id. Of each its id and its number.
+fn one_id_of_two(mut names: Vec<(u64, u64)>) -> Option<String> {
+    names.sort_unstable();
+    let pair = names.windows(2).find(|pair| pair[0].0 == pair[1].0)?;
+    Some(format!("messages {} and {} have one id\n", pair[0].1, pair[1].1))
 }
 
 /// Receipts rise in true time and are unique; attempts rise with them for as long as the message stays in one topic.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::declared::{self, Declared};
+use crate::check::by_name::ByName;
 use crate::history::{Answer, Call, Delivery, History, Message, Operation, Outcome, TopicSeen, VirtualTime};
 
 /// An operation, by which client: what a client did is in order at one instant too.
@@ -56,6 +57,8 @@ pub(super) struct Handed<'a> {
     pub(super) returned_ns: VirtualTime,
     /// What was asked about it: from where on in [`Journal::asked`], and how much.
     asked: (u32, u32),
+    /// The message's story in [`Journal::stories`], if its producer is known.
+    story: Option<u32>,
 }
 
 /// What a consumer asked about a delivery.
@@ -101,9 +104,9 @@ pub(super) struct Topic<'a> {
 /// All of it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Journal<'a> {
-    /// By number.
-    pub(super) stories: BTreeMap<u64, Story<'a>>,
-    pub(super) topics: BTreeMap<&'a str, Topic<'a>>,
+    /// In the order of their numbers.
+    pub(super) stories: Vec<Story<'a>>,
+    pub(super) topics: ByName<'a, Topic<'a>>,
     /// By topic, those that were ever declared to give up into it.
     sources: BTreeMap<&'a str, Vec<&'a str>>,
     /// All deliveries, by message, and for each message in the order of their receipts.
@@ -121,17 +124,18 @@ impl<'a> Journal<'a> {
                 journal.note(operation);
             }
         }
+        journal.merge_stories();
         let mut deliveries = 0;
-        for (name, topic) in &mut journal.topics {
+        for (name, topic) in journal.topics.iter_mut() {
             declared::supersede(&mut topic.declared);
             for declared in &topic.declared {
                 let sources = journal.sources.entry(declared.into).or_default();
-                if sources.last() != Some(name) {
+                if sources.last() != Some(&name) {
                     sources.push(name);
                 }
             }
             topic.stale.sort_unstable_by_key(|(operation, about)| (*about, operation.id));
-            topic.file(&mut journal.asked);
+            topic.file(&mut journal.asked, &journal.stories);
             // Long histories are judged in little more memory than they take.
             topic.deliveries.shrink_to_fit();
             deliveries += topic.deliveries.len();
@@ -175,14 +179,14 @@ impl<'a> Journal<'a> {
     }
 
     fn topic(&mut self, name: &'a str) -> &mut Topic<'a> {
-        self.topics.entry(name).or_default()
+        self.topics.or_default(name)
     }
 
     fn note_enqueue(&mut self, operation: &'a Operation, topic: &'a str, messages: &'a [Message]) {
         let is_sure = matches!(operation.outcome, Outcome::Ok { .. });
         let there_ns = operation.returned_ns.filter(|_| is_sure);
         for (place, message) in messages.iter().enumerate() {
-            let story = self.stories.entry(message.number).or_insert(Story {
+            self.stories.push(Story {
                 message,
                 topic,
                 asked_ns: operation.invoked_ns,
@@ -192,10 +196,26 @@ impl<'a> Journal<'a> {
                 place,
                 operation: operation.id,
             });
-            if there_ns.is_some_and(|there| story.there_ns.is_none_or(|known| there < known)) {
-                (story.there_ns, story.there_by) = (there_ns, By::of(operation));
-            }
         }
+    }
+
+    /// What was asked for several times is one story: there from the first answer on.
+    fn merge_stories(&mut self) {
+        self.stories.sort_by_key(|story| story.message.number);
+        self.stories.dedup_by(|again, first| {
+            let is_one = again.message.number == first.message.number;
+            let is_earlier = |there| first.there_ns.is_none_or(|known| there < known);
+            if is_one && again.there_ns.is_some_and(is_earlier) {
+                (first.there_ns, first.there_by) = (again.there_ns, again.there_by);
+            }
+            is_one
+        });
+        self.stories.shrink_to_fit();
+    }
+
+    /// The story of a message that was delivered, if its producer is known.
+    pub(super) fn story(&self, handed: &Handed<'_>) -> Option<&Story<'a>> {
+        self.stories.get(handed.story? as usize)
     }
 
     /// The topics that may give up into this one.
@@ -209,8 +229,8 @@ impl<'a> Journal<'a> {
         let mut found = BTreeSet::new();
         let mut open: Vec<&str> = self.sources_of(topic).map(|(name, _)| name).collect();
         while let Some(name) = open.pop() {
-            if let Some((name, _)) = self.topics.get_key_value(name)
-                && found.insert(*name)
+            if let Some((name, _)) = self.topics.get_named(name)
+                && found.insert(name)
             {
                 open.extend(self.sources_of(name).map(|(name, _)| name));
             }
@@ -301,6 +321,7 @@ impl<'a> Topic<'a> {
             visibility_us,
             returned_ns,
             asked: (0, 0),
+            story: None,
         };
         self.deliveries.extend(deliveries.iter().map(handed));
     }
@@ -319,8 +340,9 @@ impl<'a> Topic<'a> {
         self.noted.push(Asked { operation, about, ask, is_sure });
     }
 
-    /// Puts what was asked about its deliveries beside what was asked about others, and tells each delivery where.
-    fn file(&mut self, all: &mut Vec<Asked<'a>>) {
+    /// Puts what was asked about its deliveries beside what was asked about others, and tells each delivery where, and where
+    /// its message's story is.
+    fn file(&mut self, all: &mut Vec<Asked<'a>>, stories: &[Story<'_>]) {
         let mut noted = std::mem::take(&mut self.noted);
         noted.sort_unstable_by_key(|asked| (asked.about, asked.operation.id));
         let start = all.len();
@@ -329,6 +351,8 @@ impl<'a> Topic<'a> {
             let (from, asked) = within(&noted, key, key);
             // A history has fewer operations than that.
             handed.asked = (u32::try_from(start + from).unwrap_or(u32::MAX), asked.len() as u32);
+            let story = stories.binary_search_by_key(&key.0, |story| story.message.number);
+            handed.story = story.ok().and_then(|place| u32::try_from(place).ok());
         }
         all.append(&mut noted);
         self.asked = start..all.len();

@@ -22,7 +22,7 @@ pub(super) fn check(journal: &Journal<'_>, drift: Drift) -> Option<String> {
 
 /// When the message was asked for by its producer: no delivery began before.
 fn asked_ns(journal: &Journal<'_>, handed: &Handed<'_>) -> VirtualTime {
-    journal.stories.get(&handed.delivery.message).map_or(VirtualTime(0), |story| story.asked_ns)
+    journal.story(handed).map_or(VirtualTime(0), |story| story.asked_ns)
 }
 
 /// The earliest end of this delivery's lease, if nothing else ends it.
@@ -79,7 +79,7 @@ fn within_a_lease(
 }
 
 fn before_its_delay(journal: &Journal<'_>, drift: Drift, first: &Handed<'_>) -> Option<String> {
-    let story = journal.stories.get(&first.delivery.message)?;
+    let story = journal.story(first)?;
     let free = drift.earliest(story.asked_ns, story.message.delay_us);
     (first.returned_ns < free).then(|| {
         format!(
@@ -97,7 +97,7 @@ type Flight<'a, 'h> = (VirtualTime, VirtualTime, &'a Handed<'h>);
 fn two_of_a_group(journal: &Journal<'_>, drift: Drift) -> Option<String> {
     let mut flights: BTreeMap<(&str, u64), Vec<Flight<'_, '_>>> = BTreeMap::new();
     for handed in journal.topics.values().flat_map(|topic| &topic.deliveries) {
-        let story = journal.stories.get(&handed.delivery.message);
+        let story = journal.story(handed);
         let Some(group) = story.and_then(|story| story.message.group) else { continue };
         let ended = journal.asked_about(handed).iter().filter_map(|asked| match asked.ask {
             Ask::Acknowledge | Ask::Reject { .. } => Some(asked.operation.invoked_ns),

@@ -47,10 +47,9 @@ mod stale;
 mod unheard;
 mod whereabouts;
 
-use std::collections::BTreeMap;
-
 use super::drift::{Calm, Drift};
 use super::{CheckReport, Verdict};
+use crate::check::by_name::ByName;
 use crate::history::History;
 use journal::Journal;
 use whereabouts::{Whereabouts, whereabouts};
@@ -76,7 +75,7 @@ pub fn check_all(history: &History, drift: Drift, calm: Option<Calm>) -> [CheckR
 fn check_deliveries(
     history: &History,
     journal: &Journal<'_>,
-    places: &BTreeMap<&str, Whereabouts<'_>>,
+    places: &ByName<'_, Whereabouts<'_>>,
     drift: Drift,
     calm: Option<Calm>,
 ) -> CheckReport {

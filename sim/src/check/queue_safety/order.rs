@@ -13,13 +13,14 @@ use super::emptiness;
 use super::free::{Free, Longest, since_then, untouched};
 use super::journal::{By, Handed, Journal, Story, Topic};
 use super::whereabouts::Whereabouts;
+use crate::check::by_name::ByName;
 use crate::check::drift::Drift;
 use crate::history::VirtualTime;
 
 /// Finds somebody who was passed over.
 pub(super) fn check(
     journal: &Journal<'_>,
-    places: &BTreeMap<&str, Whereabouts<'_>>,
+    places: &ByName<'_, Whereabouts<'_>>,
     drift: Drift,
 ) -> Option<String> {
     journal.topics.iter().find_map(|(name, topic)| {
@@ -91,7 +92,7 @@ fn passed_at_once<'f, 'a>(
 
 /// The topic's deliveries of messages that were sent there.
 fn at_home<'j, 'a>(journal: &'j Journal<'a>, topic: &'j Topic<'a>) -> Vec<Known<'j, 'a>> {
-    let story = |handed: &'j Handed<'a>| Some((handed, journal.stories.get(&handed.delivery.message)?));
+    let story = |handed: &'j Handed<'a>| Some((handed, journal.story(handed)?));
     let all = topic.deliveries.iter().filter_map(story);
     all.filter(|(handed, story)| story.topic == handed.topic).collect()
 }
@@ -179,7 +180,7 @@ struct InGroup<'a, 'h> {
 fn group_out_of_order(journal: &Journal<'_>, name: &str, topic: &Topic<'_>) -> Option<String> {
     let mut members: BTreeMap<u64, InGroup<'_, '_>> = BTreeMap::new();
     for handed in &topic.deliveries {
-        let Some(story) = journal.stories.get(&handed.delivery.message) else { continue };
+        let Some(story) = journal.story(handed) else { continue };
         // What was given up is in its group's way no more, though it may come back by other topics.
         let is_here = story.topic == name && !handed.delivery.given_up;
         if story.message.group.is_none() || !is_here {

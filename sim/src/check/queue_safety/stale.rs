@@ -9,7 +9,7 @@ use crate::history::{Operation, VirtualTime};
 /// Finds a delivery that was of use although nobody got it, that was ended twice, that was refused as stale while its lease ran for
 /// certain, or that was of use when its lease was over for certain; and a message delivered when its life was.
 pub(super) fn check(journal: &Journal<'_>, drift: Drift, calm: Option<Calm>) -> Option<String> {
-    let of_topic = |(name, topic): (&&str, &Topic<'_>)| {
+    let of_topic = |(name, topic): (&str, &Topic<'_>)| {
         made_up(journal, name, topic).or_else(|| ended_twice(journal, name, topic))
     };
     let of_topics = journal.topics.iter().find_map(of_topic);
@@ -135,7 +135,7 @@ fn used_too_late(journal: &Journal<'_>, calm: Calm, handed: &Handed<'_>) -> Opti
 fn outlived(journal: &Journal<'_>, calm: Calm, handed: &Handed<'_>) -> Option<String> {
     // What was given up lives anew, be it that it came back.
     let is_first_life = |story: &&Story<'_>| story.topic == handed.topic && !handed.delivery.given_up;
-    let story = journal.stories.get(&handed.delivery.message).filter(is_first_life)?;
+    let story = journal.story(handed).filter(is_first_life)?;
     let over = calm.certainly_over(story.there_ns?, story.message.ttl_us?);
     (handed.operation.invoked_ns > over).then(|| {
         format!("a message was delivered although its life was over by {over}:\n  {}\n", handed.text())

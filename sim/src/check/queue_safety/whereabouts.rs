@@ -9,12 +9,11 @@
 //! A dequeue of unknown outcome may have taken any message that lies ready. A span that the next delivery proves, by the
 //! number of its attempt, knows of no such; of the others there may be as many too many as those dequeues asked for.
 
-use std::collections::BTreeMap;
-
 use super::declared::{AttemptsEver, attempts_ever};
 use super::free::Free;
 use super::journal::{Ask, Asked, By, Handed, Journal, Story};
 use super::leases::lease_ends;
+use crate::check::by_name::ByName;
 use crate::check::drift::Drift;
 use crate::history::VirtualTime;
 
@@ -47,16 +46,17 @@ pub(super) struct Whereabouts<'j> {
 }
 
 /// Of all topics.
-pub(super) fn whereabouts<'j>(journal: &'j Journal<'_>, drift: Drift) -> BTreeMap<&'j str, Whereabouts<'j>> {
+pub(super) fn whereabouts<'j>(journal: &'j Journal<'_>, drift: Drift) -> ByName<'j, Whereabouts<'j>> {
     let attempts =
-        journal.topics.iter().map(|(name, topic)| (*name, attempts_ever(&topic.declared))).collect();
-    let topics = journal.topics.keys().map(|name| (*name, Whereabouts::default())).collect();
+        journal.topics.iter().map(|(name, topic)| (name, attempts_ever(&topic.declared))).collect();
+    let topics = journal.topics.names().map(|name| (name, Whereabouts::default())).collect();
     let mut search = Search { journal, drift, attempts, topics };
     let mut all = journal.by_message().peekable();
-    for (number, story) in &journal.stories {
+    for story in &journal.stories {
+        let number = story.message.number;
         let number_of = |handed: &[Handed<'_>]| handed.first().map(|one| one.delivery.message);
-        while all.next_if(|handed| number_of(handed) < Some(*number)).is_some() {}
-        search.note(story, all.next_if(|handed| number_of(handed) == Some(*number)).unwrap_or_default());
+        while all.next_if(|handed| number_of(handed) < Some(number)).is_some() {}
+        search.note(story, all.next_if(|handed| number_of(handed) == Some(number)).unwrap_or_default());
     }
     search.topics
 }
@@ -64,8 +64,8 @@ pub(super) fn whereabouts<'j>(journal: &'j Journal<'_>, drift: Drift) -> BTreeMa
 struct Search<'j, 'a> {
     journal: &'j Journal<'a>,
     drift: Drift,
-    attempts: BTreeMap<&'j str, AttemptsEver>,
-    topics: BTreeMap<&'j str, Whereabouts<'j>>,
+    attempts: ByName<'j, AttemptsEver>,
+    topics: ByName<'j, Whereabouts<'j>>,
 }
 
 fn is_end(asked: &&Asked<'_>) -> bool {
@@ -87,7 +87,7 @@ impl<'j, 'a> Search<'j, 'a> {
     }
 
     fn topic(&mut self, name: &'j str) -> &mut Whereabouts<'j> {
-        self.topics.entry(name).or_default()
+        self.topics.or_default(name)
     }
 
     /// The earliest end of a message's life.

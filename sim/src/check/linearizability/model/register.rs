@@ -301,7 +301,8 @@ fn place(entry: &EntryOf<RegisterModel>) -> Place {
         None if entry.returned.is_some() => Place::Hidden,
         None | Some(RegisterAnswer::Foreign) => Place::Open,
         Some(RegisterAnswer::Written { version } | RegisterAnswer::Deleted { version, .. }) => {
-            Place::Made { version, may_be_absent: entry.op == RegisterOp::Delete }
+            let absent_from = (entry.op == RegisterOp::Delete).then_some(0);
+            Place::Made { version, absent_from }
         }
         Some(RegisterAnswer::Value { version, .. } | RegisterAnswer::Mismatch { version, .. }) => {
             version.map_or(Place::SawNothing, Place::Saw)

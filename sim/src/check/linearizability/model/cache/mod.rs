@@ -226,11 +226,13 @@ impl Model for CacheModel {
                 | CacheAnswer::Counted { version, .. }
                 | CacheAnswer::Deleted { version, .. },
             ) => {
-                let may_be_absent = match entry.op.ask {
-                    CacheAsk::Set { life, .. } | CacheAsk::Compare { life, .. } => life != Life::ENDLESS,
-                    ask => ask == CacheAsk::Delete,
+                let vanishes_from = match entry.op.ask {
+                    CacheAsk::Set { life, .. } | CacheAsk::Compare { life, .. } => life.over_from,
+                    CacheAsk::Delete => 0,
+                    _ => NEVER,
                 };
-                Place::Made { version, may_be_absent: may_be_absent || self.evicted_from != NEVER }
+                let absent_from = vanishes_from.min(self.evicted_from);
+                Place::Made { version, absent_from: Some(absent_from).filter(|from| *from != NEVER) }
             }
         })?;
         Some(with_unheard_additions(entries, order))
