@@ -43,7 +43,7 @@ const SERVICES: [(&str, Maker, Subject); 3] = [
 /// All that `stormglass check` judges of a subject.
 fn reports(subject: Subject, history: &History) -> Vec<CheckReport> {
     let (drift, budget_steps) = (Drift::default(), STEPS_MAX);
-    judge_subject(subject, &Terms { history, drift, calm: None, budget_steps })
+    judge_subject(subject, &Terms { history, drift, calm: None, budget_steps, at_once: true })
 }
 
 fn main() {

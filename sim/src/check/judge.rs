@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::cache_safety;
+use super::cache_safety::{self, CacheKeys};
 use super::coherence::Coherence;
 use super::invariants::InvariantSet;
 use super::linearizability::{
     Limits, Linearizability, LockModel, RegisterModel, ServiceModel, Times, check_as, check_operations,
 };
+use super::side_by_side::both;
 use super::{Calm, CheckReport, Drift, Verdict, exercise, guarded, liveness, lock_safety, queue_safety};
 use crate::history::{Answer, Call, History, Operation, Outcome};
 
@@ -96,7 +97,7 @@ impl<'a> Evidence<'a> {
     /// What a history is judged on, without the rest of the run.
     const fn terms(&self) -> Terms<'a> {
         let Self { history, drift, calm, budget_steps, .. } = *self;
-        Terms { history, drift, calm, budget_steps }
+        Terms { history, drift, calm, budget_steps, at_once: false }
     }
 }
 
@@ -111,6 +112,8 @@ pub struct Terms<'a> {
     pub calm: Option<Calm>,
     /// Steps that each linearizability check may spend.
     pub budget_steps: u64,
+    /// Whether two checks may run at one time, each on a thread. It makes no difference to what they find.
+    pub at_once: bool,
 }
 
 /// Judges a run. The run's verdict is [`Verdict::of_all`] over the reports.
@@ -151,7 +154,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Vec<CheckReport> {
 /// Judges what a history says about one subject.
 #[must_use]
 pub fn judge_subject(subject: Subject, terms: &Terms<'_>) -> Vec<CheckReport> {
-    let Terms { history, drift, calm, .. } = *terms;
+    let Terms { history, drift, calm, at_once, .. } = *terms;
     match subject {
         Subject::Register => {
             vec![linearizable(&RegisterModel, "linearizable registers", &history.operations, terms)]
@@ -161,31 +164,25 @@ pub fn judge_subject(subject: Subject, terms: &Terms<'_>) -> Vec<CheckReport> {
             let is_several = |call: &Call| matches!(call, Call::AcquireAll { .. });
             let any = |which: &dyn Fn(&Call) -> bool| history.operations.iter().any(|op| which(&op.call));
             // Several at a time are not locks one by one; lock safety judges all of them.
-            let linearizable = (any(&is_single) || !any(&is_several)).then(|| {
-                linearizable(&LockModel, "linearizable locks", released_by_acquirers(history), terms)
-            });
-            let views = lock_safety::check_views(history, drift, calm);
-            linearizable.into_iter().chain([lock_safety::check(history, drift, calm)]).chain(views).collect()
+            let is_searched = any(&is_single) || !any(&is_several);
+            let search =
+                || linearizable(&LockModel, "linearizable locks", released_by_acquirers(history), terms);
+            let by_rules = || {
+                [lock_safety::check(history, drift, calm)]
+                    .into_iter()
+                    .chain(lock_safety::check_views(history, drift, calm))
+            };
+            let (searched, by_rules) = both(at_once, || is_searched.then(search), by_rules);
+            searched.into_iter().chain(by_rules).collect()
         }
         Subject::Semaphore => vec![lock_safety::check(history, drift, calm)],
-        Subject::Queue => queue_safety::check_all(history, drift, calm).into(),
+        Subject::Queue => queue_safety::check_all(history, drift, calm, at_once).into(),
         Subject::Cache => {
-            let keys = cache_safety::CacheKeys::of(history);
-            let by_versions = cache_safety::check_keys(&keys, drift, calm);
-            let mut registers = keys.registers().peekable();
-            let linearizable = registers.peek().is_some().then(|| {
-                let limits = Limits { steps: terms.budget_steps };
-                let result = check_as(&RegisterModel, registers, &limits, Times::Nanoseconds);
-                linearizability_report("linearizable cache", result)
-            });
-            let (model, others) = keys.others(drift, calm);
-            let mut others = others.peekable();
-            let others = others.peek().is_some().then(|| {
-                let limits = Limits { steps: terms.budget_steps };
-                let result = check_as(&model, others, &limits, Times::Nanoseconds);
-                linearizability_report("linearizable counters and lives", result)
-            });
-            [by_versions].into_iter().chain(linearizable).chain(others).collect()
+            let keys = CacheKeys::of(history);
+            let search = || linearizable_cache(&keys, terms);
+            let by_versions = || cache_safety::check_keys(&keys, drift, calm);
+            let (searched, by_versions) = both(at_once, search, by_versions);
+            [by_versions].into_iter().chain(searched).collect()
         }
         // Locks guard what they guard without topics too.
         Subject::Guarded => [Subject::Queue, Subject::Cache]
@@ -198,6 +195,23 @@ pub fn judge_subject(subject: Subject, terms: &Terms<'_>) -> Vec<CheckReport> {
             .chain([lock_safety::check(history, drift, calm), guarded::check(history)])
             .collect(),
     }
+}
+
+/// The general search over the keys of a cache: those that are registers, and the others.
+fn linearizable_cache(keys: &CacheKeys<'_>, terms: &Terms<'_>) -> Vec<CheckReport> {
+    let limits = Limits { steps: terms.budget_steps };
+    let mut registers = keys.registers().peekable();
+    let registers = registers.peek().is_some().then(|| {
+        let result = check_as(&RegisterModel, registers, &limits, Times::Nanoseconds);
+        linearizability_report("linearizable cache", result)
+    });
+    let (model, others) = keys.others(terms.drift, terms.calm);
+    let mut others = others.peekable();
+    let others = others.peek().is_some().then(|| {
+        let result = check_as(&model, others, &limits, Times::Nanoseconds);
+        linearizability_report("linearizable counters and lives", result)
+    });
+    registers.into_iter().chain(others).collect()
 }
 
 /// The operations without releases under tokens that no single acquisition granted, of locks that are also asked for

@@ -31,6 +31,7 @@ pub mod lock_safety;
 mod online;
 pub mod queue_safety;
 mod report;
+mod side_by_side;
 mod succession;
 mod unanswered;
 

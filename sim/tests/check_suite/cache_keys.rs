@@ -13,7 +13,13 @@ use crate::support::{Row, history};
 fn reports(rows: Vec<Row>) -> Vec<CheckReport> {
     let history = history(rows);
     assert_eq!(history.verify(), Ok(()));
-    let terms = Terms { history: &history, drift: Drift::default(), calm: None, budget_steps: STEPS_MAX };
+    let terms = Terms {
+        history: &history,
+        drift: Drift::default(),
+        calm: None,
+        budget_steps: STEPS_MAX,
+        at_once: false,
+    };
     judge_subject(Subject::Cache, &terms)
 }
 

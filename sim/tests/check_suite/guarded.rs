@@ -118,7 +118,8 @@ fn a_lock_may_guard_a_cache_without_any_topic() {
     let seen = Answer::Cached { value: Some(1), version: Some(10), local: false };
     let rows = vec![acquire(1, 1, Some(3)), write(1, 5, 3, 10), (2, 9, 10, get, Some(seen))];
     let history = history(rows);
-    let terms = Terms { history: &history, drift: Drift::default(), calm: None, budget_steps: 1_000 };
+    let terms =
+        Terms { history: &history, drift: Drift::default(), calm: None, budget_steps: 1_000, at_once: false };
     let reports = judge_subject(Subject::Guarded, &terms);
     let verdicts: Vec<(&str, Verdict)> =
         reports.iter().map(|report| (report.name.as_str(), report.verdict)).collect();

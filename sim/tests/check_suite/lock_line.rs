@@ -157,7 +157,13 @@ fn who_asks_for_one_lock_names_no_session_and_may_be_part_of_a_deadlock() {
 
 /// The verdict of the general check of single locks.
 fn check_register_of_locks(rows: Vec<Row>) -> Verdict {
-    let terms = Terms { history: &history(rows), drift: Drift::default(), calm: None, budget_steps: 100_000 };
+    let terms = Terms {
+        history: &history(rows),
+        drift: Drift::default(),
+        calm: None,
+        budget_steps: 100_000,
+        at_once: false,
+    };
     let reports = judge_subject(Subject::Lock, &terms);
     reports.iter().find(|report| report.name == "linearizable locks").expect("there are single ones").verdict
 }

@@ -78,6 +78,8 @@ pub(super) struct Asked<'a> {
     pub(super) ask: Ask,
     /// Whether it was done for sure; if not, it may have been, or may yet be.
     pub(super) is_sure: bool,
+    /// Whether somebody was answered with that delivery, in that topic.
+    pub(super) is_of_known: bool,
 }
 
 /// What happened to one topic.
@@ -337,7 +339,7 @@ impl<'a> Topic<'a> {
             Outcome::Ok { answer: Answer::Stale } => return self.stale.push((operation, about)),
             outcome => matches!(outcome, Outcome::Ok { .. }),
         };
-        self.noted.push(Asked { operation, about, ask, is_sure });
+        self.noted.push(Asked { operation, about, ask, is_sure, is_of_known: false });
     }
 
     /// Puts what was asked about its deliveries beside what was asked about others, and tells each delivery where, and where
@@ -346,12 +348,20 @@ impl<'a> Topic<'a> {
         let mut noted = std::mem::take(&mut self.noted);
         noted.sort_unstable_by_key(|asked| (asked.about, asked.operation.id));
         let start = all.len();
-        for handed in &mut self.deliveries {
-            let key = (handed.delivery.message, handed.delivery.receipt);
-            let (from, asked) = within(&noted, key, key);
-            // A history has fewer operations than that.
-            handed.asked = (u32::try_from(start + from).unwrap_or(u32::MAX), asked.len() as u32);
+        // One after the other, so that what is next is near.
+        let key = |handed: &Handed<'_>| (handed.delivery.message, handed.delivery.receipt);
+        let mut order: Vec<((u64, u64), usize)> =
+            self.deliveries.iter().enumerate().map(|(place, handed)| (key(handed), place)).collect();
+        order.sort_unstable();
+        let mut from = 0;
+        for (key, place) in order {
+            from += noted[from..].iter().take_while(|asked| asked.about < key).count();
+            let about = noted[from..].iter_mut().take_while(|asked| asked.about == key);
+            let count = about.map(|asked| asked.is_of_known = true).count();
             let story = stories.binary_search_by_key(&key.0, |story| story.message.number);
+            let handed = &mut self.deliveries[place];
+            // A history has fewer operations than that.
+            handed.asked = (u32::try_from(start + from).unwrap_or(u32::MAX), count as u32);
             handed.story = story.ok().and_then(|place| u32::try_from(place).ok());
         }
         all.append(&mut noted);

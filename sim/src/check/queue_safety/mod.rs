@@ -48,6 +48,7 @@ mod unheard;
 mod whereabouts;
 
 use super::drift::{Calm, Drift};
+use super::side_by_side::both;
 use super::{CheckReport, Verdict};
 use crate::check::by_name::ByName;
 use crate::history::History;
@@ -61,15 +62,17 @@ pub fn check(history: &History, drift: Drift, calm: Option<Calm>) -> CheckReport
     check_deliveries(history, &journal, &whereabouts(&journal, drift), drift, calm)
 }
 
-/// As [`check`] and [`check_accounts`], of a history that is looked through once.
+/// As [`check`] and [`check_accounts`], of a history that is looked through once; `at_once`, each on a thread.
 #[must_use]
-pub fn check_all(history: &History, drift: Drift, calm: Option<Calm>) -> [CheckReport; 2] {
+pub fn check_all(history: &History, drift: Drift, calm: Option<Calm>, at_once: bool) -> [CheckReport; 2] {
     let journal = Journal::of(history);
     let places = whereabouts(&journal, drift);
-    [
-        check_deliveries(history, &journal, &places, drift, calm),
-        accounts::check(history, &journal, &places, drift),
-    ]
+    both(
+        at_once,
+        || check_deliveries(history, &journal, &places, drift, calm),
+        || accounts::check(history, &journal, &places, drift),
+    )
+    .into()
 }
 
 fn check_deliveries(

@@ -28,33 +28,31 @@ pub(super) fn check(journal: &Journal<'_>, drift: Drift, calm: Option<Calm>) -> 
 
 /// Something was done by a delivery that is in no answer, and that nobody can have got unanswered by then.
 fn made_up(journal: &Journal<'_>, name: &str, topic: &Topic<'_>) -> Option<String> {
-    let first = topic.unknown.first().map(|dequeue| dequeue.invoked_ns);
-    journal.asked_in(topic).chunk_by(|one, other| one.about == other.about).find_map(|asked| {
-        let about = asked.first()?.about;
-        if let Some(handed) = journal.delivery(about).filter(|handed| handed.topic == name) {
-            let is_early = |asked: &&Asked<'_>| {
-                let returned_ns = asked.operation.returned_ns.filter(|_| asked.is_sure);
-                returned_ns.is_some_and(|returned| returned < handed.operation.invoked_ns)
-            };
-            let early = asked.iter().find(is_early)?;
-            return Some(format!(
-                "operation #{}, {}, succeeded before that delivery was asked for:\n  {}\n",
-                early.operation.id,
-                early.operation.call.kind(),
-                handed.text()
-            ));
-        }
-        let is_wrong = |asked: &&Asked<'_>| {
+    let before_it_was_asked_for = topic.deliveries.iter().find_map(|handed| {
+        let is_early = |asked: &&Asked<'_>| {
             let returned_ns = asked.operation.returned_ns.filter(|_| asked.is_sure);
+            returned_ns.is_some_and(|returned| returned < handed.operation.invoked_ns)
+        };
+        let early = journal.asked_about(handed).iter().find(is_early)?;
+        Some(format!(
+            "operation #{}, {}, succeeded before that delivery was asked for:\n  {}\n",
+            early.operation.id,
+            early.operation.call.kind(),
+            handed.text()
+        ))
+    });
+    let first = topic.unknown.first().map(|dequeue| dequeue.invoked_ns);
+    before_it_was_asked_for.or_else(|| {
+        let is_wrong = |asked: &&Asked<'_>| {
+            let returned_ns = asked.operation.returned_ns.filter(|_| asked.is_sure && !asked.is_of_known);
             returned_ns.is_some_and(|returned| first.is_none_or(|first| first > returned))
         };
-        let asked = asked.iter().find(is_wrong)?;
+        let asked = journal.asked_in(topic).iter().find(is_wrong)?;
+        let (message, receipt) = asked.about;
         Some(format!(
-            "operation #{}, {}, succeeded at message {} of {name:?} under receipt {}, which nobody got\n",
+            "operation #{}, {}, succeeded at message {message} of {name:?} under receipt {receipt}, which nobody got\n",
             asked.operation.id,
             asked.operation.call.kind(),
-            about.0,
-            about.1
         ))
     })
 }

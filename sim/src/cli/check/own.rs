@@ -31,7 +31,7 @@ pub(super) fn judge(
         return Err(nothing(source, arguments.model, &found));
     }
     let (drift, calm) = source.times(arguments)?;
-    let terms = Terms { history: &history, drift, calm, budget_steps: arguments.steps };
+    let terms = Terms { history: &history, drift, calm, budget_steps: arguments.steps, at_once: true };
     let mut named = BTreeSet::new();
     for subject in wanted.iter().filter(|subject| found.contains(subject)) {
         let mut reports = judge_subject(*subject, &terms);
@@ -47,7 +47,8 @@ pub(super) fn judge(
 
 /// Checks that also judge when a life or a lease was over for certain, if they know from when on nothing disturbed the
 /// cluster.
-const TIMED: [&str; 4] = ["cache safety", "lock safety", "lock views", "queue safety"];
+const TIMED: [&str; 5] =
+    ["cache safety", "linearizable counters and lives", "lock safety", "lock views", "queue safety"];
 /// What is added to what they say if they do not.
 const NOT_TIMED: &str = "; not judged: what outlasts its life or lease (--calm-from-ms)";
 

@@ -26,7 +26,7 @@ fn seeds(count: u64) -> impl Iterator<Item = u64> {
 /// What is wrong with it, as the checks see it.
 fn found(drawn: &Drawn) -> Option<String> {
     assert_eq!(drawn.history.verify(), Ok(()));
-    let reports = queue_safety::check_all(&drawn.history, drawn.drift, drawn.calm);
+    let reports = queue_safety::check_all(&drawn.history, drawn.drift, drawn.calm, false);
     let wrong = reports.into_iter().find(|report| report.verdict == Verdict::Invalid)?;
     Some(wrong.counterexample.unwrap_or_default())
 }
