@@ -168,7 +168,7 @@ pub fn judge_subject(subject: Subject, terms: &Terms<'_>) -> Vec<CheckReport> {
             let search =
                 || linearizable(&LockModel, "linearizable locks", released_by_acquirers(history), terms);
             let by_rules = || {
-                [lock_safety::check(history, drift, calm)]
+                [lock_safety::check_by(history, drift, calm, at_once)]
                     .into_iter()
                     .chain(lock_safety::check_views(history, drift, calm))
             };

@@ -32,6 +32,7 @@ mod views;
 mod wakeup;
 
 use super::drift::{Calm, Drift};
+use super::side_by_side::both;
 use super::{CheckReport, Verdict};
 use crate::history::History;
 use grants::Grants;
@@ -43,6 +44,12 @@ pub use views::check_views;
 /// unknown.
 #[must_use]
 pub fn check(history: &History, drift: Drift, calm: Option<Calm>) -> CheckReport {
+    check_by(history, drift, calm, false)
+}
+
+/// As [`check`]; `at_once`, half of the rules on a thread of their own.
+#[must_use]
+pub fn check_by(history: &History, drift: Drift, calm: Option<Calm>, at_once: bool) -> CheckReport {
     let outlived = forced::outlived(history, calm);
     let (as_recorded, truncated) = (history, forced::truncated(history));
     let history = truncated.as_ref().unwrap_or(history);
@@ -51,14 +58,17 @@ pub fn check(history: &History, drift: Drift, calm: Option<Calm>) -> CheckReport
     let waits = line::sure_waits(history, drift);
     let deadlocks = deadlock::named(history).count();
     // What an operator may have ended may go on as well.
-    let claims = claims::all(as_recorded, &grants, calm);
-    let (waited, forgotten) = wakeup::lost(history, &waits, &claims);
-    let mut places = Places::default();
-    places.note_refusals(history, &claims);
-    drop(claims);
+    let of_claims = || {
+        let claims = claims::all(as_recorded, &grants, calm);
+        let mut places = Places::default();
+        places.note_refusals(history, &claims);
+        (wakeup::lost(history, &waits, &claims), places)
+    };
+    let (((waited, forgotten), mut places), conflict) =
+        both(at_once, of_claims, || exclusion::check(history, &grants));
     let tokens = Tokens::of(history, &grants);
     let answered = uses::answered(&grants);
-    let problem = exclusion::check(history, &grants)
+    let problem = conflict
         .or(outlived)
         .or_else(|| outdated::belief(history, &answered, &tokens))
         .or_else(|| unheard::disordered(&grants, &tokens))
