@@ -5,15 +5,13 @@
 #![expect(clippy::disallowed_types, reason = "a fixed hasher, and nothing iterates it: order cannot leak")]
 
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::ops::Index;
-
-use super::linearizability::Mixer;
 
 /// A value for each name.
 #[derive(Clone, Debug)]
 pub(super) struct ByName<'a, T> {
-    places: HashMap<&'a str, usize, BuildHasherDefault<Mixer>>,
+    places: HashMap<&'a str, usize, BuildHasherDefault<DefaultHasher>>,
     /// In the order in which names came first.
     all: Vec<(&'a str, T)>,
 }

@@ -10,7 +10,7 @@
 //! earlier; the service knows nothing of that. So a stale holder's write to a key that no later holder has written yet is
 //! in order: nothing that is there forbids it, and the later holder finds it when it comes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::unanswered::{Unanswered, asked_of};
 use super::{CheckReport, Verdict};
@@ -73,6 +73,7 @@ fn effects(history: &History) -> BTreeMap<&str, Effects<'_>> {
             _ => {}
         }
     }
+    let made = made(history, |key| unanswered.range((key, i64::MIN)..=(key, i64::MAX)).next().is_some());
     for operation in &history.operations {
         let Outcome::Ok { answer } = &operation.outcome else { continue };
         let (Answer::Cached { value, version, .. }
@@ -82,6 +83,9 @@ fn effects(history: &History) -> BTreeMap<&str, Effects<'_>> {
             continue;
         };
         let (key, Some((value, version))) = (operation.call.object(), value.zip(*version)) else { continue };
+        if made.contains(&(key, version)) {
+            continue;
+        }
         if let Some(Some((writer, fence))) = unanswered.get(&(key, value)) {
             let seen_ns = operation.returned_ns.unwrap_or(VirtualTime(u64::MAX));
             let effects = keys.entry(key).or_default();
@@ -93,6 +97,18 @@ fn effects(history: &History) -> BTreeMap<&str, Effects<'_>> {
         }
     }
     keys
+}
+
+/// The versions of these keys that somebody was answered to have made without a lock.
+fn made<'h>(history: &'h History, which: impl Fn(&str) -> bool) -> BTreeSet<(&'h str, u64)> {
+    let of_operation = |operation: &'h Operation| match operation.outcome {
+        Outcome::Ok { answer: Answer::Written { version } | Answer::Counted { version, .. } } => {
+            let is_guarded = matches!(operation.call, Call::CacheCompareAndSet { fence: Some(_), .. });
+            Some((operation.call.object(), version)).filter(|(key, _)| !is_guarded && which(key))
+        }
+        _ => None,
+    };
+    history.operations.iter().filter_map(of_operation).collect()
 }
 
 fn went_back(key: &str, effects: &Effects<'_>) -> Option<String> {

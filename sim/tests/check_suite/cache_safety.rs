@@ -350,3 +350,10 @@ fn nobody_writes_on_a_version_that_nobody_wrote() {
     let unknown = vec![set(1, 2, 5, 1), unanswered(set(3, 4, 8, 0)), written, read];
     assert_accepted("somebody may have written it", unknown);
 }
+
+#[test]
+fn a_value_of_minus_one_is_a_value_like_any_other() {
+    let refused = set_if_version(50, Some(99), Answer::Refused { value: Some(-1), version: Some(1) });
+    assert_ne!(as_register(vec![set(1, 2, -1, 1), refused.clone()]), Verdict::Invalid);
+    assert_accepted("refused", vec![set(1, 2, -1, 1), refused, get(2, 60, 61, Some((-1, 1)))]);
+}

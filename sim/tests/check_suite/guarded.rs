@@ -156,3 +156,26 @@ fn a_token_may_come_from_any_way_to_get_a_lock() {
 fn without_an_effect_nothing_is_known() {
     assert_eq!(verdict(vec![acquire(1, 1, Some(3))]), Verdict::Unknown);
 }
+
+#[test]
+fn what_somebody_else_wrote_without_a_lock_is_no_effect_of_a_write_that_nobody_was_answered() {
+    let unheard = |mut row: Row| {
+        row.4 = None;
+        row
+    };
+    let plain = |version| {
+        let call = Call::CacheSet { key: "k".to_owned(), value: 1, ttl_us: None };
+        (3, 11, 12, call, Some(Answer::Written { version }))
+    };
+    let read = |version| {
+        let call = Call::CacheGet { key: "k".to_owned(), near: false };
+        let answer = Answer::Cached { value: Some(1), version: Some(version), local: false };
+        (3, 13, 14, call, Some(answer))
+    };
+    let with = |rows: Vec<Row>| {
+        let holders = vec![acquire(1, 1, Some(3)), unheard(write(1, 3, 3, 0)), acquire(2, 5, Some(5))];
+        verdict([holders, vec![write(2, 7, 5, 10)], rows].concat())
+    };
+    assert_eq!(with(vec![read(11)]), Verdict::Invalid);
+    assert_eq!(with(vec![plain(11), read(11)]), Verdict::Valid);
+}

@@ -156,3 +156,26 @@ fn of_several_at_a_time_one_is_enough_to_refuse_them() {
     assert_accepted("permits are missing", with(vec![takes(2, 2)]));
     assert_accepted("the lock is not shared", with(vec![in_vain(4, 900, &[want("r", Exclusive)])]));
 }
+
+#[test]
+fn a_hold_that_its_client_goes_on_to_change_is_held_until_then() {
+    let downgrade = (1, 5_000, 5_001, Call::Downgrade { session: 1, resource: "r".to_owned(), token: 10 });
+    let rows = |changed: bool| {
+        let (client, from, until, call) = downgrade.clone();
+        let changing = (client, from, until, call, Some(Answer::Granted { token: 30 }));
+        let late = (3, 4_000, 4_001, refused(3, &[want("r", Exclusive)]).3, Some(Answer::NotGranted));
+        let mut rows = vec![holder(1, Exclusive), late];
+        rows.extend(changed.then_some(changing));
+        rows
+    };
+    // Of how long it was believed in the history tells nothing, or that it was given up at 20.
+    let judged = |changed: bool, until: u64| {
+        let mut history = with_holds(rows(changed), &[(1, 0, "r", Exclusive, 10, 11, until)]);
+        history.holds[0].lapsed = true;
+        lock_safety::check(&history, Drift::default(), Some(CALM)).verdict
+    };
+    assert_eq!(judged(true, 11), Verdict::Valid);
+    assert_eq!(judged(false, 11), Verdict::Valid);
+    assert_eq!(judged(true, 20), Verdict::Valid);
+    assert_eq!(judged(false, 20), Verdict::Invalid);
+}

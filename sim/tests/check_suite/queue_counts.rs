@@ -226,3 +226,17 @@ fn what_was_rejected_after_its_last_attempt_is_not_at_home() {
     }));
     assert_not_rejected("perhaps it may be tried more often", declared_anew);
 }
+
+#[test]
+fn attempts_of_any_number_are_only_wrong() {
+    let rows = vec![
+        enqueue(1, &[plain(7)]),
+        dequeue(2, 10, &[(7, 1, u64::MAX)]),
+        reject(2, 20, 7, 1, 0),
+        dequeue(2, 30, &[(7, 2, 1)]),
+    ];
+    let history = crate::support::history(rows);
+    let [safety, _] =
+        stormglass_sim::check::queue_safety::check_all(&history, Default::default(), None, false);
+    assert_eq!(safety.verdict, Verdict::Invalid);
+}

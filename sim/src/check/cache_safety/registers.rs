@@ -30,7 +30,9 @@ fn values_of_register(operations: &[&Operation]) -> Option<Values> {
         return None;
     }
     let values = Values::of(operations);
-    let is_register = !operations.iter().any(|operation| values.is_no_compare_of_values(operation));
+    let stands_for_none = |value: &i64| number(*value) == OF_NO_VERSION;
+    let is_register = !operations.iter().any(|operation| values.is_no_compare_of_values(operation))
+        && !values.of.values().any(stands_for_none);
     is_register.then_some(values)
 }
 

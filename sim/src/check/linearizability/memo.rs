@@ -41,7 +41,7 @@ impl<S: Eq + Hash> Memo<S> {
 
 /// A fast hash without a secret: the same on every run.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::check) struct Mixer(u64);
+pub(super) struct Mixer(u64);
 
 impl Mixer {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;

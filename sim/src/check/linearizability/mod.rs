@@ -53,7 +53,6 @@ pub use frontier::{Follow, Online, OnlineViolation, follow};
 pub use limits::{
     CONFIRM_STEPS_MAX, Decided, Limits, Linearizability, Refutation, SHRINK_STEPS_MAX, STEPS_MAX, Tier, Times,
 };
-pub(super) use memo::Mixer;
 pub use model::{
     AppendAnswer, AppendModel, AppendOp, AppendState, CacheAnswer, CacheAsk, CacheModel, CacheOp, CacheState,
     ExclusionAnswer, ExclusionModel, ExclusionOp, ExclusionState, FifoAnswer, FifoModel, FifoOp, Life,

@@ -59,6 +59,12 @@ pub(super) fn guess<Op, Answer>(
             }
         }
     }
+    // Somebody of unknown outcome made what was seen and nobody is known to have made.
+    for entry in entries {
+        if let Place::Saw(version) = place(entry) {
+            by_version.entry(version).or_default();
+        }
+    }
     let versions: Vec<u64> = by_version.keys().copied().collect();
     gaps.extend(by_version.into_values());
 

@@ -14,7 +14,7 @@ use super::grants::{Grant, Grants, granted};
 use super::tokens::ByToken;
 use crate::check::drift::Calm;
 use crate::check::unanswered::asked_of;
-use crate::history::{Answer, Call, History, LockMode, Operation, Outcome, VirtualTime};
+use crate::history::{Answer, Call, History, Hold, LockMode, Operation, Outcome, VirtualTime};
 
 /// What has no end.
 pub(super) const NEVER: VirtualTime = VirtualTime(u64::MAX);
@@ -131,6 +131,7 @@ impl<'a> Ends<'a> {
         // By token, whether its holder went on believing until it asked for the release.
         let believed: ByToken<'_, bool> =
             (history.holds.iter()).map(|hold| ((hold.resource.as_str(), hold.token), !hold.lapsed)).collect();
+        let mut used_up: ByToken<'_, ()> = ByToken::default();
         for operation in &history.operations {
             let used: SmallVec<[(&str, u64); 1]> = match &operation.call {
                 Call::Release { resource, token }
@@ -156,9 +157,23 @@ impl<'a> Ends<'a> {
                 Outcome::Unknown { .. } if !is_forced => ends.of_session(returned_ns),
                 _ => continue,
             };
-            used.into_iter().for_each(|used| ends.note(used, end_ns));
+            let is_sure = matches!(
+                operation.outcome,
+                Outcome::Ok { answer: Answer::Released | Answer::Granted { .. } }
+            );
+            for used in used {
+                ends.note(used, end_ns);
+                if is_sure {
+                    used_up.insert(used.0, used.1, ());
+                }
+            }
         }
-        for hold in history.holds.iter().filter(|hold| hold.lapsed) {
+        // Whoever went on to upgrade or to give back had not given up; and of some nobody knows how long they believed.
+        let gave_up = |hold: &&Hold| {
+            let is_used = used_up.get(&hold.resource, hold.token).is_some();
+            hold.lapsed && hold.from_ns < hold.until_ns && !is_used
+        };
+        for hold in history.holds.iter().filter(gave_up) {
             let end_ns = ends.of_session(hold.until_ns);
             ends.note((&hold.resource, hold.token), end_ns);
         }

@@ -147,7 +147,7 @@ impl<'j, 'a> Search<'j, 'a> {
     ) {
         let (until_ns, until_by) =
             next.map_or((life, By::NOBODY), |next| (next.operation.invoked_ns, By::of(next.operation)));
-        let is_proved = next.is_some_and(|next| next.delivery.attempt == attempts + 1);
+        let is_proved = next.is_some_and(|next| Some(next.delivery.attempt) == attempts.checked_add(1));
         let is_back = attempts > 0;
         if since_ns < until_ns {
             let free = Free { story, since_ns, since_by, until_ns, until_by, is_back, is_proved };

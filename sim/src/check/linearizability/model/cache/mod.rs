@@ -6,10 +6,10 @@
 //! ([`CacheAsk::may_begin_anew`]) there has to be one more among the operations of unknown outcome,
 //! [`CacheAsk::Vanish`].
 
+mod unheard;
 mod words;
 
-use std::collections::{BTreeMap, VecDeque};
-
+use self::unheard::with_unheard;
 use super::super::cache_pending::settle;
 use super::super::version_guess::{Place, guess};
 use super::{EntryOf, Model, Version, optional};
@@ -235,7 +235,7 @@ impl Model for CacheModel {
                 Place::Made { version, absent_from: Some(absent_from).filter(|from| *from != NEVER) }
             }
         })?;
-        Some(with_unheard_additions(entries, order))
+        Some(with_unheard(entries, order))
     }
 
     fn describe_op(&self, op: &CacheOp) -> String {
@@ -252,48 +252,5 @@ impl Model for CacheModel {
             Version::Above(version) => format!("a version above {version}"),
         };
         format!("{} ({version})", optional(state.value))
-    }
-}
-
-/// The order with an addition of unknown outcome wherever one alone makes up for what a counter was found to be more.
-fn with_unheard_additions(entries: &[EntryOf<CacheModel>], order: Vec<usize>) -> Vec<usize> {
-    let mut unheard: BTreeMap<i64, VecDeque<usize>> = BTreeMap::new();
-    for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.returned.is_none()) {
-        if let CacheAsk::Add(by) = entry.op.ask {
-            unheard.entry(by).or_default().push_back(at);
-        }
-    }
-    if unheard.is_empty() {
-        return order;
-    }
-    let mut there = 0;
-    let mut all = Vec::with_capacity(order.len());
-    for at in order {
-        let found = entries[at].found_and_left();
-        if let Some((Some(found), _)) = found
-            && let Some(more) = i64::checked_sub(found, there).filter(|more| *more != 0)
-            && let Some(addition) = unheard.get_mut(&more).and_then(VecDeque::pop_front)
-        {
-            all.push(addition);
-        }
-        there = found.map_or(there, |(_, left)| left);
-        all.push(at);
-    }
-    all
-}
-
-impl EntryOf<CacheModel> {
-    /// What it found, if that shows, and what it left; nothing counts as 0. None if it says neither.
-    fn found_and_left(&self) -> Option<(Option<i64>, i64)> {
-        match (self.op.ask, self.answer?) {
-            (_, CacheAnswer::Found(found) | CacheAnswer::Refused(found)) => {
-                let there = found.map_or(0, |(value, _)| value);
-                Some((Some(there), there))
-            }
-            (CacheAsk::Add(by), CacheAnswer::Counted { value, .. }) => Some((value.checked_sub(by), value)),
-            (CacheAsk::Set { value, .. } | CacheAsk::Compare { value, .. }, _) => Some((None, value)),
-            (CacheAsk::Delete, _) => Some((None, 0)),
-            _ => None,
-        }
     }
 }
