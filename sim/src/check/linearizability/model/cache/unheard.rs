@@ -1,10 +1,10 @@
 //! A guess at where additions and writes of unknown outcome had their effect.
 //!
 //! Along the order that the versions give, a counter is found to be more than it was left, or a value to be there that
-//! nobody known had written. What makes up for it is put right before: a write of this very value, or as few additions as
-//! come to the difference. Any that had been asked for will do: those that are left can stand for it later.
+//! nobody known had written. What makes up for it is put right before: as few additions as come to the difference, or a
+//! write and what had been added to it. Any that had been asked for will do: those that are left can stand for it later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::super::EntryOf;
 use super::{CacheAnswer, CacheAsk, CacheModel};
@@ -13,12 +13,16 @@ use super::{CacheAnswer, CacheAsk, CacheModel};
 const ADDITIONS_MAX: usize = 6;
 /// and so many combinations are tried for it.
 const TRIES_MAX: u32 = 4_096;
+/// Writes that are tried, the last ones.
+const WRITES_MAX: usize = 8;
 
 /// Additions and writes of unknown outcome that were asked for so far and not yet used, as positions.
 #[derive(Default)]
 struct Unheard {
-    additions: BTreeMap<i64, Vec<usize>>,
-    writes: BTreeMap<i64, Vec<usize>>,
+    /// By how much is added; those asked for first are used first.
+    additions: BTreeMap<i64, VecDeque<usize>>,
+    /// The last ones, by value.
+    writes: Vec<(i64, usize)>,
 }
 
 /// The order with what makes up for what was found.
@@ -31,15 +35,19 @@ pub(super) fn with_unheard(entries: &[EntryOf<CacheModel>], order: Vec<usize>) -
     if open.peek().is_none() {
         return order;
     }
+    // What comes before an operation comes before all that return later in this order, and was asked for by then.
+    let mut by: Vec<u64> = order.iter().map(|at| entries[*at].returned.unwrap_or(u64::MAX)).collect();
+    for place in (1..by.len()).rev() {
+        by[place - 1] = by[place - 1].min(by[place]);
+    }
     let mut unheard = Unheard::default();
     let mut there = 0;
     let mut all = Vec::with_capacity(order.len());
-    for at in order {
+    for (at, by) in order.into_iter().zip(by) {
         let Some((found, left)) = found_and_left(&entries[at]) else {
             all.push(at);
             continue;
         };
-        let by = entries[at].returned.unwrap_or(u64::MAX);
         while let Some(at) = open.next_if(|at| entries[*at].invoked <= by) {
             unheard.note(at, &entries[at]);
         }
@@ -55,33 +63,48 @@ pub(super) fn with_unheard(entries: &[EntryOf<CacheModel>], order: Vec<usize>) -
 impl Unheard {
     fn note(&mut self, at: usize, entry: &EntryOf<CacheModel>) {
         match entry.op.ask {
-            CacheAsk::Add(by) if by != 0 => self.additions.entry(by).or_default().push(at),
-            CacheAsk::Set { value, .. } => self.writes.entry(value).or_default().push(at),
+            CacheAsk::Add(by) if by != 0 => self.additions.entry(by).or_default().push_back(at),
+            CacheAsk::Set { value, .. } => {
+                self.writes.push((value, at));
+                if self.writes.len() > WRITES_MAX {
+                    self.writes.remove(0);
+                }
+            }
             _ => {}
         }
     }
 
     /// Puts what leads from one value to another, if it is found.
     fn make_up(&mut self, from: i64, to: i64, all: &mut Vec<usize>) {
-        if let Some(write) = self.writes.get_mut(&to).and_then(Vec::pop) {
-            all.push(write);
-            return;
-        }
-        let Some(more) = to.checked_sub(from) else { return };
         let sizes: Vec<(i64, usize)> = self
             .additions
             .iter()
             .filter(|(_, left)| !left.is_empty())
             .map(|(by, left)| (*by, left.len()))
             .collect();
-        let mut chosen = Vec::new();
-        let mut tries = TRIES_MAX;
-        let is_found = (1..=ADDITIONS_MAX).any(|count| choose(&sizes, more, count, &mut chosen, &mut tries));
-        if is_found {
-            let take = |by: &i64| self.additions.get_mut(by).and_then(Vec::pop);
-            all.extend(chosen.iter().filter_map(take));
+        if let Some(chosen) = combination(&sizes, from, to) {
+            return self.take(&chosen, all);
+        }
+        let written = self.writes.iter().enumerate().rev();
+        let found = written.filter_map(|(place, (value, _))| Some((place, combination(&sizes, *value, to)?)));
+        if let Some((place, chosen)) = found.min_by_key(|(_, chosen)| chosen.len()) {
+            all.push(self.writes.remove(place).1);
+            self.take(&chosen, all);
         }
     }
+
+    fn take(&mut self, chosen: &[i64], all: &mut Vec<usize>) {
+        let oldest = |by: &i64| self.additions.get_mut(by).and_then(VecDeque::pop_front);
+        all.extend(chosen.iter().filter_map(oldest));
+    }
+}
+
+/// The additions that lead from one value to another, as few as will do.
+fn combination(sizes: &[(i64, usize)], from: i64, to: i64) -> Option<Vec<i64>> {
+    let more = to.checked_sub(from)?;
+    let mut chosen = Vec::new();
+    let mut tries = TRIES_MAX;
+    (0..=ADDITIONS_MAX).any(|count| choose(sizes, more, count, &mut chosen, &mut tries)).then_some(chosen)
 }
 
 /// Chooses so many of these sizes, none oftener than it is there, that come to this sum.
