@@ -11,7 +11,7 @@ fn acquire(client: u64, from: u64, token: Option<u64>) -> Row {
     (client, from, from + 1, Call::AcquireAll { session: client, wants, wait_us: 0 }, answer)
 }
 
-fn write(client: u64, from: u64, token: u64, version: u64) -> Row {
+pub(crate) fn write(client: u64, from: u64, token: u64, version: u64) -> Row {
     let call = Call::CacheCompareAndSet {
         key: "k".to_owned(),
         expected_version: None,

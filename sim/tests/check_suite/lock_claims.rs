@@ -1,26 +1,19 @@
 //! Refusals of what is free, what is given back by others than its holder, permits that there are not, and deadlocks
 //! among those of whom only their releases tell.
 
-use stormglass_sim::check::{Drift, Verdict, lock_safety};
 use stormglass_sim::history::{Answer, Call, LockMode, LockWant};
 
-use crate::lock_modes::{acquire_all, release_all, want, with_holds};
+use crate::lock_modes::{acquire_all, assert_locks_accepted, assert_locks_rejected, release_all, want};
 use crate::support::Row;
 
 use LockMode::{Exclusive, Permits, Shared};
 
-fn judged(rows: Vec<Row>) -> (Verdict, String) {
-    let report = lock_safety::check(&with_holds(rows, &[]), Drift::default(), None);
-    (report.verdict, report.counterexample.unwrap_or_default())
-}
-
 fn assert_accepted(what: &str, rows: Vec<Row>) {
-    assert_eq!(judged(rows), (Verdict::Valid, String::new()), "{what}");
+    assert_locks_accepted(what, rows, None);
 }
 
 fn assert_rejected(why: &str, rows: Vec<Row>) {
-    let (verdict, found) = judged(rows);
-    assert!(verdict == Verdict::Invalid && found.contains(why), "{why}: {found}");
+    assert_locks_rejected(why, rows, None);
 }
 
 /// Asks and does not wait.

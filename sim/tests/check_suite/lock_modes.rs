@@ -1,6 +1,6 @@
 //! Several resources at a time, permits, upgrades and downgrades.
 
-use stormglass_sim::check::{Drift, Verdict, lock_safety};
+use stormglass_sim::check::{Calm, Drift, Verdict, lock_safety};
 use stormglass_sim::history::{Answer, Call, History, Hold, LockMode, LockWant, VirtualTime};
 
 use crate::support::{Row, granted, history};
@@ -33,6 +33,21 @@ fn downgrade(client: u64, from: u64, token: u64, to: u64) -> Row {
 fn declare(permits: u64) -> Row {
     let call = Call::DeclareSemaphore { resource: "s".to_owned(), permits };
     (9, 0, 1, call, Some(Answer::Declared))
+}
+
+/// What lock safety says of these operations, and what it shows.
+fn judged_without_holds(rows: Vec<Row>, calm: Option<Calm>) -> (Verdict, String) {
+    let report = lock_safety::check(&with_holds(rows, &[]), Drift::default(), calm);
+    (report.verdict, report.counterexample.unwrap_or_default())
+}
+
+pub(crate) fn assert_locks_accepted(what: &str, rows: Vec<Row>, calm: Option<Calm>) {
+    assert_eq!(judged_without_holds(rows, calm), (Verdict::Valid, String::new()), "{what}");
+}
+
+pub(crate) fn assert_locks_rejected(why: &str, rows: Vec<Row>, calm: Option<Calm>) {
+    let (verdict, found) = judged_without_holds(rows, calm);
+    assert!(verdict == Verdict::Invalid && found.contains(why), "{why}: {found}");
 }
 
 /// Client, operation, resource, mode, token, from, until.

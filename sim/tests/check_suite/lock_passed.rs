@@ -3,23 +3,19 @@
 use stormglass_sim::check::{Drift, Verdict, lock_safety};
 use stormglass_sim::history::{Answer, Call, DeadlockStep, LockMode, LockWant};
 
-use crate::lock_modes::{acquire_all, release_all, want, with_holds};
+use crate::lock_modes::{
+    acquire_all, assert_locks_accepted, assert_locks_rejected, release_all, want, with_holds,
+};
 use crate::support::Row;
 
 use LockMode::{Exclusive, Shared};
 
-fn judged(rows: Vec<Row>) -> (Verdict, String) {
-    let report = lock_safety::check(&with_holds(rows, &[]), Drift::default(), None);
-    (report.verdict, report.counterexample.unwrap_or_default())
-}
-
 fn assert_accepted(what: &str, rows: Vec<Row>) {
-    assert_eq!(judged(rows), (Verdict::Valid, String::new()), "{what}");
+    assert_locks_accepted(what, rows, None);
 }
 
 fn assert_rejected(why: &str, rows: Vec<Row>) {
-    let (verdict, found) = judged(rows);
-    assert!(verdict == Verdict::Invalid && found.contains(why), "{why}: {found}");
+    assert_locks_rejected(why, rows, None);
 }
 
 /// Stands in line and is granted all of it at 5,000.

@@ -4,25 +4,21 @@
 use stormglass_sim::check::{Calm, Drift, Verdict, lock_safety};
 use stormglass_sim::history::{Answer, Call, LockMode, LockWant, Outcome, VirtualTime};
 
-use crate::lock_modes::{acquire_all, release_all, want, with_holds};
+use crate::lock_modes::{
+    acquire_all, assert_locks_accepted, assert_locks_rejected, release_all, want, with_holds,
+};
 use crate::support::Row;
 
 use LockMode::{Exclusive, Permits, Shared};
 
 const CALM: Calm = Calm { from: VirtualTime(0), grace_ns: 100, slow_ppm_max: 0, lease_us: 2 };
 
-fn judged(rows: Vec<Row>) -> (Verdict, String) {
-    let report = lock_safety::check(&with_holds(rows, &[]), Drift::default(), Some(CALM));
-    (report.verdict, report.counterexample.unwrap_or_default())
-}
-
 fn assert_accepted(what: &str, rows: Vec<Row>) {
-    assert_eq!(judged(rows), (Verdict::Valid, String::new()), "{what}");
+    assert_locks_accepted(what, rows, Some(CALM));
 }
 
 fn assert_rejected(why: &str, rows: Vec<Row>) {
-    let (verdict, found) = judged(rows);
-    assert!(verdict == Verdict::Invalid && found.contains(why), "{why}: {found}");
+    assert_locks_rejected(why, rows, Some(CALM));
 }
 
 /// Asks from 1,000 until 1,010, and does not wait.

@@ -2,7 +2,7 @@
 //! cannot.
 
 use stormglass_sim::check::{Drift, Verdict, guarded, lock_safety};
-use stormglass_sim::history::{Answer, Call, Fence, History, LockMode};
+use stormglass_sim::history::{Answer, Call, History, LockMode};
 
 use crate::lock_modes::{acquire_all, want};
 use crate::support::{Row, acquire, granted, history, release};
@@ -56,14 +56,7 @@ fn check(from: u64, token: u64, current: bool) -> Row {
 }
 
 fn write(client: u64, from: u64, token: u64) -> Row {
-    let call = Call::CacheCompareAndSet {
-        key: "k".to_owned(),
-        expected_version: None,
-        value: 1,
-        ttl_us: None,
-        fence: Some(Box::new(Fence { resource: "r".to_owned(), token })),
-    };
-    (client, from, from + 1, call, Some(Answer::Written { version: from }))
+    crate::guarded::write(client, from, token, from)
 }
 
 #[test]
