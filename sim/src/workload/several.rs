@@ -135,25 +135,37 @@ impl<S: Service> Worker<S> {
         } else {
             Call::Downgrade { session, resource, token }
         };
-        let asked_at = self.service.now();
+        // Once it is answered nobody knows of the old token any more.
+        let (asked_at, believed_then) = (self.service.now(), self.belief_ends(&one));
         let (operation, outcome) = self.call(call).await;
         let now = self.service.now();
         match outcome {
             Outcome::Ok { answer: Answer::Granted { token } } => {
-                // It went on sharing until it had more, but stopped being alone before it asked for less.
                 let is_upgrade = one.mode == LockMode::Shared;
                 let mode = if is_upgrade { LockMode::Exclusive } else { LockMode::Shared };
-                let resource = one.resource.clone();
-                self.end_of(one, if is_upgrade { now } else { asked_at });
-                held.push(Held { operation, resource, mode, token, from_ns: now });
+                let next = Held { operation, resource: one.resource.clone(), mode, token, from_ns: now };
+                if is_upgrade {
+                    // It went on sharing until it had more, in a session that was kept alive meanwhile.
+                    let believed_since = self.belief_ends(&next).max(believed_then);
+                    self.record_end(one, now, believed_since);
+                } else {
+                    // It stopped being alone before it asked for less.
+                    self.record_end(one, asked_at, believed_then);
+                }
+                held.push(next);
                 Step::Sure
             }
             Outcome::Ok { answer: Answer::NotHeld } => {
-                self.end_of(one, asked_at);
+                self.record_end(one, asked_at, believed_then);
                 Step::Sure
             }
             Outcome::Unknown { .. } => {
-                self.end_of(one, asked_at);
+                self.record_end(one, asked_at, believed_then);
+                Step::Unsure
+            }
+            // Whoever asks for less has stopped believing in what it had, whatever comes of it.
+            _ if one.mode == LockMode::Exclusive => {
+                self.record_end(one, asked_at, believed_then);
                 Step::Unsure
             }
             _ => {
@@ -163,9 +175,19 @@ impl<S: Service> Worker<S> {
         }
     }
 
+    /// When the client's belief in this ends or ended.
+    fn belief_ends(&self, held: &Held) -> VirtualTime {
+        self.service.belief_ends(&held.resource, held.token).unwrap_or(held.from_ns)
+    }
+
     /// Records that the client believed in this until now, or until its lease ran out before.
     fn end_of(&mut self, held: Held, now: VirtualTime) -> bool {
-        let belief_ends = self.service.belief_ends(&held.resource, held.token).unwrap_or(held.from_ns);
+        let belief_ends = self.belief_ends(&held);
+        self.record_end(held, now, belief_ends)
+    }
+
+    /// Records that the client believed in this until `now`, or until `belief_ends` if that is before; whether it is.
+    fn record_end(&mut self, held: Held, now: VirtualTime, belief_ends: VirtualTime) -> bool {
         let lapsed = belief_ends <= now;
         self.record_hold(Hold {
             client: self.client,

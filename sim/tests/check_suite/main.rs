@@ -41,6 +41,7 @@ mod queue_instants;
 mod queue_loops;
 mod queue_safety;
 mod queue_turns;
+mod recorded_beliefs;
 mod support;
 mod tiers;
 mod verdicts;
