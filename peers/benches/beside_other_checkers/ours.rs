@@ -2,7 +2,7 @@
 
 use stormglass_sim::check::Verdict;
 use stormglass_sim::check::linearizability::{
-    AppendModel, Limits, Partition, PlainRegisterModel, TextAnswer, TextOp, check, verdict,
+    AppendModel, Limits, Partition, PlainRegisterModel, TextAnswer, TextOp, check, verdict, verdict_of,
 };
 
 use crate::shapes::{History, Objects};
@@ -13,9 +13,7 @@ const LIMITS: Limits = Limits { steps: 1_000_000_000 };
 /// The verdict alone, object by object, as the others are given them: what is not linearizable ends it.
 pub(crate) fn verdict_alone(history: &History) -> Verdict {
     match &history.objects {
-        Objects::Registers(partitions) => {
-            verdict(&PlainRegisterModel, partitions.iter().cloned(), &LIMITS).verdict
-        }
+        Objects::Registers(partitions) => verdict_of(&PlainRegisterModel, partitions, &LIMITS).verdict,
         Objects::Texts(partitions) => {
             let text = |partition: &Partition<TextOp, TextAnswer>| {
                 let (model, partitions) = AppendModel::new(std::slice::from_ref(partition));

@@ -87,7 +87,8 @@ impl Judge<'_> {
         }
         if closely {
             let object = Partition { name: "x".to_owned(), entries: entries.clone() };
-            let found = linearizability::verdict(model, [object], &Limits { steps: SEARCH_STEPS }).verdict;
+            let limits = Limits { steps: SEARCH_STEPS };
+            let found = linearizability::verdict_of(model, [&object], &limits).verdict;
             if found == if truth { Verdict::Invalid } else { Verdict::Valid } {
                 fail("all tiers together say otherwise");
             }

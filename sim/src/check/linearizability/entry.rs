@@ -69,3 +69,10 @@ pub struct Partition<Op, Answer> {
 
 /// The operations on one object of a model.
 pub type PartitionOf<M> = Partition<<M as Model>::Op, <M as Model>::Answer>;
+
+/// One without a name and without operations.
+impl<Op, Answer> Default for Partition<Op, Answer> {
+    fn default() -> Self {
+        Self { name: String::new(), entries: Vec::new() }
+    }
+}

@@ -61,7 +61,7 @@ pub use model::{
     TextOp, Version,
 };
 pub use recorded::{ServiceModel, check_history, check_operations, entries_of, partitions_by, partitions_of};
-pub use rounds::{check, check_as, verdict};
+pub use rounds::{check, check_as, verdict, verdict_of};
 pub use rule::Ruling;
 pub use search::{Deepest, Progress, Search};
 pub use witness::{Replay, replay};

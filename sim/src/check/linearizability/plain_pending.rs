@@ -6,8 +6,6 @@
 //! * *A write whose value was seen, when it alone could have written it*, did take effect, before the first
 //!   who saw it returned.
 
-use std::collections::BTreeMap;
-
 use super::{Entry, PlainRegisterAnswer, PlainRegisterOp};
 
 type PlainEntry = Entry<PlainRegisterOp, PlainRegisterAnswer>;
@@ -25,14 +23,22 @@ struct Seen {
 
 /// Settles what can be settled. Does not change whether the entries are linearizable.
 pub(super) fn settle(entries: &mut Vec<PlainEntry>) {
-    if entries.iter().all(|entry| entry.answer.is_some()) {
+    let unanswered = || entries.iter().filter(|entry| entry.answer.is_none());
+    if unanswered().next().is_none() {
         return;
     }
-    let mut seen: BTreeMap<Option<i64>, Seen> = BTreeMap::new();
+    // Only what is asked for below.
+    let mut seen: Vec<(Option<i64>, Seen)> =
+        unanswered().filter_map(written).map(|value| (value, Seen::default())).collect();
+    seen.sort_unstable_by_key(|(value, _)| *value);
+    seen.dedup_by_key(|(value, _)| *value);
+    let place =
+        |seen: &[(Option<i64>, Seen)], value| seen.binary_search_by_key(&value, |(value, _)| *value).ok();
     let mut refused: Option<u64> = None;
     for entry in entries.iter() {
         let mut saw = |value| {
-            let seen = seen.entry(value).or_default();
+            let Some(place) = place(&seen, value) else { return };
+            let seen = &mut seen[place].1;
             seen.latest = seen.latest.max(Some(entry.returned.unwrap_or(u64::MAX)));
             if let Some(returned) = entry.returned {
                 seen.earliest = Some(seen.earliest.map_or(returned, |at| at.min(returned)));
@@ -44,8 +50,8 @@ pub(super) fn settle(entries: &mut Vec<PlainEntry>) {
             (PlainRegisterOp::CompareAndSet { from, .. }, _) => saw(from),
             _ => {}
         }
-        if let Some(value) = written(entry) {
-            seen.entry(value).or_default().writers += 1;
+        if let Some(place) = written(entry).and_then(|value| place(&seen, value)) {
+            seen[place].1.writers += 1;
         }
     }
     entries.retain_mut(|entry| {
@@ -53,7 +59,7 @@ pub(super) fn settle(entries: &mut Vec<PlainEntry>) {
             return true;
         }
         let Some(value) = written(entry) else { return false };
-        let seen = seen.get(&value).copied().unwrap_or_default();
+        let seen = place(&seen, value).map_or_else(Seen::default, |place| seen[place].1);
         let alone = seen.writers == 1 && value.is_some();
         if let Some(bound) = seen.earliest.filter(|at| alone && *at >= entry.invoked) {
             entry.returned = Some(bound);

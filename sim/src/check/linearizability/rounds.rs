@@ -32,7 +32,7 @@ pub fn check_as<M: Model>(
     limits: &Limits,
     times: Times,
 ) -> Linearizability {
-    let (mut result, violation) = decide_all(model, partitions, limits, Asked::Smallest);
+    let (mut result, violation) = decide_all(model, partitions, take, limits, Asked::Smallest);
     let Some((partition, decision)) = violation else { return result };
     match refute(model, &partition, decision, times, result.steps) {
         Finding::Violation(refutation, shown) => {
@@ -46,13 +46,33 @@ pub fn check_as<M: Model>(
 }
 
 /// As [`check`], but a violation is not shown, and therefore neither made small nor found again, and objects after one
-/// that is not linearizable are left alone: they count as undecided.
+/// that is not linearizable are left alone, and not counted.
 pub fn verdict<M: Model>(
     model: &M,
     partitions: impl IntoIterator<Item = PartitionOf<M>>,
     limits: &Limits,
 ) -> Linearizability {
-    decide_all(model, partitions, limits, Asked::Any).0
+    decide_all(model, partitions, take, limits, Asked::Any).0
+}
+
+/// As [`verdict`] of operations that are only lent: each object's are copied, to one place after the other's.
+pub fn verdict_of<'p, M: Model>(
+    model: &M,
+    partitions: impl IntoIterator<Item = &'p PartitionOf<M>>,
+    limits: &Limits,
+) -> Linearizability
+where
+    PartitionOf<M>: 'p,
+{
+    let copy = |partition: &PartitionOf<M>, into: &mut PartitionOf<M>| {
+        into.entries.clear();
+        into.entries.extend_from_slice(&partition.entries);
+    };
+    decide_all(model, partitions, copy, limits, Asked::Any).0
+}
+
+fn take<P>(partition: P, into: &mut P) {
+    *into = partition;
 }
 
 /// Which violation is asked for.
@@ -66,9 +86,11 @@ enum Asked {
 
 type Violation<M> = (PartitionOf<M>, Decision);
 
-fn decide_all<M: Model>(
+/// Decides the objects one after the other, each put by `fill` where the last one was, if that is not needed any more.
+fn decide_all<M: Model, P>(
     model: &M,
-    partitions: impl IntoIterator<Item = PartitionOf<M>>,
+    partitions: impl IntoIterator<Item = P>,
+    fill: impl Fn(P, &mut PartitionOf<M>),
     limits: &Limits,
     asked: Asked,
 ) -> (Linearizability, Option<Violation<M>>) {
@@ -86,28 +108,29 @@ fn decide_all<M: Model>(
     let mut hard = Vec::new();
     let mut left = limits.steps;
     let mut violation: Option<Violation<M>> = None;
-    for mut partition in partitions {
+    let mut partition = PartitionOf::<M>::default();
+    for next in partitions {
+        fill(next, &mut partition);
         let entries = &mut partition.entries;
         result.objects += 1;
         result.operations += entries.len() as u64;
-        if violation.is_some() && asked == Asked::Any {
-            result.undecided += 1;
-            continue;
-        }
         answered += entries.iter().filter(|entry| entry.answer.is_some()).count();
         if plant::is(Flaw::CheckerDropsPending) {
             entries.retain(|entry| entry.answer.is_some());
         }
         settle(model, entries);
         let Some(decision) = at_once(model, entries, &mut left, &mut result.steps) else {
-            hard.push(partition);
+            hard.push(std::mem::take(&mut partition));
             continue;
         };
         result.decided.add(decision.tier);
         // The first of the smallest is shown.
         let smaller = |(other, _): &(PartitionOf<M>, _)| partition.entries.len() < other.entries.len();
         if !decision.linearizable && violation.as_ref().is_none_or(smaller) {
-            violation = Some((partition, decision));
+            violation = Some((std::mem::take(&mut partition), decision));
+            if asked == Asked::Any {
+                break;
+            }
         }
     }
     if violation.is_none() {

@@ -22,6 +22,7 @@ mod exclusion;
 mod forced;
 mod grants;
 mod line;
+mod moments;
 mod outdated;
 mod passed;
 mod room;

@@ -10,7 +10,8 @@
 
 use std::collections::BTreeMap;
 
-use super::grants::{Grant, Grants};
+use super::grants::Grants;
+use super::moments::{InForce, Latest, Sweep};
 use super::tokens::ByToken;
 use super::unheard::Tokens;
 use super::uses::uses;
@@ -37,7 +38,8 @@ enum Said<'a> {
 
 /// What is known of the grants of all resources.
 struct Facts<'a> {
-    grants: &'a Grants<'a>,
+    latest: Latest<'a>,
+    in_force: Sweep<'a>,
     tokens: Tokens<'a>,
     /// What used up each token for certain: the request and its answer.
     ends: ByToken<'a, (VirtualTime, VirtualTime)>,
@@ -54,7 +56,7 @@ pub fn check_views(history: &History, drift: Drift, calm: Option<Calm>) -> Optio
     }
     let views = views(history);
     let grants = Grants::of(history);
-    let facts = Facts::of(history, &grants);
+    let mut facts = Facts::of(history, &grants);
     let problem = views
         .iter()
         .find_map(|view| facts.untrue(view))
@@ -79,7 +81,9 @@ pub fn check_views(history: &History, drift: Drift, calm: Option<Calm>) -> Optio
 
 /// All that was answered, in the order of the requests.
 fn views(history: &History) -> Vec<View<'_>> {
-    history.operations.iter().filter_map(view_of).collect()
+    let mut views: Vec<View<'_>> = history.operations.iter().filter_map(view_of).collect();
+    views.sort_by_key(|view| view.operation.invoked_ns);
+    views
 }
 
 fn view_of(operation: &Operation) -> Option<View<'_>> {
@@ -101,6 +105,13 @@ fn view_of(operation: &Operation) -> Option<View<'_>> {
     Some(View { operation, resource, returned_ns, said })
 }
 
+impl View<'_> {
+    /// Whether this was in force from before the question until after the answer.
+    fn is_within(&self, in_force: &InForce) -> bool {
+        in_force.throughout(self.operation.invoked_ns, self.returned_ns)
+    }
+}
+
 impl<'a> Facts<'a> {
     fn of(history: &'a History, grants: &'a Grants<'a>) -> Self {
         let end = |used: super::uses::Use<'a>| {
@@ -108,18 +119,29 @@ impl<'a> Facts<'a> {
             Some(((used.resource, used.token), at))
         };
         let ends = uses(history).filter_map(end).collect();
-        Self { grants, tokens: Tokens::of(history, grants), ends }
+        let tokens = Tokens::of(history, grants);
+        let tokens_granted = grants
+            .by_resource
+            .iter()
+            .flat_map(|(resource, grants)| grants.iter().map(move |grant| (resource, grant.token)));
+        let in_force = tokens_granted
+            .filter_map(|(resource, token)| Some((resource, in_force(&tokens, &ends, resource, token)?)));
+        let in_force = Sweep::of(in_force);
+        Self { latest: Latest::of(grants), in_force, tokens, ends }
     }
 
     /// Something that cannot have been so while it was asked for.
-    fn untrue(&self, view: &View<'_>) -> Option<String> {
+    fn untrue(&mut self, view: &View<'a>) -> Option<String> {
         let what = match view.said {
             Said::Holders { tokens, is_latest, .. } => {
                 let mut named = tokens.iter();
-                named.find_map(|token| self.not_granted(view, *token)).or_else(|| {
-                    let wrong = || tokens.iter().find_map(|token| self.not_held(view, *token));
-                    is_latest.then(|| wrong().or_else(|| self.left_out(view, tokens))).flatten()
-                })
+                let mut wrong = named.find_map(|token| self.not_granted(view, *token));
+                if is_latest {
+                    wrong = wrong
+                        .or_else(|| tokens.iter().find_map(|token| self.not_held(view, *token)))
+                        .or_else(|| self.left_out(view, tokens));
+                }
+                wrong
             }
             Said::Token { token, current: true, .. } => {
                 self.not_granted(view, token).or_else(|| self.not_held(view, token))
@@ -150,34 +172,28 @@ impl<'a> Facts<'a> {
         }
         let own = self.tokens.answered.get(view.resource, token).map(|own| own.mode);
         let own = own.or_else(|| self.tokens.mode_of_unheard(view.resource, token))?;
-        let rival = self.grants.on(view.resource).iter().find(|grant| {
-            grant.token > token && grant.returned_ns < view.operation.invoked_ns && grant.mode.excludes(own)
-        })?;
+        let rival = self.latest.before(view.resource, view.operation.invoked_ns, |mode| mode.excludes(own));
+        let rival = rival.filter(|rival| rival.token > token)?;
         Some(format!("token {}, granted at {}, excludes token {token}", rival.token, rival.returned_ns))
     }
 
     /// A token that was in force for certain from before the question until after the answer.
     fn held_throughout(&self, view: &View<'_>, token: u64) -> Option<String> {
-        let grant = self.tokens.answered.get(view.resource, token)?;
-        let (ended_ns, _) = self.ends.get(view.resource, token)?;
-        let is_held = grant.returned_ns < view.operation.invoked_ns && *ended_ns > view.returned_ns;
-        is_held.then(|| {
-            format!(
-                "token {token} was held from {} until {ended_ns}, when it was given back",
-                grant.returned_ns
-            )
-        })
+        let in_force = in_force(&self.tokens, &self.ends, view.resource, token)?;
+        view.is_within(&in_force).then(|| held(&in_force))
     }
 
-    fn left_out(&self, view: &View<'_>, tokens: &[u64]) -> Option<String> {
-        let others = self.grants.on(view.resource).iter().filter(|grant| !tokens.contains(&grant.token));
-        others.map(|grant| grant.token).find_map(|token| self.held_throughout(view, token))
+    fn left_out(&mut self, view: &View<'a>, tokens: &[u64]) -> Option<String> {
+        let is_sorted = tokens.is_sorted();
+        let is_named =
+            |token| if is_sorted { tokens.binary_search(&token).is_ok() } else { tokens.contains(&token) };
+        let in_force = self.in_force.at(view.resource, view.operation.invoked_ns);
+        in_force.iter().find(|one| view.is_within(one) && !is_named(one.token)).map(held)
     }
 
     fn outdated(&self, view: &View<'_>, latest: u64) -> Option<String> {
-        let before =
-            |grant: &&Grant<'_>| grant.returned_ns < view.operation.invoked_ns && grant.token > latest;
-        let later = self.grants.on(view.resource).iter().find(before)?;
+        let later = self.latest.before(view.resource, view.operation.invoked_ns, |_| true);
+        let later = later.filter(|later| later.token > latest)?;
         Some(format!("token {} had been granted at {}", later.token, later.returned_ns))
     }
 
@@ -186,10 +202,13 @@ impl<'a> Facts<'a> {
         let calm = calm?;
         let Call::WatchLock { seen, .. } = view.operation.call else { return None };
         let Said::Holders { version, .. } = view.said else { return None };
-        let grant = self.grants.on(view.resource).iter().find(|grant| {
-            let from_ns = grant.returned_ns.max(view.operation.invoked_ns).max(calm.from);
-            grant.token > seen.max(version) && view.returned_ns.since_ns(from_ns) > calm.grace_ns
-        })?;
+        let since_ns = view.operation.invoked_ns.max(calm.from);
+        if view.returned_ns.since_ns(since_ns) <= calm.grace_ns {
+            return None;
+        }
+        let long_ago = VirtualTime(view.returned_ns.0.saturating_sub(calm.grace_ns));
+        let grant = self.latest.before(view.resource, long_ago, |_| true);
+        let grant = grant.filter(|grant| grant.token > seen.max(version))?;
         Some(format!(
             "{} came back with version {version}, having seen {seen}, and slept through token {}, granted at {}\n",
             text(view),
@@ -197,6 +216,22 @@ impl<'a> Facts<'a> {
             grant.returned_ns
         ))
     }
+}
+
+/// From when until when this token was in force for certain.
+fn in_force(
+    tokens: &Tokens<'_>,
+    ends: &ByToken<'_, (VirtualTime, VirtualTime)>,
+    resource: &str,
+    token: u64,
+) -> Option<InForce> {
+    let from_ns = tokens.answered.get(resource, token)?.returned_ns;
+    let (until_ns, _) = *ends.get(resource, token)?;
+    Some(InForce { token, from_ns, until_ns })
+}
+
+fn held(InForce { token, from_ns, until_ns }: &InForce) -> String {
+    format!("token {token} was held from {from_ns} until {until_ns}, when it was given back")
 }
 
 /// A watch that came back with nothing new before its time was over.

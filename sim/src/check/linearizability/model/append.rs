@@ -64,7 +64,7 @@ pub enum AppendState {
 /// The specification, for the texts of one history. Nothing, at first, is the empty text.
 #[derive(Clone, Debug)]
 pub struct AppendModel {
-    /// Texts put and appended, by number.
+    /// Texts put and appended, by number: first the different ones that were lost, then the others as they come.
     written: Texts,
     /// Texts read; the empty one is always there.
     read: Texts,
@@ -77,13 +77,23 @@ impl AppendModel {
         let partitions = partitions.as_ref();
         let entries = || partitions.iter().flat_map(|partition| &partition.entries);
         let most = partitions.iter().map(|partition| partition.entries.len()).sum::<usize>() + 1;
-        let (read, mut read_numbers) = Texts::sorted(entries().filter_map(read_text).chain([""]), most);
-        let (written, mut written_numbers) = Texts::sorted(entries().filter_map(written_text), most);
+        // Mostly they are read in the order in which they are sorted.
+        let (read, mut read_numbers) =
+            Texts::sorted(std::iter::once("").chain(entries().filter_map(read_text)), most);
+        read_numbers.next();
+        // Two that were lost may stand for each other, if they are the same.
+        let lost = entries().filter(|entry| entry.answer.is_none());
+        let (mut written, mut lost_numbers) = Texts::sorted(lost.filter_map(written_text), most);
+        let answered = entries().filter(|entry| entry.answer.is_some());
+        written.reserve(most, answered.filter_map(written_text).map(str::len).sum());
+        let mut number = |text: &str, is_lost: bool| {
+            if is_lost { lost_numbers.next().unwrap_or_default() } else { written.push(text) }
+        };
         let mut entry_of = |entry: &Entry<TextOp, TextAnswer>| Entry {
-            op: match entry.op {
+            op: match &entry.op {
                 TextOp::Get => AppendOp::Get,
-                TextOp::Put(_) => AppendOp::Put(written_numbers.next().unwrap_or_default()),
-                TextOp::Append(_) => AppendOp::Append(written_numbers.next().unwrap_or_default()),
+                TextOp::Put(text) => AppendOp::Put(number(text, entry.answer.is_none())),
+                TextOp::Append(text) => AppendOp::Append(number(text, entry.answer.is_none())),
             },
             answer: entry.answer.as_ref().map(|answer| match answer {
                 TextAnswer::Value(_) => AppendAnswer::Value(read_numbers.next().unwrap_or_default()),
@@ -106,24 +116,24 @@ impl AppendModel {
         (Self { written, read }, partitions)
     }
 
-    fn text(&self, number: u32) -> &str {
+    fn text(&self, number: u32) -> &[u8] {
         self.written.get(number as usize)
     }
 
     /// The state in which `more` stands after the first `length` bytes of the text at `first`, which is the
     /// first of those that begin so.
-    fn begun(&self, first: u32, length: u32, more: &str) -> AppendState {
+    fn begun(&self, first: u32, length: u32, more: &[u8]) -> AppendState {
         let (start, length) = (first as usize, length as usize);
-        let (read, more) = (&self.read, more.as_bytes());
-        let goes_on = |text: usize| read.get(text).as_bytes()[length..].starts_with(more);
+        let read = &self.read;
+        let goes_on = |text: usize| read.get(text)[length..].starts_with(more);
         let mut found = start;
         if !goes_on(start) {
-            let so_far = &read.get(start).as_bytes()[..length];
-            let begins_so = |text: usize| text < read.len() && read.get(text).as_bytes().starts_with(so_far);
+            let so_far = &read.get(start)[..length];
+            let begins_so = |text: usize| text < read.len() && read.get(text).starts_with(so_far);
             // Mostly what was read next.
             found += 1;
             if !(begins_so(found) && goes_on(found)) {
-                let before = |text: usize| begins_so(text) && read.get(text).as_bytes()[length..] < *more;
+                let before = |text: usize| begins_so(text) && read.get(text)[length..] < *more;
                 found = read.partition_point(found, before);
                 if !(begins_so(found) && goes_on(found)) {
                     return AppendState::Astray;
@@ -183,8 +193,8 @@ impl Model for AppendModel {
     fn describe_op(&self, op: &AppendOp) -> String {
         match *op {
             AppendOp::Get => "get".to_owned(),
-            AppendOp::Put(text) => format!("put {:?}", self.text(text)),
-            AppendOp::Append(text) => format!("append {:?}", self.text(text)),
+            AppendOp::Put(text) => format!("put {:?}", String::from_utf8_lossy(self.text(text))),
+            AppendOp::Append(text) => format!("append {:?}", String::from_utf8_lossy(self.text(text))),
         }
     }
 
@@ -197,10 +207,7 @@ impl Model for AppendModel {
 
     fn describe_state(&self, state: &AppendState) -> String {
         match *state {
-            AppendState::Begun { first, length } => {
-                let text = &self.read.get(first as usize).as_bytes()[..length as usize];
-                ending(&String::from_utf8_lossy(text))
-            }
+            AppendState::Begun { first, length } => ending(&self.read.get(first as usize)[..length as usize]),
             AppendState::Astray => "a text that was never read, nor any that begins so".to_owned(),
         }
     }
@@ -220,10 +227,10 @@ fn written_text(entry: &Entry<TextOp, TextAnswer>) -> Option<&str> {
     }
 }
 
-/// Different texts, sorted, one after the other.
+/// Texts as bytes, one after the other.
 #[derive(Clone, Debug)]
 struct Texts {
-    all: String,
+    all: Vec<u8>,
     /// Where each ends, after a nought.
     ends: Vec<usize>,
 }
@@ -237,23 +244,34 @@ impl Texts {
         let bytes = sorted.iter().map(|(text, _)| text.len()).sum();
         let mut numbers = vec![0; sorted.len()];
         let mut different =
-            Self { all: String::with_capacity(bytes), ends: Vec::with_capacity(sorted.len() + 1) };
+            Self { all: Vec::with_capacity(bytes), ends: Vec::with_capacity(sorted.len() + 1) };
         different.ends.push(0);
         for (at, (text, place)) in sorted.iter().enumerate() {
             if at == 0 || sorted[at - 1].0 != *text {
-                different.all.push_str(text);
-                different.ends.push(different.all.len());
+                different.push(text);
             }
             numbers[*place as usize] = different.len() as u32 - 1;
         }
         (different, numbers.into_iter())
     }
 
+    fn reserve(&mut self, texts: usize, bytes: usize) {
+        self.ends.reserve(texts);
+        self.all.reserve(bytes);
+    }
+
+    /// Takes one more; its number.
+    fn push(&mut self, text: &str) -> u32 {
+        self.all.extend_from_slice(text.as_bytes());
+        self.ends.push(self.all.len());
+        self.len() as u32 - 1
+    }
+
     const fn len(&self) -> usize {
         self.ends.len() - 1
     }
 
-    fn get(&self, number: usize) -> &str {
+    fn get(&self, number: usize) -> &[u8] {
         &self.all[self.ends[number]..self.ends[number + 1]]
     }
 
@@ -271,7 +289,8 @@ impl Texts {
 /// Characters of a text that are shown: the last so many.
 const SHOWN_MAX: usize = 60;
 
-fn ending(text: &str) -> String {
+fn ending(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
     let count = text.chars().count();
     if count <= SHOWN_MAX {
         return format!("{text:?}");
