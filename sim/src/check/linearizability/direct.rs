@@ -48,16 +48,19 @@ pub(super) fn decide_directly<M: Model>(
 
 /// What took effect, and the state after it.
 struct Place<S> {
-    /// The first operation that has to take effect and has not.
+    /// All before this one have taken effect, or need not.
     base: usize,
     /// Which of those from there on have.
     done: u64,
     /// Which of those that need not have.
     used: u64,
     state: S,
+    /// What may come next; not known if an operation that had to come before others has just taken effect.
+    ahead: Option<Ahead>,
 }
 
-/// What may come next at a place.
+/// What may come next at a place: whatever was invoked before the first of them returned.
+#[derive(Clone, Copy)]
 struct Ahead {
     /// As places from `base` on.
     rest: u64,
@@ -66,19 +69,24 @@ struct Ahead {
     first_return: u64,
 }
 
+impl Ahead {
+    /// What it is once this one has taken effect, if no more may come next then.
+    fn without(self, offset: usize) -> Option<Self> {
+        (offset != self.first).then_some(Self { rest: self.rest & !(1 << offset), ..self })
+    }
+}
+
 /// A place, and what is still to be tried from there.
 struct Frame<S> {
     place: Place<S>,
+    ahead: Ahead,
     /// Of those from `base` on.
     rest: u64,
     /// Of those too, but later: they leave a state in which nothing is likely to follow.
     unlikely: u64,
     /// Those that need not take effect are tried after all others, from this one on.
     next_pending: usize,
-    /// The one that returns first of those that have to take effect, and when.
-    first: usize,
-    first_return: u64,
-    /// The same, if it does not fit as things stand.
+    /// The one that returns first, if it does not fit as things stand.
     blocked: Option<usize>,
 }
 
@@ -92,14 +100,15 @@ struct Direct<'e, M: Model> {
 impl<M: Model> Direct<'_, M> {
     fn run(&mut self) -> Option<bool> {
         let mut stack: Vec<Frame<M::State>> = Vec::with_capacity(self.entries.len());
-        let mut place = Place { base: 0, done: 0, used: 0, state: self.model.initial() };
+        let mut place = Place { base: 0, done: 0, used: 0, state: self.model.initial(), ahead: None };
         loop {
-            let Ahead { rest, first, first_return } = self.read(&mut place)?;
+            let (ahead, refused) = self.read(&mut place)?;
             if place.base == self.entries.len() {
                 return Some(true);
             }
-            let blocked = (rest >> first & 1 == 0).then_some(first);
-            stack.push(Frame { place, rest, unlikely: 0, next_pending: 0, first, first_return, blocked });
+            let rest = ahead.rest & !refused;
+            let blocked = (rest >> ahead.first & 1 == 0).then_some(ahead.first);
+            stack.push(Frame { place, ahead, rest, unlikely: 0, next_pending: 0, blocked });
             place = loop {
                 let Some(frame) = stack.last_mut() else { return Some(false) };
                 match self.go_on(frame)? {
@@ -110,13 +119,17 @@ impl<M: Model> Direct<'_, M> {
         }
     }
 
-    /// Puts operations that only read in their place; what may come next then.
-    fn read(&mut self, place: &mut Place<M::State>) -> Option<Ahead> {
-        let mut tried = 0;
-        let mut refused = 0;
+    /// Puts operations that only read in their place; what may come next then, and what of it does not fit.
+    fn read(&mut self, place: &mut Place<M::State>) -> Option<(Ahead, u64)> {
+        let (mut tried, mut refused) = (0, 0);
         loop {
-            self.skip_done(place, &mut tried, &mut refused);
-            let mut ahead = self.ahead(place)?;
+            let ahead = match place.ahead.take() {
+                Some(ahead) => ahead,
+                None => {
+                    self.skip_done(place, &mut tried, &mut refused);
+                    self.ahead(place)?
+                }
+            };
             let mut read = 0;
             for offset in bits(ahead.rest & !tried) {
                 let entry = &self.entries[place.base + offset];
@@ -130,15 +143,14 @@ impl<M: Model> Direct<'_, M> {
             }
             tried |= ahead.rest;
             place.done |= read;
-            // Others may come next only now that these have returned.
-            if read == 0 {
-                ahead.rest &= !refused;
-                return Some(ahead);
+            // Others may come next only if what had to come before them has returned.
+            if read >> ahead.first & 1 == 0 {
+                return Some((Ahead { rest: ahead.rest & !read, ..ahead }, refused));
             }
         }
     }
 
-    /// What may come next: whatever was invoked before the first of the others returned. None if that is too far ahead.
+    /// What may come next. None if that is too far ahead.
     fn ahead(&self, place: &Place<M::State>) -> Option<Ahead> {
         let mut ahead = Ahead { rest: 0, first: 0, first_return: u64::MAX };
         for (offset, entry) in self.entries[place.base..].iter().enumerate() {
@@ -190,11 +202,12 @@ impl<M: Model> Direct<'_, M> {
                 continue;
             }
             let Place { done, used, .. } = frame.place;
-            return Some(Some(Place { base, done: done | 1 << offset, used, state }));
+            let ahead = frame.ahead.without(offset);
+            return Some(Some(Place { base, done: done | 1 << offset, used, state, ahead }));
         }
         while let Some(at) = self.pending.get(frame.next_pending).map(|at| *at as usize) {
             let number = frame.next_pending;
-            if self.entries[at].invoked > frame.first_return {
+            if self.entries[at].invoked > frame.ahead.first_return {
                 break;
             }
             frame.next_pending += 1;
@@ -204,7 +217,8 @@ impl<M: Model> Direct<'_, M> {
             }
             // What has no effect here need not take effect.
             if let Some(state) = self.step(at, before)?.filter(|state| state != before) {
-                return Some(Some(Place { base, done: *done, used: used | 1 << number, state }));
+                let ahead = Some(frame.ahead);
+                return Some(Some(Place { base, done: *done, used: used | 1 << number, state, ahead }));
             }
         }
         Some(None)
@@ -214,8 +228,9 @@ impl<M: Model> Direct<'_, M> {
     #[expect(clippy::option_option, reason = "the outer one ends the search")]
     fn choose(&mut self, frame: &Frame<M::State>) -> Option<Option<usize>> {
         let base = frame.place.base;
-        if frame.rest >> frame.first & 1 == 1 {
-            return Some(Some(frame.first));
+        let Ahead { first, .. } = frame.ahead;
+        if frame.rest >> first & 1 == 1 {
+            return Some(Some(first));
         }
         if let Some(blocked) = frame.blocked {
             for offset in bits(frame.rest) {
