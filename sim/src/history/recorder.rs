@@ -93,6 +93,13 @@ impl Recorder {
         self.open.get(&client).copied()
     }
 
+    /// When an operation ended, if it has.
+    #[must_use]
+    pub fn returned_at(&self, id: u64) -> Option<VirtualTime> {
+        let position = usize::try_from(id).ok()?;
+        self.history.operations.get(position)?.returned_ns
+    }
+
     /// Records a span in which a client believed that it held a lock, once the span is over.
     ///
     /// # Panics

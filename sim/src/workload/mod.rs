@@ -256,6 +256,11 @@ impl<S: Service> Worker<S> {
         (id, outcome)
     }
 
+    /// When an operation was answered, as it is recorded: no later than now, and a little earlier on a real clock.
+    fn answered_at(&self, operation: u64) -> Option<VirtualTime> {
+        self.record.with(|recorder| recorder.returned_at(operation))
+    }
+
     fn record_hold(&self, hold: Hold) {
         self.record.with(|recorder| recorder.hold(hold));
     }

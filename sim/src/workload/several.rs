@@ -61,6 +61,9 @@ impl<S: Service> Worker<S> {
         let (is_nested, changes) = (self.rng.random_bool(spec.nested), self.rng.random_bool(spec.upgrade));
         let mut held = Vec::new();
         for round in 0..=u64::from(is_nested) {
+            if self.has_lapsed(&held) {
+                return self.give_back(held).await;
+            }
             let wants = self.wants(&held);
             let first = wants.first().map(|want| want.resource.clone());
             if self.acquire_all(wants, &mut held).await == Step::Unsure {
@@ -75,6 +78,9 @@ impl<S: Service> Worker<S> {
             if round == 0 {
                 self.service.sleep_us(hold_us / 2).await;
             }
+        }
+        if self.has_lapsed(&held) {
+            return self.give_back(held).await;
         }
         if changes && self.change_mode(&mut held).await == Step::Unsure {
             return self.give_up(held).await;
@@ -147,7 +153,8 @@ impl<S: Service> Worker<S> {
                 if is_upgrade {
                     // It went on sharing until it had more, in a session that was kept alive meanwhile.
                     let believed_since = self.belief_ends(&next).max(believed_then);
-                    self.record_end(one, now, believed_since);
+                    let answered_at = self.answered_at(operation).unwrap_or(now);
+                    self.record_end(one, answered_at, believed_since);
                 } else {
                     // It stopped being alone before it asked for less.
                     self.record_end(one, asked_at, believed_then);
@@ -180,6 +187,12 @@ impl<S: Service> Worker<S> {
         self.service.belief_ends(&held.resource, held.token).unwrap_or(held.from_ns)
     }
 
+    /// Whether the lease of some of it has run out: whoever finds that does not go on.
+    fn has_lapsed(&self, held: &[Held]) -> bool {
+        let now = self.service.now();
+        held.iter().any(|one| self.belief_ends(one) <= now)
+    }
+
     /// Records that the client believed in this until now, or until its lease ran out before.
     fn end_of(&mut self, held: Held, now: VirtualTime) -> bool {
         let belief_ends = self.belief_ends(&held);
@@ -208,7 +221,7 @@ impl<S: Service> Worker<S> {
         if held.is_empty() {
             return;
         }
-        let grants = held.iter().map(|one| (one.resource.clone(), one.token)).collect();
+        let grants: Vec<(String, u64)> = held.iter().map(|one| (one.resource.clone(), one.token)).collect();
         let now = self.service.now();
         let mut lapsed = false;
         for one in held {
@@ -220,8 +233,12 @@ impl<S: Service> Worker<S> {
                 return;
             }
         }
-        if let Outcome::Unknown { .. } = self.call(Call::ReleaseAll { grants }).await.1 {
-            self.service.abandon().await;
+        let are_several = grants.len() > 1;
+        match self.call(Call::ReleaseAll { grants }).await.1 {
+            Outcome::Unknown { .. } => self.service.abandon().await,
+            // Of several one is gone, and so none was given back.
+            Outcome::Ok { answer: Answer::NotHeld } if are_several && !lapsed => self.service.abandon().await,
+            _ => {}
         }
     }
 

@@ -120,6 +120,30 @@ fn a_watch_waits_until_something_changes_and_misses_no_grant() {
     // Token 7 was granted at 60, and the calm forgives a microsecond.
     assert_rejected("slept through token 7", vec![watch(20, 5_000, 3, 4, 3, &[3])]);
     assert_accepted("at its end", vec![watch(20, 1_055, 3, 1, 3, &[3])]);
+    // It is the one that the watch names, and versions are not tokens.
+    assert_accepted("granted before", vec![watch(61, 5_000, 2, 4, 2, &[7])]);
+    assert_accepted("a version that is not known before", vec![watch(20, 5_000, 1, 4, 2, &[7])]);
+    assert_accepted("nobody knows who held it", vec![watch(20, 5_000, 3, 4, 2, &[])]);
+}
+
+#[test]
+fn a_watch_does_not_sleep_through_a_grant_that_was_waited_for() {
+    let verdict = |holders: &[u64], ends: Vec<Row>| {
+        let rows = vec![
+            (1, 5, 10, acquire(true), granted(3)),
+            (2, 15, 60, acquire(true), granted(7)),
+            state(4, 20, 30, 2, holders),
+            watch(31, 5_000, 2, 4, 2, holders),
+            (1, 50, 55, release(3), Some(Answer::Released)),
+        ];
+        let history = history([rows, ends].concat());
+        assert_eq!(history.verify(), Ok(()));
+        let calm = Calm { from: VirtualTime(0), grace_ns: 1_000, slow_ppm_max: 0, lease_us: 0 };
+        lock_safety::check_views(&history, Drift::default(), Some(calm)).expect("somebody looks on").verdict
+    };
+    let given_back = vec![(2, 6_000, 6_001, release(7), Some(Answer::Released))];
+    assert_eq!(verdict(&[3], given_back), Verdict::Invalid);
+    assert_eq!(verdict(&[3], Vec::new()), Verdict::Valid, "it may have been granted and lost before");
 }
 
 fn with_hold(rows: Vec<Row>, until: u64) -> History {

@@ -1,6 +1,7 @@
 //! A text to which is appended, as an EDN history has it.
 
 use rand::RngExt;
+use stormglass_sim::check::Verdict;
 use stormglass_sim::check::linearizability::{
     AppendModel, Entry, Limits, Linearizability, Partition, TextAnswer, TextOp, check,
 };
@@ -97,4 +98,32 @@ impl Object for Text {
         let (model, partitions) = AppendModel::new(vec![Partition { name: "k".to_owned(), entries }]);
         check(&model, partitions, &Limits::default())
     }
+}
+
+/// Of so many that append the same, all open at one time, every subset would have to be tried if each were another.
+const ALIKE: u64 = 32;
+
+/// They append while something else is put, and somebody gets this.
+fn appended_by_many(put: Option<&str>, got: String) -> Linearizability {
+    let put = put.map(|text| {
+        let op = TextOp::Put(text.to_owned());
+        Entry::answered(0, 0, (0, 2_000), op, TextAnswer::Done)
+    });
+    let one = |number| {
+        let op = TextOp::Append("x".to_owned());
+        Entry::answered(number, number, (number, 1_000 + number), op, TextAnswer::Done)
+    };
+    let get = Entry::answered(ALIKE + 1, 0, (3_000, 3_001), TextOp::Get, TextAnswer::Value(got));
+    let entries = put.into_iter().chain((1..=ALIKE).map(one)).chain([get]).collect();
+    let (model, partitions) = AppendModel::new(vec![Partition { name: "k".to_owned(), entries }]);
+    check(&model, partitions, &Limits::default())
+}
+
+#[test]
+fn who_append_the_same_at_one_time_stand_for_each_other() {
+    let half = |of: &str| format!("{of}{}", "x".repeat(ALIKE as usize / 2));
+    let right = appended_by_many(Some("z"), half("z"));
+    assert_eq!(right.verdict, Verdict::Valid, "{right:?}");
+    let wrong = appended_by_many(None, half(""));
+    assert_eq!(wrong.verdict, Verdict::Invalid, "{wrong:?}");
 }

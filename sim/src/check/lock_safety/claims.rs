@@ -144,6 +144,19 @@ impl<'a> Ends<'a> {
                 _ => continue,
             };
             let is_forced = matches!(operation.call, Call::ForceRelease { .. });
+            let is_lost = matches!(operation.outcome, Outcome::Unknown { .. });
+            // Its client believed no more, but went on in the session that it had.
+            if matches!(operation.call, Call::Downgrade { .. })
+                || (is_lost && matches!(operation.call, Call::Upgrade { .. }))
+            {
+                for used in &used {
+                    used_up.insert(used.0, used.1, ());
+                }
+            }
+            let is_sure = matches!(
+                operation.outcome,
+                Outcome::Ok { answer: Answer::Released | Answer::Granted { .. } }
+            );
             let returned_ns = operation.returned_ns.unwrap_or(NEVER);
             let end_ns = match &operation.outcome {
                 Outcome::Ok { answer: Answer::Released | Answer::Granted { .. } } => returned_ns,
@@ -157,10 +170,6 @@ impl<'a> Ends<'a> {
                 Outcome::Unknown { .. } if !is_forced => ends.of_session(returned_ns),
                 _ => continue,
             };
-            let is_sure = matches!(
-                operation.outcome,
-                Outcome::Ok { answer: Answer::Released | Answer::Granted { .. } }
-            );
             for used in used {
                 ends.note(used, end_ns);
                 if is_sure {
@@ -168,7 +177,7 @@ impl<'a> Ends<'a> {
                 }
             }
         }
-        // Whoever went on to upgrade or to give back had not given up; and of some nobody knows how long they believed.
+        // Whoever went on to upgrade or to give back had not given up then; and of some nobody knows how long they believed.
         let gave_up = |hold: &&Hold| {
             let is_used = used_up.get(&hold.resource, hold.token).is_some();
             hold.lapsed && hold.from_ns < hold.until_ns && !is_used

@@ -4,13 +4,13 @@ use super::grants::{Grant, Grants};
 use crate::check::by_name::ByName;
 use crate::history::{LockMode, VirtualTime};
 
-/// The latest grants that had been answered by some moment.
+/// The grants that had been answered by some moment.
 pub(super) struct Latest<'g>(ByName<'g, ByReturn<'g>>);
 
 /// Of one resource, in the order of the answers.
 #[derive(Default)]
 struct ByReturn<'g> {
-    answered_ns: Vec<VirtualTime>,
+    grants: Vec<&'g Grant<'g>>,
     /// Up to and with each, the one with the latest token of each kind of mode: of one kind all exclude the same.
     latest: Vec<[Option<&'g Grant<'g>>; 3]>,
 }
@@ -29,11 +29,11 @@ impl<'g> Latest<'g> {
         by_return.sort_by_key(|grant| grant.returned_ns);
         let mut all: ByName<'g, ByReturn<'g>> = ByName::default();
         for grant in by_return {
-            let ByReturn { answered_ns, latest } = all.or_default(grant.resource);
+            let ByReturn { grants, latest } = all.or_default(grant.resource);
             let mut now = latest.last().copied().unwrap_or_default();
             let known = &mut now[kind(grant.mode)];
             *known = known.filter(|known| known.token >= grant.token).or(Some(grant));
-            answered_ns.push(grant.returned_ns);
+            grants.push(grant);
             latest.push(now);
         }
         Self(all)
@@ -46,10 +46,22 @@ impl<'g> Latest<'g> {
         at: VirtualTime,
         is_such: impl Fn(LockMode) -> bool,
     ) -> Option<&'g Grant<'g>> {
-        let ByReturn { answered_ns, latest } = self.0.get(resource)?;
-        let count = answered_ns.partition_point(|answered_ns| *answered_ns < at);
+        let ByReturn { grants, latest } = self.0.get(resource)?;
+        let count = grants.partition_point(|grant| grant.returned_ns < at);
         let latest = latest.get(count.checked_sub(1)?)?;
         latest.iter().flatten().copied().filter(|grant| is_such(grant.mode)).max_by_key(|grant| grant.token)
+    }
+
+    /// Those that were answered after one moment and before another, in that order.
+    pub(super) fn between(
+        &self,
+        resource: &str,
+        after: VirtualTime,
+        before: VirtualTime,
+    ) -> impl Iterator<Item = &'g Grant<'g>> {
+        let grants = self.0.get(resource).map_or(&[][..], |one| &one.grants);
+        let from = grants.partition_point(|grant| grant.returned_ns <= after);
+        grants[from..].iter().copied().take_while(move |grant| grant.returned_ns < before)
     }
 }
 

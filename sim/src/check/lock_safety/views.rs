@@ -6,11 +6,12 @@
 //! * No token is named that nobody can have been granted.
 //! * Versions of states rise in true time, and one version of a lock has the same holders for everybody.
 //! * A watch returns when something has changed, and otherwise not before its time is over. In the calm it does
-//!   not sleep through a grant that is later than what its client had seen: tokens are versions.
+//!   not sleep through a grant that came after the version that it knew. (Tokens and versions both rise, but nobody
+//!   says how they compare.)
 
 use std::collections::BTreeMap;
 
-use super::grants::Grants;
+use super::grants::{Grant, Grants};
 use super::moments::{InForce, Latest, Sweep};
 use super::tokens::ByToken;
 use super::unheard::Tokens;
@@ -43,6 +44,8 @@ struct Facts<'a> {
     tokens: Tokens<'a>,
     /// What used up each token for certain: the request and its answer.
     ends: ByToken<'a, (VirtualTime, VirtualTime)>,
+    /// When each version of a lock was first told, and who held it then.
+    told: BTreeMap<(&'a str, u64), (VirtualTime, &'a [u64])>,
 }
 
 /// Checks what those were told who look on; nothing if nobody did.
@@ -56,7 +59,7 @@ pub fn check_views(history: &History, drift: Drift, calm: Option<Calm>) -> Optio
     }
     let views = views(history);
     let grants = Grants::of(history);
-    let mut facts = Facts::of(history, &grants);
+    let mut facts = Facts::of(history, &grants, &views);
     let problem = views
         .iter()
         .find_map(|view| facts.untrue(view))
@@ -113,7 +116,7 @@ impl View<'_> {
 }
 
 impl<'a> Facts<'a> {
-    fn of(history: &'a History, grants: &'a Grants<'a>) -> Self {
+    fn of(history: &'a History, grants: &'a Grants<'a>, views: &[View<'a>]) -> Self {
         let end = |used: super::uses::Use<'a>| {
             let at = (used.operation.invoked_ns, used.operation.returned_ns?);
             Some(((used.resource, used.token), at))
@@ -127,7 +130,14 @@ impl<'a> Facts<'a> {
         let in_force = tokens_granted
             .filter_map(|(resource, token)| Some((resource, in_force(&tokens, &ends, resource, token)?)));
         let in_force = Sweep::of(in_force);
-        Self { latest: Latest::of(grants), in_force, tokens, ends }
+        let mut told = BTreeMap::new();
+        for view in views {
+            if let Said::Holders { version, tokens, .. } = view.said {
+                let first = told.entry((view.resource, version)).or_insert((view.returned_ns, tokens));
+                first.0 = first.0.min(view.returned_ns);
+            }
+        }
+        Self { latest: Latest::of(grants), in_force, tokens, ends, told }
     }
 
     /// Something that cannot have been so while it was asked for.
@@ -207,8 +217,18 @@ impl<'a> Facts<'a> {
             return None;
         }
         let long_ago = VirtualTime(view.returned_ns.0.saturating_sub(calm.grace_ns));
-        let grant = self.latest.before(view.resource, long_ago, |_| true);
-        let grant = grant.filter(|grant| grant.token > seen.max(version))?;
+        let (told_ns, holders) = *self.told.get(&(view.resource, seen.max(version)))?;
+        // Whoever asks what comes after a version knew of it then.
+        let there_ns = if version <= seen { told_ns.min(view.operation.invoked_ns) } else { told_ns };
+        // What was asked for later is later; and so is what was given back later and is not among its holders.
+        let is_later = |grant: &&Grant<'_>| {
+            let (resource, token) = (grant.resource, grant.token);
+            grant.operation.invoked_ns > there_ns
+                || (in_force(&self.tokens, &self.ends, resource, token)
+                    .is_some_and(|one| one.until_ns > there_ns)
+                    && !holders.contains(&token))
+        };
+        let grant = self.latest.between(view.resource, there_ns, long_ago).find(is_later)?;
         Some(format!(
             "{} came back with version {version}, having seen {seen}, and slept through token {}, granted at {}\n",
             text(view),

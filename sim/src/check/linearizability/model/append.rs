@@ -64,7 +64,7 @@ pub enum AppendState {
 /// The specification, for the texts of one history. Nothing, at first, is the empty text.
 #[derive(Clone, Debug)]
 pub struct AppendModel {
-    /// Texts put and appended, by number: first the different ones that were lost, then the others as they come.
+    /// Texts put and appended, by number.
     written: Texts,
     /// Texts read; the empty one is always there.
     read: Texts,
@@ -81,19 +81,13 @@ impl AppendModel {
         let (read, mut read_numbers) =
             Texts::sorted(std::iter::once("").chain(entries().filter_map(read_text)), most);
         read_numbers.next();
-        // Two that were lost may stand for each other, if they are the same.
-        let lost = entries().filter(|entry| entry.answer.is_none());
-        let (mut written, mut lost_numbers) = Texts::sorted(lost.filter_map(written_text), most);
-        let answered = entries().filter(|entry| entry.answer.is_some());
-        written.reserve(most, answered.filter_map(written_text).map(str::len).sum());
-        let mut number = |text: &str, is_lost: bool| {
-            if is_lost { lost_numbers.next().unwrap_or_default() } else { written.push(text) }
-        };
+        // Two that are open at one time may stand for each other if they are the same.
+        let (written, mut written_numbers) = Texts::sorted(entries().filter_map(written_text), most);
         let mut entry_of = |entry: &Entry<TextOp, TextAnswer>| Entry {
-            op: match &entry.op {
+            op: match entry.op {
                 TextOp::Get => AppendOp::Get,
-                TextOp::Put(text) => AppendOp::Put(number(text, entry.answer.is_none())),
-                TextOp::Append(text) => AppendOp::Append(number(text, entry.answer.is_none())),
+                TextOp::Put(_) => AppendOp::Put(written_numbers.next().unwrap_or_default()),
+                TextOp::Append(_) => AppendOp::Append(written_numbers.next().unwrap_or_default()),
             },
             answer: entry.answer.as_ref().map(|answer| match answer {
                 TextAnswer::Value(_) => AppendAnswer::Value(read_numbers.next().unwrap_or_default()),
@@ -227,7 +221,7 @@ fn written_text(entry: &Entry<TextOp, TextAnswer>) -> Option<&str> {
     }
 }
 
-/// Texts as bytes, one after the other.
+/// Different texts, sorted, as bytes one after the other.
 #[derive(Clone, Debug)]
 struct Texts {
     all: Vec<u8>,
@@ -238,33 +232,22 @@ struct Texts {
 impl Texts {
     /// The different ones of these, `most` at most, and the number of each in turn.
     fn sorted<'t>(texts: impl Iterator<Item = &'t str>, most: usize) -> (Self, std::vec::IntoIter<u32>) {
-        let mut sorted: Vec<(&str, u32)> = Vec::with_capacity(most);
-        sorted.extend(texts.zip(0..));
+        let mut sorted: Vec<(u128, &str, u32)> = Vec::with_capacity(most);
+        sorted.extend(texts.zip(0..).map(|(text, place)| (beginning(text), text, place)));
         sorted.sort_unstable();
-        let bytes = sorted.iter().map(|(text, _)| text.len()).sum();
+        let bytes = sorted.iter().map(|(_, text, _)| text.len()).sum();
         let mut numbers = vec![0; sorted.len()];
         let mut different =
             Self { all: Vec::with_capacity(bytes), ends: Vec::with_capacity(sorted.len() + 1) };
         different.ends.push(0);
-        for (at, (text, place)) in sorted.iter().enumerate() {
-            if at == 0 || sorted[at - 1].0 != *text {
-                different.push(text);
+        for (at, (begun, text, place)) in sorted.iter().enumerate() {
+            if at == 0 || sorted[at - 1].0 != *begun || sorted[at - 1].1 != *text {
+                different.all.extend_from_slice(text.as_bytes());
+                different.ends.push(different.all.len());
             }
             numbers[*place as usize] = different.len() as u32 - 1;
         }
         (different, numbers.into_iter())
-    }
-
-    fn reserve(&mut self, texts: usize, bytes: usize) {
-        self.ends.reserve(texts);
-        self.all.reserve(bytes);
-    }
-
-    /// Takes one more; its number.
-    fn push(&mut self, text: &str) -> u32 {
-        self.all.extend_from_slice(text.as_bytes());
-        self.ends.push(self.all.len());
-        self.len() as u32 - 1
     }
 
     const fn len(&self) -> usize {
@@ -284,6 +267,14 @@ impl Texts {
         }
         low
     }
+}
+
+/// A text's first bytes as a number: texts are sorted as these are, as far as they differ.
+fn beginning(text: &str) -> u128 {
+    let mut first = [0; 16];
+    let length = text.len().min(first.len());
+    first[..length].copy_from_slice(&text.as_bytes()[..length]);
+    u128::from_be_bytes(first)
 }
 
 /// Characters of a text that are shown: the last so many.
