@@ -1,7 +1,7 @@
 //! What runs record of how long clients believed in locks that they upgraded or downgraded: what is not recorded is
 //! judged by no check.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use stormglass_sim::check::Verdict;
 use stormglass_sim::history::{Answer, Call, History, Hold, Operation, Outcome};
@@ -33,7 +33,7 @@ end_ms = 20_000
 
 /// Each upgrade and downgrade that was granted, and the hold under the token that it replaced.
 fn replaced(history: &History) -> Vec<(&Operation, &Hold)> {
-    let holds: HashMap<_, _> =
+    let holds: BTreeMap<_, _> =
         history.holds.iter().map(|hold| ((hold.resource.as_str(), hold.token), hold)).collect();
     let replaced = history.operations.iter().filter_map(|operation| {
         let (Call::Upgrade { resource, token, .. } | Call::Downgrade { resource, token, .. }) =

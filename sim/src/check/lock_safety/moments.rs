@@ -1,5 +1,7 @@
 //! What is known of each resource at a moment, for many moments: found without a look at all its grants each time.
 
+use std::cmp::Reverse;
+
 use super::grants::{Grant, Grants};
 use crate::check::by_name::ByName;
 use crate::history::{LockMode, VirtualTime};
@@ -98,7 +100,7 @@ impl<'g> Sweep<'g> {
             sweep.or_default(resource).to_come.push(one);
         }
         for (_, passing) in sweep.iter_mut() {
-            passing.to_come.sort_by(|one, other| other.from_ns.cmp(&one.from_ns));
+            passing.to_come.sort_by_key(|one| Reverse(one.from_ns));
         }
         Self(sweep)
     }
